@@ -1,0 +1,16 @@
+//! Whose move it is after a failure.
+
+/// The party that can make a failed run succeed. Exit status, retry and hints follow from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Blame {
+    /// The one who writes the configuration or mounts secrets, CAs and volumes.
+    Operator,
+    /// The one who built or published the artifact.
+    Publisher,
+    /// The network or a remote server; trying again later may help.
+    Network,
+    /// This machine: file system, kernel, limits.
+    Host,
+    /// This program.
+    Bug,
+}

@@ -1,0 +1,35 @@
+//! What was promised about an artifact's bytes, and the proof that they keep the promise.
+//!
+//! ```
+//! use std::io::{Cursor, Write};
+//! use integrity::{HashingWriter, Integrity};
+//!
+//! let pinned = Integrity::parse(
+//!     "sha512-m3HSJL1i83hdltRq0+o9czGb+8KJDKra4t/3JRlnPKcjI8PZm6XBHXx6zG4UuMXaDEZjR1wuXDre9G9zvN7AQw==",
+//! )?;
+//! let mut spool = HashingWriter::new(Cursor::new(Vec::new()));
+//! spool.write_all(b"hello")?;
+//! let artifact = spool.finish().verify(&pinned)?; // only now can the bytes be read
+//! # drop(artifact);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! - [`Integrity`]: one strict `sha512-…` value as an operator pins it.
+//! - [`OciDigest`]: `sha256:…` or `sha512:…` as registries name content.
+//! - [`HashingWriter`] → [`Hashed`] → [`Verified`]: bytes being written, bytes written but unreadable, bytes that may
+//!   be read because they are the promised ones. [`Evidence`] says who vouched.
+//! - [`Blame`]: whose move it is when something fails.
+//!
+//! # What this crate refuses
+//! It accepts no algorithm weaker than sha512 for a pin, no list of hashes, no sloppy base64; it opens no file and
+//! makes no request.
+
+mod blame;
+mod digest;
+mod sri;
+mod stream;
+
+pub use blame::Blame;
+pub use digest::{Algorithm, OciDigest, OciDigestError, Sha256};
+pub use sri::{Integrity, IntegrityError, Malformed};
+pub use stream::{Evidence, Hashed, HashingWriter, Mismatch, Verified};

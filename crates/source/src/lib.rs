@@ -1,0 +1,38 @@
+//! Where a plugin comes from, and whether the operator allows it.
+//!
+//! ```
+//! use source::{Prefix, Source, SourcePolicy};
+//!
+//! let policy = SourcePolicy::of(vec![Prefix::parse("oci://ghcr.io/my-org")?]);
+//! let plugin = Source::parse("oci://ghcr.io/my-org/my-plugin:1.2.3")?;
+//! let allowed = policy.admit(plugin)?; // may be asked for over the network
+//!
+//! let near = Source::parse("oci://ghcr.io/my-org-evil/my-plugin:1.2.3")?;
+//! assert_eq!(policy.admit(near).unwrap_err().reason(), "source_not_allowed");
+//! # drop(allowed);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! - [`Source`]: a parsed `package` value.
+//!   - [`OciReference`]: registry, repository, tag or digest, and which folder of the image.
+//!   - [`HttpsUrl`]: a tarball on an https server.
+//! - [`SourcePolicy`], made of [`Prefix`]es, turns a `Source` into an [`Allowed`] one.
+//! - [`redact`] makes a text that may not even parse fit for a log.
+//!
+//! # What this crate refuses
+//! It resolves no name, decodes nothing to find a match, and knows no aliases: what is compared is what was written,
+//! and whatever is not written canonically is rejected.
+
+mod authority;
+mod https;
+mod oci;
+mod policy;
+mod redact;
+mod source;
+
+pub use authority::Authority;
+pub use https::HttpsUrl;
+pub use oci::{OciReference, PluginPath};
+pub use policy::{Allowed, AllowedKind, NotAllowed, Prefix, PrefixError, SourcePolicy};
+pub use redact::redact;
+pub use source::{Fault, Source, SourceError};

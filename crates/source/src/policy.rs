@@ -1,0 +1,328 @@
+//! Which sources the operator allows.
+
+use std::fmt;
+
+use integrity::Blame;
+
+use crate::{Fault, HttpsUrl, OciReference, Source, redact};
+
+/// The list `allowedSources`, or its absence.
+#[derive(Debug, Clone, Default)]
+pub struct SourcePolicy {
+    prefixes: Vec<Prefix>,
+}
+
+/// One entry of `allowedSources`: a source that may end early, at a host, a path segment, a tag or a digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prefix(Source);
+
+/// A subject that the policy let through. Only [`SourcePolicy`] makes one.
+///
+/// ```compile_fail,E0451
+/// fn forge(subject: source::Source) -> source::Allowed<source::Source> {
+///     source::Allowed { subject }
+/// }
+/// ```
+///
+/// ```
+/// fn admit(subject: source::Source) -> Result<source::Allowed<source::Source>, source::NotAllowed> {
+///     source::SourcePolicy::permissive().admit(subject)
+/// }
+/// ```
+#[must_use = "an allowed source is meant to be fetched"]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allowed<S> {
+    subject: S,
+}
+
+/// An [`Allowed`] source, by kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AllowedKind {
+    /// A registry's artifact.
+    Oci(Allowed<OciReference>),
+    /// A server's tarball.
+    Https(Allowed<HttpsUrl>),
+}
+
+impl SourcePolicy {
+    /// Lets everything through: the meaning of an absent or empty `allowedSources`.
+    pub const fn permissive() -> Self {
+        Self { prefixes: Vec::new() }
+    }
+
+    /// Lets through what one of the prefixes matches; none at all is [`permissive`](Self::permissive).
+    pub const fn of(prefixes: Vec<Prefix>) -> Self {
+        Self { prefixes }
+    }
+
+    /// Whether everything is let through.
+    pub const fn is_permissive(&self) -> bool {
+        self.prefixes.is_empty()
+    }
+
+    /// The entries, in the order of the file.
+    pub fn prefixes(&self) -> &[Prefix] {
+        &self.prefixes
+    }
+
+    /// Lets a source through, or says why not.
+    ///
+    /// # Errors
+    /// [`NotAllowed`] when no entry matches.
+    pub fn admit(&self, subject: Source) -> Result<Allowed<Source>, NotAllowed> {
+        if self.is_permissive() || self.prefixes.iter().any(|prefix| prefix.covers(&subject)) {
+            return Ok(Allowed { subject });
+        }
+        let written = subject.to_string();
+        let near_miss = self.prefixes.iter().find(|prefix| written.starts_with(&prefix.to_string())).cloned();
+        Err(NotAllowed { subject: written, near_miss })
+    }
+
+    /// Lets a redirect target of an `https://` source through: each hop must match like the source itself.
+    ///
+    /// # Errors
+    /// [`NotAllowed`] when no entry matches.
+    pub fn admit_hop(&self, hop: HttpsUrl) -> Result<Allowed<HttpsUrl>, NotAllowed> {
+        self.admit(Source::Https(hop.clone())).map(|_| Allowed { subject: hop })
+    }
+}
+
+impl<S> Allowed<S> {
+    /// What was let through.
+    pub const fn subject(&self) -> &S {
+        &self.subject
+    }
+}
+
+impl Allowed<Source> {
+    /// The same permission, by kind of source.
+    pub fn kind(&self) -> AllowedKind {
+        match &self.subject {
+            Source::Oci(subject) => AllowedKind::Oci(Allowed { subject: subject.clone() }),
+            Source::Https(subject) => AllowedKind::Https(Allowed { subject: subject.clone() }),
+        }
+    }
+}
+
+impl Prefix {
+    /// Parses an entry of `allowedSources`. A trailing `/` changes nothing.
+    ///
+    /// # Errors
+    /// An entry that is no source, that would match everything, or that holds a wildcard, a query or a plugin path.
+    pub fn parse(text: &str) -> Result<Self, PrefixError> {
+        let error = |why| PrefixError { prefix: redact(text), why };
+        if text.is_empty() || matches!(text, "oci:" | "oci:/" | "oci://" | "https:" | "https:/" | "https://") {
+            return Err(error(PrefixFault::MatchesEverything));
+        }
+        if text.contains('*') {
+            return Err(error(PrefixFault::Wildcard));
+        }
+        if text.contains(['!', '?']) {
+            return Err(error(PrefixFault::Selector));
+        }
+        let fault = |why| error(PrefixFault::Source(why));
+        if !text.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(fault(Fault::Characters));
+        }
+        let trimmed = text.strip_suffix('/').unwrap_or(text);
+        if trimmed.ends_with('/') {
+            return Err(fault(Fault::Path));
+        }
+        if let Some(name) = trimmed.strip_prefix("oci://") {
+            OciReference::parse_name(name).map(Source::Oci).map(Self).map_err(fault)
+        } else if trimmed.starts_with("https:") {
+            HttpsUrl::parse(trimmed).map(Source::Https).map(Self).map_err(fault)
+        } else {
+            Err(error(PrefixFault::Scheme))
+        }
+    }
+
+    fn covers(&self, source: &Source) -> bool {
+        match (&self.0, source) {
+            (Source::Oci(prefix), Source::Oci(reference)) => covers_reference(prefix, reference),
+            (Source::Https(prefix), Source::Https(url)) => {
+                prefix.authority() == url.authority() && covers_path(prefix.path(), url.path())
+            }
+            (Source::Oci(_), Source::Https(_)) | (Source::Https(_), Source::Oci(_)) => false,
+        }
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.0.to_string();
+        f.write_str(shown.strip_suffix('/').unwrap_or(&shown))
+    }
+}
+
+fn covers_reference(prefix: &OciReference, reference: &OciReference) -> bool {
+    if prefix.registry() != reference.registry() {
+        return false;
+    }
+    if prefix.tag().is_none() && prefix.digest().is_none() {
+        return prefix.repository().is_empty() || covers_path(prefix.repository(), reference.repository());
+    }
+    prefix.repository() == reference.repository()
+        && (prefix.tag().is_none() || prefix.tag() == reference.tag())
+        && (prefix.digest().is_none() || prefix.digest() == reference.digest())
+}
+
+/// Equal, or followed by a character that ends a name.
+fn covers_path(prefix: &str, path: &str) -> bool {
+    let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
+    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', ':', '@']))
+}
+
+/// No entry of `allowedSources` matches.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("source `{subject}` matches no entry of `allowedSources`")]
+pub struct NotAllowed {
+    subject: String,
+    near_miss: Option<Prefix>,
+}
+
+impl NotAllowed {
+    /// The reason code of the audit log.
+    pub const fn reason(&self) -> &'static str {
+        "source_not_allowed"
+    }
+
+    /// Whose move it is: the list is the operator's.
+    pub const fn blame(&self) -> Blame {
+        Blame::Operator
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> String {
+        match &self.near_miss {
+            Some(prefix) => {
+                format!("`{prefix}` matches whole path segments only; this is another name that starts alike")
+            }
+            None => "if the source is trusted, add it to `allowedSources`".to_owned(),
+        }
+    }
+}
+
+/// Why a text is no entry of `allowedSources`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{prefix}` cannot stand in `allowedSources`: {why}")]
+pub struct PrefixError {
+    prefix: String,
+    why: PrefixFault,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PrefixFault {
+    MatchesEverything,
+    Wildcard,
+    Selector,
+    Scheme,
+    Source(Fault),
+}
+
+impl fmt::Display for PrefixFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MatchesEverything => f.write_str("it would match everything"),
+            Self::Wildcard => f.write_str("wildcards are not supported"),
+            Self::Selector => f.write_str("it holds a query or a plugin path"),
+            Self::Scheme => f.write_str("it must start with `oci://` or `https://`"),
+            Self::Source(why) => why.fmt(f),
+        }
+    }
+}
+
+impl PrefixError {
+    /// Whose move it is: the list is the operator's.
+    pub const fn blame(&self) -> Blame {
+        Blame::Operator
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self.why {
+            PrefixFault::MatchesEverything => {
+                Some("name a host at least; to allow every source on purpose, leave `allowedSources` out")
+            }
+            PrefixFault::Wildcard => Some("list each host, or a path that all of them share"),
+            PrefixFault::Selector => Some("end the entry at the host, a path segment, a tag or a digest"),
+            PrefixFault::Scheme => None,
+            PrefixFault::Source(why) => why.hint(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admits(prefix: &str, source: &str) -> bool {
+        SourcePolicy::of(vec![Prefix::parse(prefix).unwrap()]).admit(Source::parse(source).unwrap()).is_ok()
+    }
+
+    #[test]
+    fn prefixes_match_whole_segments() {
+        for (prefix, source, expected) in [
+            ("oci://r.example.com", "oci://r.example.com/a/b:1", true),
+            ("oci://r.example.com", "oci://r.example.com:5000/a/b:1", false),
+            ("oci://r.example.com", "oci://r.example.com.evil.example/a:1", false),
+            ("oci://r.example.com/a", "oci://r.example.com/a:1", true),
+            ("oci://r.example.com/a/", "oci://r.example.com/a/b:1", true),
+            ("oci://r.example.com/a", "oci://r.example.com/a-evil/b:1", false),
+            ("oci://r.example.com/a", "https://r.example.com/a/b", false),
+            ("oci://r.example.com/a:1.0", "oci://r.example.com/a:1.0", true),
+            ("oci://r.example.com/a:1.0", "oci://r.example.com/a:1.0.1", false),
+            ("oci://r.example.com/a:1.0", "oci://r.example.com/a/b:1.0", false),
+            ("oci://r.example.com/a:1.0", "oci://r.example.com/a:1.0!x", true),
+            ("https://h.example.com", "https://H.example.com:443/a.tgz", true),
+            ("https://h.example.com/p", "https://h.example.com/p/a.tgz", true),
+            ("https://h.example.com/p/", "https://h.example.com/p/a.tgz", true),
+            ("https://h.example.com/p", "https://h.example.com/p.tgz", false),
+            ("https://h.example.com/p", "https://h.example.com/p@1.tgz", true),
+            ("https://h.example.com/p", "https://h.example.com/P/a.tgz", false),
+            ("https://h.example.com:8443/p", "https://h.example.com/p/a.tgz", false),
+        ] {
+            assert_eq!(admits(prefix, source), expected, "{prefix} {source}");
+        }
+    }
+
+    #[test]
+    fn a_near_miss_is_named_in_the_hint() {
+        let policy = SourcePolicy::of(vec![Prefix::parse("oci://ghcr.io/my-org/").unwrap()]);
+        let error = policy.admit(Source::parse("oci://ghcr.io/my-org-evil/x:1").unwrap()).unwrap_err();
+        assert!(error.hint().contains("`oci://ghcr.io/my-org`"), "{}", error.hint());
+        let error = policy.admit(Source::parse("oci://ghcr.io/other/x:1").unwrap()).unwrap_err();
+        assert!(error.hint().contains("add it"), "{}", error.hint());
+    }
+
+    #[test]
+    fn entries_that_mean_everything_or_nothing_are_refused() {
+        for text in [
+            "",
+            "oci://",
+            "https:",
+            "https://",
+            "http://a.example.com",
+            "a.example.com/x",
+            "oci://*.example.com",
+            "https://u:p@a.example.com",
+            "oci://a.example.com/x\n",
+            "oci://my-org/x",
+            "https://a.example.com/x?y=1",
+            "oci://a.example.com/x:1!p",
+            "https://a.example.com/x/../y",
+            "oci://a.example.com//",
+        ] {
+            let error = Prefix::parse(text).unwrap_err();
+            assert!(!error.to_string().contains("u:p"), "{error}");
+        }
+    }
+
+    #[test]
+    fn hops_are_judged_like_sources() {
+        let policy = SourcePolicy::of(vec![Prefix::parse("https://a.example.com/p").unwrap()]);
+        assert!(policy.admit_hop(HttpsUrl::parse("https://a.example.com/p/x?sig=1").unwrap()).is_ok());
+        assert!(policy.admit_hop(HttpsUrl::parse("https://b.example.com/p/x").unwrap()).is_err());
+        assert!(SourcePolicy::permissive().admit_hop(HttpsUrl::parse("https://b.example.com/x").unwrap()).is_ok());
+    }
+}
