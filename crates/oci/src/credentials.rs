@@ -1,0 +1,369 @@
+//! Docker's `config.json`: who one is at which registry.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use base64ct::{Base64, Base64Unpadded, Encoding};
+use integrity::Blame;
+use serde::Deserialize;
+use source::OciReference;
+use transport::Secret;
+
+/// The name under which Docker Hub's credentials are kept, whatever the reference says.
+const DOCKER_HUB_KEY: &str = "index.docker.io";
+/// The user name by which a helper says that its secret is an identity token.
+const TOKEN_USER: &str = "<token>";
+
+/// Who one is at a registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Credential {
+    /// A user name and a password.
+    Basic { user: String, password: Secret },
+    /// A token to exchange at the token server (OAuth 2.0 refresh grant).
+    Identity(Secret),
+    /// A token the registry itself takes.
+    Bearer(Secret),
+}
+
+/// Runs `docker-credential-<name> get`.
+pub trait CredentialHelper: Send + Sync {
+    /// Asks a helper for a server's credentials: its JSON answer, or `None` when it knows none.
+    ///
+    /// # Errors
+    /// When the helper cannot be run or fails.
+    fn ask(&self, helper: &str, server: &str) -> Result<Option<Vec<u8>>, HelperError>;
+}
+
+/// A credential helper that gave no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HelperError {
+    /// No such program.
+    #[error("credential helper `docker-credential-{helper}` is not on PATH")]
+    Missing {
+        /// The helper's short name, as `config.json` has it.
+        helper: String,
+    },
+    /// It ended badly, or said too much, or nothing in time.
+    #[error("credential helper `docker-credential-{helper}` failed: {said}")]
+    Failed {
+        /// The helper's short name.
+        helper: String,
+        /// Its exit status in words; never what it printed, which may hold secrets.
+        said: String,
+    },
+}
+
+/// What a `config.json` says about all registries.
+#[derive(Default)]
+pub struct Credentials {
+    config: Config,
+    helper: Option<Box<dyn CredentialHelper>>,
+}
+
+/// A `config.json`, or what a helper printed, that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CredentialsError {
+    /// The file is not what Docker writes.
+    #[error("registry credentials are not valid JSON of the form `{{\"auths\": {{…}}}}`")]
+    Json {
+        /// Line and column only: the parser's words could quote a secret.
+        at: String,
+    },
+    /// An entry whose `auth` is not base64 of `user:password`.
+    #[error("the `auth` of `{key}` in the registry credentials is not base64 of `user:password`")]
+    Auth {
+        /// The entry's key.
+        key: String,
+    },
+    /// A helper that is named and gives no answer.
+    #[error("credentials for `{server}` could not be had")]
+    Helper {
+        /// The registry.
+        server: String,
+        /// Why.
+        source: HelperError,
+    },
+    /// A helper's answer is not `{Username, Secret}`.
+    #[error("credential helper `docker-credential-{helper}` answered something that is not `{{Username, Secret}}`")]
+    HelperAnswer {
+        /// The helper's short name.
+        helper: String,
+    },
+}
+
+impl CredentialsError {
+    /// Whose move it is: the operator mounts the file and the helpers.
+    pub const fn blame(&self) -> Blame {
+        match self {
+            Self::Json { .. } | Self::Auth { .. } | Self::Helper { .. } | Self::HelperAnswer { .. } => Blame::Operator,
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Json { at } => format!("look at {at} of the mounted `config.json`"),
+            Self::Auth { .. } => "write it with `docker login` or `oras login`".to_owned(),
+            Self::Helper { source: HelperError::Missing { helper }, .. } => format!(
+                "put `docker-credential-{helper}` into the image, or mount a `config.json` that holds the password itself"
+            ),
+            Self::Helper { .. } | Self::HelperAnswer { .. } => "run the helper by hand in the same image".to_owned(),
+        }
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Config {
+    auths: BTreeMap<String, AuthEntry>,
+    cred_helpers: BTreeMap<String, String>,
+    creds_store: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct AuthEntry {
+    auth: Option<String>,
+    username: Option<String>,
+    password: Option<String>,
+    identitytoken: Option<String>,
+    registrytoken: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct HelperAnswer {
+    username: String,
+    secret: String,
+}
+
+impl Credentials {
+    /// No credentials for anyone.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Reads a `config.json` (docker's, podman's or a pull secret's).
+    ///
+    /// # Errors
+    /// [`CredentialsError::Json`]; entries are looked at when their registry is asked for.
+    pub fn parse(json: &[u8], helper: Box<dyn CredentialHelper>) -> Result<Self, CredentialsError> {
+        let config = serde_json::from_slice(json).map_err(|error| CredentialsError::Json {
+            at: format!("line {}, column {}", error.line(), error.column()),
+        })?;
+        Ok(Self { config, helper: Some(helper) })
+    }
+
+    /// The names of all helpers that may be run.
+    pub fn helpers(&self) -> impl Iterator<Item = &str> {
+        self.config.cred_helpers.values().chain(&self.config.creds_store).map(String::as_str)
+    }
+
+    /// Who one is for that reference. The longest `host/namespace` key wins, then the host's helper, then its entry,
+    /// then the common store.
+    pub(crate) fn lookup(&self, reference: &OciReference) -> Result<Option<Credential>, CredentialsError> {
+        let host = registry_key(&reference.registry().to_string());
+        let name = format!("{host}/{}", reference.repository());
+        let entry = self
+            .config
+            .auths
+            .iter()
+            .map(|(key, entry)| (normal_key(key), key, entry))
+            .filter(|(normal, ..)| {
+                name.strip_prefix(normal.as_str()).is_some_and(|rest| rest.starts_with('/') || rest.is_empty())
+            })
+            .max_by_key(|(normal, ..)| normal.len());
+        if let Some((normal, key, entry)) = &entry
+            && normal.contains('/')
+        {
+            return entry.credential(key);
+        }
+        if let Some((server, helper)) = self.config.cred_helpers.iter().find(|(key, _)| normal_key(key) == host) {
+            return self.ask(helper, server);
+        }
+        if let Some((_, key, entry)) = entry
+            && let Some(credential) = entry.credential(key)?
+        {
+            return Ok(Some(credential));
+        }
+        match &self.config.creds_store {
+            Some(store) if host == DOCKER_HUB_KEY => self.ask(store, "https://index.docker.io/v1/"),
+            Some(store) => self.ask(store, &host),
+            None => Ok(None),
+        }
+    }
+
+    fn ask(&self, helper: &str, server: &str) -> Result<Option<Credential>, CredentialsError> {
+        let Some(runner) = &self.helper else { return Ok(None) };
+        let failed = |source| CredentialsError::Helper { server: server.to_owned(), source };
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+        if helper.is_empty() || !helper.bytes().all(plain) {
+            return Err(failed(HelperError::Missing { helper: helper.to_owned() }));
+        }
+        let Some(json) = runner.ask(helper, server).map_err(failed)? else { return Ok(None) };
+        let answer: HelperAnswer =
+            serde_json::from_slice(&json).map_err(|_| CredentialsError::HelperAnswer { helper: helper.to_owned() })?;
+        let secret = Secret::new(answer.secret);
+        Ok(Some(if answer.username == TOKEN_USER {
+            Credential::Identity(secret)
+        } else {
+            Credential::Basic { user: answer.username, password: secret }
+        }))
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("registries", &self.config.auths.keys()).finish_non_exhaustive()
+    }
+}
+
+impl AuthEntry {
+    fn credential(&self, key: &str) -> Result<Option<Credential>, CredentialsError> {
+        let filled = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        if let Some(token) = filled(&self.registrytoken) {
+            return Ok(Some(Credential::Bearer(Secret::new(token))));
+        }
+        if let Some(token) = filled(&self.identitytoken) {
+            return Ok(Some(Credential::Identity(Secret::new(token))));
+        }
+        if let Some(auth) = filled(&self.auth) {
+            let (user, password) =
+                decode_auth(auth.trim()).ok_or_else(|| CredentialsError::Auth { key: key.to_owned() })?;
+            return Ok(Some(Credential::Basic { user, password: Secret::new(password) }));
+        }
+        Ok(filled(&self.username).map(|user| {
+            let password = Secret::new(self.password.clone().unwrap_or_default());
+            Credential::Basic { user, password }
+        }))
+    }
+}
+
+fn decode_auth(auth: &str) -> Option<(String, String)> {
+    let bytes = Base64::decode_vec(auth).or_else(|_| Base64Unpadded::decode_vec(auth)).ok()?;
+    let text = String::from_utf8(bytes).ok()?;
+    let (user, password) = text.trim_end_matches('\0').split_once(':')?;
+    Some((user.to_owned(), password.to_owned()))
+}
+
+/// A key of `auths` without scheme, API path and trailing slash.
+fn normal_key(key: &str) -> String {
+    let key = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
+    let key = key.trim_end_matches('/');
+    let key = key.strip_suffix("/v1").or_else(|| key.strip_suffix("/v2")).unwrap_or(key);
+    let (host, path) = key.split_once('/').map_or((key, ""), |(host, path)| (host, path));
+    let host = registry_key(&host.to_ascii_lowercase());
+    if path.is_empty() { host } else { format!("{host}/{path}") }
+}
+
+/// Docker Hub goes by several names, the only registry that does.
+fn registry_key(host: &str) -> String {
+    match host {
+        "docker.io" | "registry-1.docker.io" => DOCKER_HUB_KEY.to_owned(),
+        other => other.strip_suffix(":443").unwrap_or(other).to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Helper;
+    impl CredentialHelper for Helper {
+        fn ask(&self, helper: &str, server: &str) -> Result<Option<Vec<u8>>, HelperError> {
+            match helper {
+                "missing" => Err(HelperError::Missing { helper: helper.to_owned() }),
+                "empty" => Ok(None),
+                "token" => Ok(Some(br#"{"ServerURL":"x","Username":"<token>","Secret":"t"}"#.to_vec())),
+                _ => Ok(Some(format!(r#"{{"Username":"u","Secret":"{server}"}}"#).into_bytes())),
+            }
+        }
+    }
+
+    fn lookup(json: &str, reference: &str) -> Result<Option<Credential>, CredentialsError> {
+        let reference = OciReference::parse(reference).unwrap();
+        Credentials::parse(json.as_bytes(), Box::new(Helper)).unwrap().lookup(&reference)
+    }
+
+    fn basic(user: &str, password: &str) -> Option<Credential> {
+        Some(Credential::Basic { user: user.to_owned(), password: Secret::new(password.to_owned()) })
+    }
+
+    #[test]
+    fn keys_match_their_host_and_the_longest_namespace() {
+        // `dTpw` is u:p, `dToy` is u:2.
+        for (name, json, reference, expected) in [
+            ("host", r#"{"auths":{"r.example.com":{"auth":"dTpw"}}}"#, "r.example.com/a/b:1", basic("u", "p")),
+            ("URL", r#"{"auths":{"https://r.example.com/v2/":{"auth":"dTpw"}}}"#, "r.example.com/a:1", basic("u", "p")),
+            ("other port", r#"{"auths":{"r.example.com":{"auth":"dTpw"}}}"#, "r.example.com:5000/a:1", None),
+            ("suffix", r#"{"auths":{"r.example.com":{"auth":"dTpw"}}}"#, "r.example.com.evil.example/a:1", None),
+            ("prefix", r#"{"auths":{"r.example.com":{"auth":"dTpw"}}}"#, "r.example.co/a:1", None),
+            (
+                "namespace",
+                r#"{"auths":{"r.example.com":{"auth":"dTpw"},"r.example.com/a":{"auth":"dToy"}}}"#,
+                "r.example.com/a/b:1",
+                basic("u", "2"),
+            ),
+            (
+                "namespace of another",
+                r#"{"auths":{"r.example.com":{"auth":"dTpw"},"r.example.com/a":{"auth":"dToy"}}}"#,
+                "r.example.com/ab:1",
+                basic("u", "p"),
+            ),
+            (
+                "Docker Hub",
+                r#"{"auths":{"https://index.docker.io/v1/":{"auth":"dTpw"}}}"#,
+                "docker.io/ns/a:1",
+                basic("u", "p"),
+            ),
+            (
+                "plain fields",
+                r#"{"auths":{"r.example.com":{"username":"robot$p+n","password":"x"}}}"#,
+                "r.example.com/a:1",
+                basic("robot$p+n", "x"),
+            ),
+            (
+                "identity token",
+                r#"{"auths":{"r.example.com":{"auth":"MDAwOg==","identitytoken":"t"}}}"#,
+                "r.example.com/a:1",
+                Some(Credential::Identity(Secret::new("t".to_owned()))),
+            ),
+            ("no entry", r#"{"auths":{"r.example.com":{}}}"#, "r.example.com/a:1", None),
+            ("empty file", "{}", "r.example.com/a:1", None),
+            (
+                "helper",
+                r#"{"credHelpers":{"r.example.com":"ecr-login"}}"#,
+                "r.example.com/a:1",
+                basic("u", "r.example.com"),
+            ),
+            ("helper of another", r#"{"credHelpers":{"r.example.com":"ecr-login"}}"#, "s.example.com/a:1", None),
+            ("store", r#"{"credsStore":"desktop"}"#, "docker.io/a/b:1", basic("u", "https://index.docker.io/v1/")),
+            ("store that knows none", r#"{"credsStore":"empty"}"#, "r.example.com/a:1", None),
+            (
+                "token helper",
+                r#"{"credHelpers":{"r.example.com":"token"}}"#,
+                "r.example.com/a:1",
+                Some(Credential::Identity(Secret::new("t".to_owned()))),
+            ),
+        ] {
+            assert_eq!(lookup(json, reference).unwrap(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_missing_helper_is_named() {
+        let error = lookup(r#"{"credHelpers":{"r.example.com":"missing"}}"#, "r.example.com/a:1").unwrap_err();
+        assert!(error.hint().contains("docker-credential-missing"));
+        assert!(lookup(r#"{"credHelpers":{"r.example.com":"../evil"}}"#, "r.example.com/a:1").is_err());
+    }
+
+    #[test]
+    fn a_broken_file_or_entry_never_shows_a_secret() {
+        let error = Credentials::parse(br#"{"auths": "s3cret"}"#, Box::new(Helper)).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("s3cret"));
+        let error = lookup(r#"{"auths":{"r.example.com":{"auth":"s3cret"}}}"#, "r.example.com/a:1").unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("s3cret"));
+    }
+}

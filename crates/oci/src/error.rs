@@ -1,0 +1,263 @@
+//! What can go wrong between a reference and its blob.
+
+use std::time::Duration;
+
+use integrity::{Blame, OciDigest};
+use transport::{Cause, Retryable, TransportError, UrlError};
+
+use crate::CredentialsError;
+
+/// A reference that could not be resolved, or a blob that could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to {act} of `{reference}`")]
+pub struct OciError {
+    act: &'static str,
+    reference: String,
+    #[source]
+    failure: Failure,
+}
+
+/// Why.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// No usable answer.
+    #[error(transparent)]
+    Transport(TransportError),
+    /// 401, with or without credentials.
+    #[error("`{server}` answered 401 {}", if *.with_credentials { "to the credentials it was given" } else { "and no credentials are configured for it" })]
+    Unauthorized {
+        /// Who said so: the registry or its token server.
+        server: String,
+        /// Whether credentials had been sent.
+        with_credentials: bool,
+    },
+    /// 403: known, and not permitted.
+    #[error("`{server}` answered 403: these credentials may not read it")]
+    Forbidden {
+        /// Who said so.
+        server: String,
+        /// Whether credentials had been sent.
+        with_credentials: bool,
+    },
+    /// 404.
+    #[error("`{server}` answered 404: there is no such {what}")]
+    NotFound {
+        /// Who said so.
+        server: String,
+        /// `tag`, `manifest` or `blob`.
+        what: &'static str,
+    },
+    /// 429.
+    #[error("`{server}` answered 429: too many requests")]
+    RateLimited {
+        /// Who said so.
+        server: String,
+        /// What it asked for.
+        retry_after: Option<Duration>,
+    },
+    /// Any other status that is no success.
+    #[error("`{server}` answered {status}")]
+    Status {
+        /// Who said so.
+        server: String,
+        /// The status code.
+        status: u16,
+        /// What it asked for.
+        retry_after: Option<Duration>,
+    },
+    /// A token server that must not be asked, or that wants to send us elsewhere.
+    #[error("the registry wants a token from `{realm}`, which is not asked: {why}")]
+    RealmDenied {
+        /// The realm, without query.
+        realm: String,
+        /// Why not.
+        why: &'static str,
+    },
+    /// A redirect that is not followed.
+    #[error("`{server}` redirects to a place that is not followed: {why}")]
+    RedirectDenied {
+        /// Who redirected.
+        server: String,
+        /// Why not.
+        why: String,
+    },
+    /// Bytes with another digest than the one they were asked by.
+    #[error("expected content with digest `{expected}`, found `{found}`")]
+    DigestMismatch {
+        /// What was asked for.
+        expected: OciDigest,
+        /// What came.
+        found: String,
+    },
+    /// A type that is none of a plugin's.
+    #[error("the {what} has media type `{found}`, which no plugin has")]
+    MediaType {
+        /// `document` or `layer`.
+        what: &'static str,
+        /// The media type found.
+        found: String,
+    },
+    /// A document that is not of the expected form.
+    #[error("the registry's document cannot be used: {what}")]
+    Shape {
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A document that is not the JSON it must be.
+    #[error("the registry's document is not a manifest")]
+    Json {
+        /// Where and why.
+        source: serde_json::Error,
+    },
+    /// An index without a usable entry.
+    #[error("expected an entry for `{wanted}` or `linux/amd64` in the index, found {}", list(.found))]
+    NoPlatform {
+        /// This machine.
+        wanted: String,
+        /// What is there.
+        found: Vec<String>,
+    },
+    /// An image with several plugins, or none, and no folder selected.
+    #[error("the image holds {} plugins, and the reference selects none: {}", .found.len(), list(.found))]
+    NoPluginPath {
+        /// The folders that the annotation names.
+        found: Vec<String>,
+    },
+    /// `config.json` or a helper.
+    #[error(transparent)]
+    Credentials(CredentialsError),
+}
+
+fn list(items: &[String]) -> String {
+    if items.is_empty() { "none".to_owned() } else { format!("`{}`", items.join("`, `")) }
+}
+
+impl OciError {
+    pub(crate) fn new(act: &'static str, reference: &impl ToString, failure: Failure) -> Self {
+        Self { act, reference: reference.to_string(), failure }
+    }
+
+    /// Why.
+    pub const fn failure(&self) -> &Failure {
+        &self.failure
+    }
+
+    /// The value of the log's `cause=` field.
+    pub const fn cause(&self) -> &'static str {
+        self.failure.code()
+    }
+
+    /// Whose move it is.
+    pub const fn blame(&self) -> Blame {
+        match &self.failure {
+            Failure::Transport(error) => match error.cause() {
+                Cause::Tls | Cause::NotTls | Cause::Proxy | Cause::Dns => Blame::Operator,
+                _ => Blame::Network,
+            },
+            Failure::Unauthorized { .. }
+            | Failure::Forbidden { .. }
+            | Failure::NotFound { .. }
+            | Failure::RealmDenied { .. }
+            | Failure::NoPluginPath { .. }
+            | Failure::Credentials(_) => Blame::Operator,
+            Failure::RateLimited { .. }
+            | Failure::Status { .. }
+            | Failure::RedirectDenied { .. }
+            | Failure::DigestMismatch { .. } => Blame::Network,
+            Failure::MediaType { .. } | Failure::Shape { .. } | Failure::Json { .. } | Failure::NoPlatform { .. } => {
+                Blame::Publisher
+            }
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        let text = match &self.failure {
+            Failure::Unauthorized { with_credentials: true, server } => {
+                return Some(format!("the password or token for `{server}` in `config.json` is wrong or has expired"));
+            }
+            Failure::Unauthorized { with_credentials: false, server } => {
+                return Some(format!(
+                    "mount a `config.json` with an entry for `{server}` and point DOCKER_CONFIG at it"
+                ));
+            }
+            Failure::Forbidden { with_credentials: true, .. } => "give this account read access to the repository",
+            Failure::Forbidden { with_credentials: false, .. } => {
+                "the repository is private: mount a `config.json` with credentials for it"
+            }
+            Failure::NotFound { .. } => {
+                "check repository and tag; some registries also say so of private repositories that one may not see"
+            }
+            Failure::RateLimited { .. } => "log in with an account that has a higher limit, or use a mirror",
+            Failure::RealmDenied { .. } => {
+                "if this token server belongs to the registry, allow it with `--token-realm REGISTRY=HOST`"
+            }
+            Failure::NoPluginPath { .. } => "select one with `!<folder>` at the end of the reference",
+            Failure::Credentials(error) => return Some(error.hint()),
+            Failure::Transport(error) => match error.cause() {
+                Cause::Tls => "if the server has a private CA, mount its certificate and name it with `--ca-file`",
+                Cause::Dns => "check the host name, and the DNS policy of the pod",
+                Cause::Proxy => "check HTTPS_PROXY and NO_PROXY",
+                _ => return None,
+            },
+            Failure::MediaType { .. } => "push the tarball as one layer of type `application/gzip`",
+            Failure::Status { .. }
+            | Failure::RedirectDenied { .. }
+            | Failure::DigestMismatch { .. }
+            | Failure::Shape { .. }
+            | Failure::Json { .. }
+            | Failure::NoPlatform { .. } => return None,
+        };
+        Some(text.to_owned())
+    }
+}
+
+impl Failure {
+    pub(crate) const fn code(&self) -> &'static str {
+        match self {
+            Self::Transport(error) => error.cause().code(),
+            Self::Unauthorized { .. } => "unauthorized",
+            Self::Forbidden { .. } => "forbidden",
+            Self::NotFound { .. } => "not_found",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Status { status, .. } => {
+                if *status == 408 {
+                    "timeout"
+                } else if *status >= 500 {
+                    "server_error"
+                } else {
+                    "protocol"
+                }
+            }
+            Self::RealmDenied { .. } => "realm_denied",
+            Self::RedirectDenied { .. } => "redirect_denied",
+            Self::DigestMismatch { .. } => "digest_mismatch",
+            Self::MediaType { .. } => "media_type",
+            Self::Shape { .. } | Self::Json { .. } | Self::NoPlatform { .. } | Self::NoPluginPath { .. } => "shape",
+            Self::Credentials(_) => "credentials",
+        }
+    }
+
+    pub(crate) fn malformed_redirect(server: &str, error: UrlError) -> Self {
+        Self::RedirectDenied { server: server.to_owned(), why: error.to_string() }
+    }
+}
+
+impl Retryable for OciError {
+    fn is_transient(&self) -> bool {
+        match &self.failure {
+            Failure::Transport(error) => error.cause().is_transient(),
+            Failure::RateLimited { .. } => true,
+            Failure::Status { status, .. } => matches!(status, 408 | 500..),
+            _ => false,
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match &self.failure {
+            Failure::RateLimited { retry_after, .. } | Failure::Status { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! The reading half of the OCI distribution protocol: resolve a reference, open its blob, prove who one is.
+//!
+//! ```
+//! use oci::{Client, Credentials, Platform, TrustedRealms};
+//! use source::OciReference;
+//!
+//! fn layer_size(client: &Client, reference: &OciReference) -> Result<u64, oci::OciError> {
+//!     let resolved = client.resolve(reference, &Platform::this_machine())?;
+//!     Ok(resolved.layer.size)
+//! }
+//! # let _ = layer_size;
+//! ```
+//!
+//! - [`Client::resolve`]: reference → [`Resolved`] (one manifest, one layer [`Descriptor`], plugin folders).
+//! - [`Client::open_blob`]: descriptor → an answer whose body is the blob, from a byte offset on.
+//! - [`Credentials`]: what a Docker `config.json` says about a registry, helpers included.
+//! - [`TrustedRealms`]: which token servers may see a password.
+//!
+//! # What this crate refuses
+//! It sends a password to no token server that is not the registry's own or listed, and an `Authorization` to no
+//! other origin than the one it was made for. It retries nothing, writes nothing, and decides nothing about which
+//! sources are allowed. A blob's bytes are checked by whoever stores them: against [`Descriptor::digest`] and size.
+
+mod auth;
+mod challenge;
+mod client;
+mod credentials;
+mod error;
+mod manifest;
+mod token;
+
+pub use auth::TrustedRealms;
+pub use client::{Client, Resolved};
+pub use credentials::{CredentialHelper, Credentials, CredentialsError, HelperError};
+pub use error::{Failure, OciError};
+pub use manifest::{Descriptor, LayerKind, Platform};

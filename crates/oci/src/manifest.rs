@@ -1,0 +1,378 @@
+//! Manifests and indexes, as far as a plugin needs them (OCI image-spec, "Image Manifest" and "Image Index").
+
+use std::fmt;
+
+use base64ct::{Base64, Encoding};
+use integrity::OciDigest;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use source::PluginPath;
+
+use crate::Failure;
+
+/// The manifest annotation that names an image's plugin folders.
+const PLUGINS_ANNOTATION: &str = "io.backstage.dynamic-packages";
+/// What marks an index entry as a statement about another one.
+const ATTESTATION_ANNOTATION: &str = "vnd.docker.reference.type";
+
+pub(crate) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(crate) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+pub(crate) const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+
+/// What a blob is said to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Descriptor {
+    /// The digest of its bytes.
+    pub digest: OciDigest,
+    /// How many bytes it has.
+    pub size: u64,
+    /// What its bytes are.
+    pub kind: LayerKind,
+}
+
+/// The layers a plugin may come in; all of them are gzipped tar archives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LayerKind {
+    /// `application/gzip`: a tarball, pushed as it is.
+    Tarball,
+    /// A layer of an image.
+    ImageLayer,
+}
+
+/// Operating system and architecture in OCI's terms.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Platform {
+    /// `linux`, …
+    pub os: String,
+    /// `amd64`, `arm64`, …
+    pub architecture: String,
+}
+
+impl Platform {
+    /// Linux on the processor that this program was built for.
+    pub fn this_machine() -> Self {
+        let architecture = match std::env::consts::ARCH {
+            "x86_64" => "amd64",
+            "aarch64" => "arm64",
+            other => other,
+        };
+        Self::linux(architecture)
+    }
+
+    fn linux(architecture: &str) -> Self {
+        Self { os: "linux".to_owned(), architecture: architecture.to_owned() }
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)
+    }
+}
+
+/// A parsed document of a registry: either one artifact or a choice of several.
+#[derive(Debug)]
+pub(crate) enum Document {
+    Manifest(Manifest),
+    Index(Index),
+}
+
+#[derive(Debug)]
+pub(crate) struct Manifest {
+    pub(crate) layer: Descriptor,
+    /// The plugin folders that the annotation names; `None` without annotation.
+    pub(crate) plugins: Option<Vec<PluginPath>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Index {
+    entries: Vec<IndexEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawDocument {
+    schema_version: u64,
+    media_type: Option<String>,
+    layers: Option<Vec<RawDescriptor>>,
+    manifests: Option<Vec<RawDescriptor>>,
+    #[serde(default)]
+    annotations: Annotations,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawDescriptor {
+    media_type: String,
+    digest: String,
+    size: u64,
+    urls: Option<Vec<String>>,
+    platform: Option<Platform>,
+    #[serde(default)]
+    annotations: Annotations,
+}
+
+#[derive(Debug)]
+struct IndexEntry {
+    digest: OciDigest,
+    platform: Option<Platform>,
+    is_attestation: bool,
+}
+
+/// The annotations this product knows; a key that stands twice is an error, whichever it is.
+#[derive(Default)]
+struct Annotations {
+    plugins: Option<String>,
+    is_attestation: bool,
+}
+
+impl Document {
+    /// Parses a document and checks that it is unmistakably of the type that the registry announced.
+    pub(crate) fn parse(bytes: &[u8], content_type: Option<&str>) -> Result<Self, Failure> {
+        let shape = |what: &str| Failure::Shape { what: what.to_owned() };
+        let raw: RawDocument = serde_json::from_slice(bytes).map_err(|source| Failure::Json { source })?;
+        if raw.schema_version != 2 {
+            return Err(shape("expected `schemaVersion` 2"));
+        }
+        let announced = content_type.map(|value| value.split(';').next().unwrap_or_default().trim());
+        for media_type in raw.media_type.as_deref().into_iter().chain(announced) {
+            let fits = match media_type {
+                OCI_MANIFEST | DOCKER_MANIFEST => raw.layers.is_some(),
+                OCI_INDEX | DOCKER_INDEX => raw.manifests.is_some(),
+                // Plain static servers announce nothing better.
+                "application/json" | "application/octet-stream" | "text/plain" => true,
+                other => return Err(Failure::MediaType { what: "document", found: other.to_owned() }),
+            };
+            if !fits {
+                return Err(shape("the media type and the content of the document disagree"));
+            }
+        }
+        match (raw.layers, raw.manifests) {
+            (Some(_), Some(_)) => Err(shape("a document with both `layers` and `manifests`")),
+            (None, None) => Err(shape("a document with neither `layers` nor `manifests`")),
+            (Some(layers), None) => {
+                let plugins = raw.annotations.plugins.map(|text| decode_plugins(&text)).transpose()?;
+                Ok(Self::Manifest(Manifest { layer: only_layer(layers)?, plugins }))
+            }
+            (None, Some(entries)) => {
+                let entries = entries.into_iter().map(index_entry).collect::<Result<_, _>>()?;
+                Ok(Self::Index(Index { entries }))
+            }
+        }
+    }
+}
+
+impl Index {
+    /// This machine's entry, else `linux/amd64`, else the only one.
+    pub(crate) fn choose(&self, platform: &Platform) -> Result<OciDigest, Failure> {
+        let usable = || self.entries.iter().filter(|entry| !entry.is_attestation);
+        let of = |wanted: &Platform| usable().find(|entry| entry.platform.as_ref() == Some(wanted));
+        let only = || {
+            let mut entries = usable();
+            entries.next().filter(|_| entries.next().is_none())
+        };
+        of(platform).or_else(|| of(&Platform::linux("amd64"))).or_else(only).map(|entry| entry.digest).ok_or_else(
+            || Failure::NoPlatform {
+                wanted: platform.to_string(),
+                found: usable().filter_map(|entry| entry.platform.as_ref().map(ToString::to_string)).collect(),
+            },
+        )
+    }
+}
+
+fn only_layer(layers: Vec<RawDescriptor>) -> Result<Descriptor, Failure> {
+    let count = layers.len();
+    let [layer] = <[RawDescriptor; 1]>::try_from(layers)
+        .map_err(|_| Failure::Shape { what: format!("expected one layer, found {count}") })?;
+    if layer.urls.is_some_and(|urls| !urls.is_empty()) {
+        return Err(Failure::Shape { what: "a layer that lies on another server (`urls`)".to_owned() });
+    }
+    let kind = match layer.media_type.as_str() {
+        "application/gzip" | "application/x-gzip" => LayerKind::Tarball,
+        "application/vnd.oci.image.layer.v1.tar+gzip" | "application/vnd.docker.image.rootfs.diff.tar.gzip" => {
+            LayerKind::ImageLayer
+        }
+        other => return Err(Failure::MediaType { what: "layer", found: other.to_owned() }),
+    };
+    Ok(Descriptor { digest: parse_digest(&layer.digest)?, size: layer.size, kind })
+}
+
+fn index_entry(raw: RawDescriptor) -> Result<IndexEntry, Failure> {
+    Ok(IndexEntry {
+        digest: parse_digest(&raw.digest)?,
+        platform: raw.platform,
+        is_attestation: raw.annotations.is_attestation,
+    })
+}
+
+fn parse_digest(text: &str) -> Result<OciDigest, Failure> {
+    OciDigest::parse(text).map_err(|_| Failure::Shape { what: "a descriptor whose digest is none".to_owned() })
+}
+
+/// base64 of a JSON array of objects whose keys are plugin folders.
+fn decode_plugins(text: &str) -> Result<Vec<PluginPath>, Failure> {
+    let broken = || Failure::Shape { what: format!("an annotation `{PLUGINS_ANNOTATION}` that cannot be decoded") };
+    let json = Base64::decode_vec(text.trim()).map_err(|_| broken())?;
+    let items: Vec<serde_json::Map<String, serde_json::Value>> = serde_json::from_slice(&json).map_err(|_| broken())?;
+    items.iter().flat_map(serde_json::Map::keys).map(|key| PluginPath::parse(key).map_err(|_| broken())).collect()
+}
+
+impl<'de> Deserialize<'de> for Annotations {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Unique;
+        impl<'de> Visitor<'de> for Unique {
+            type Value = Annotations;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map of strings")
+            }
+
+            fn visit_unit<E>(self) -> Result<Annotations, E> {
+                Ok(Annotations::default())
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Annotations, A::Error> {
+                let mut seen = std::collections::BTreeSet::new();
+                let mut annotations = Annotations::default();
+                while let Some((key, value)) = map.next_entry::<String, String>()? {
+                    match key.as_str() {
+                        PLUGINS_ANNOTATION => annotations.plugins = Some(value),
+                        ATTESTATION_ANNOTATION => annotations.is_attestation = true,
+                        _ => {}
+                    }
+                    if !seen.insert(key) {
+                        return Err(serde::de::Error::custom("a key stands twice"));
+                    }
+                }
+                Ok(annotations)
+            }
+        }
+        deserializer.deserialize_any(Unique)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEX: &str = "0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a";
+
+    fn manifest(layers: &str, rest: &str) -> String {
+        format!(r#"{{"schemaVersion":2,"config":{{}},"layers":[{layers}]{rest}}}"#)
+    }
+
+    fn layer(media_type: &str, rest: &str) -> String {
+        format!(r#"{{"mediaType":"{media_type}","digest":"sha256:{HEX}","size":3{rest}}}"#)
+    }
+
+    fn cause(text: &str, content_type: &str) -> Option<&'static str> {
+        Document::parse(text.as_bytes(), Some(content_type)).err().map(|failure| failure.code())
+    }
+
+    #[test]
+    fn documents_are_one_thing_or_rejected() {
+        let good = manifest(&layer("application/gzip", ""), "");
+        for (name, text, content_type, expected) in [
+            ("tarball", good.clone(), OCI_MANIFEST, None),
+            (
+                "docker layer",
+                manifest(&layer("application/vnd.docker.image.rootfs.diff.tar.gzip", ""), ""),
+                DOCKER_MANIFEST,
+                None,
+            ),
+            (
+                "oras 1.1 fields",
+                manifest(
+                    &layer("application/gzip", ""),
+                    r#","artifactType":"application/x","subject":null,"annotations":null"#,
+                ),
+                OCI_MANIFEST,
+                None,
+            ),
+            ("zip", manifest(&layer("application/zip", ""), ""), OCI_MANIFEST, Some("media_type")),
+            ("no layer", manifest("", ""), OCI_MANIFEST, Some("shape")),
+            (
+                "two layers",
+                manifest(&[layer("application/gzip", ""), layer("application/gzip", "")].join(","), ""),
+                OCI_MANIFEST,
+                Some("shape"),
+            ),
+            (
+                "foreign layer",
+                manifest(&layer("application/gzip", r#","urls":["https://evil.example/"]"#), ""),
+                OCI_MANIFEST,
+                Some("shape"),
+            ),
+            ("negative size", good.replace(r#""size":3"#, r#""size":-3"#), OCI_MANIFEST, Some("shape")),
+            ("huge size", good.replace(r#""size":3"#, r#""size":99999999999999999999"#), OCI_MANIFEST, Some("shape")),
+            ("path for a digest", good.replace(&format!("sha256:{HEX}"), "../../x"), OCI_MANIFEST, Some("shape")),
+            ("both", good.replace(r#""config":{}"#, r#""manifests":[]"#), OCI_MANIFEST, Some("shape")),
+            ("neither", r#"{"schemaVersion":2}"#.to_owned(), OCI_MANIFEST, Some("shape")),
+            ("schema 1", r#"{"schemaVersion":1,"fsLayers":[]}"#.to_owned(), OCI_MANIFEST, Some("shape")),
+            ("announced as index", good.clone(), OCI_INDEX, Some("shape")),
+            (
+                "calls itself index",
+                manifest(&layer("application/gzip", ""), &format!(r#","mediaType":"{OCI_INDEX}""#)),
+                OCI_MANIFEST,
+                Some("shape"),
+            ),
+            ("HTML", "<html>".to_owned(), "text/html", Some("shape")),
+            ("unknown type", good.clone(), "text/html", Some("media_type")),
+            ("duplicate key", good.replace(r#""config":{}"#, r#""layers":[]"#), OCI_MANIFEST, Some("shape")),
+            (
+                "duplicate annotation",
+                manifest(&layer("application/gzip", ""), r#","annotations":{"a":"1","a":"2"}"#),
+                OCI_MANIFEST,
+                Some("shape"),
+            ),
+            ("deep", format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000)), OCI_MANIFEST, Some("shape")),
+        ] {
+            assert_eq!(cause(&text, content_type), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_index_gives_this_machine_or_amd64_or_its_only_entry() {
+        let entry = |hex: char, os: &str, arch: &str, rest: &str| {
+            let digest = hex.to_string().repeat(64);
+            format!(
+                r#"{{"mediaType":"{OCI_MANIFEST}","digest":"sha256:{digest}","size":1,"platform":{{"os":"{os}","architecture":"{arch}"}}{rest}}}"#
+            )
+        };
+        let attestation =
+            entry('f', "unknown", "unknown", r#","annotations":{"vnd.docker.reference.type":"attestation-manifest"}"#);
+        let (arm, amd, s390) =
+            (entry('a', "linux", "arm64", ""), entry('b', "linux", "amd64", ""), entry('c', "linux", "s390x", ""));
+        let windows = entry('d', "windows", "amd64", "");
+        for (name, entries, wanted) in [
+            ("own", vec![&amd, &arm], Some('a')),
+            ("amd64", vec![&s390, &amd], Some('b')),
+            ("only", vec![&s390], Some('c')),
+            ("only beside its attestation", vec![&attestation, &s390], Some('c')),
+            ("none fits", vec![&s390, &windows], None),
+            ("empty", vec![], None),
+        ] {
+            let entries = entries.into_iter().map(String::as_str).collect::<Vec<_>>().join(",");
+            let text = format!(r#"{{"schemaVersion":2,"mediaType":"{OCI_INDEX}","manifests":[{entries}]}}"#);
+            let Ok(Document::Index(index)) = Document::parse(text.as_bytes(), Some(OCI_INDEX)) else {
+                panic!("{name}")
+            };
+            let chosen = index.choose(&Platform::linux("arm64")).ok().map(|digest| digest.to_string());
+            assert_eq!(chosen, wanted.map(|hex| format!("sha256:{}", hex.to_string().repeat(64))), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_annotation_lists_plugin_folders() {
+        let encode = |json: &str| Base64::encode_string(json.as_bytes());
+        let paths = |text: &str| {
+            decode_plugins(text).ok().map(|paths| paths.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        assert_eq!(paths(&encode(r#"[{"a":{}},{"b/c":{"name":"x"}}]"#)), Some(vec!["a".to_owned(), "b/c".to_owned()]));
+        assert_eq!(paths(&encode("[]")), Some(vec![]));
+        for bad in [encode("{}"), encode(r#"[{"../x":{}}]"#), "!".to_owned(), encode("[1]")] {
+            assert_eq!(paths(&bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Tokens from a registry's token server (distribution's "Token Authentication", and its OAuth 2.0 variant).
+
+use base64ct::{Base64, Encoding};
+use serde::Deserialize;
+use transport::{Body, Method, Request, Secret, Url};
+
+use crate::Failure;
+use crate::credentials::Credential;
+
+/// Most bytes of a token answer, and of any answer that is only looked at for its status.
+pub(crate) const TOKEN_LIMIT: usize = 64 * 1024;
+/// How this client introduces itself to OAuth 2.0 servers.
+const CLIENT_ID: &str = "butler-plugins";
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    token: Option<String>,
+    access_token: Option<String>,
+}
+
+/// The request for a token: with a password, with an identity token, or anonymous.
+pub(crate) fn request(
+    realm: &Url,
+    service: Option<&str>,
+    scope: &str,
+    credential: Option<&Credential>,
+) -> Option<Request> {
+    let mut query = format!("scope={}", encode(scope));
+    if let Some(service) = service {
+        query = format!("service={}&{query}", encode(service));
+    }
+    if let Some(Credential::Identity(token)) = credential {
+        let form =
+            format!("grant_type=refresh_token&client_id={CLIENT_ID}&{query}&refresh_token={}", encode(token.expose()));
+        return Some(Request {
+            method: Method::Post,
+            body: Body::Form(Secret::new(form)),
+            ..Request::get(realm.clone())
+        });
+    }
+    let separator = if realm.target().contains('?') { '&' } else { '?' };
+    let url = Url::parse(&format!("{}{separator}{query}", realm.with_query())).ok()?;
+    Some(Request::get(url).authorization(credential.and_then(basic)))
+}
+
+/// The token in an answer, as an `Authorization` value.
+pub(crate) fn parse(json: &[u8]) -> Result<Secret, Failure> {
+    let unusable = || Failure::Shape { what: "a token answer without a usable token".to_owned() };
+    let answer: TokenAnswer = serde_json::from_slice(json).map_err(|_| unusable())?;
+    let token = answer.token.or(answer.access_token).ok_or_else(unusable)?;
+    bearer(&token).ok_or_else(unusable)
+}
+
+/// `Bearer …`, if the token can stand in a header.
+pub(crate) fn bearer(token: &str) -> Option<Secret> {
+    let plain = !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic());
+    plain.then(|| Secret::new(format!("Bearer {token}")))
+}
+
+/// `Basic …` (RFC 7617); identity and bearer tokens have no such form.
+pub(crate) fn basic(credential: &Credential) -> Option<Secret> {
+    match credential {
+        Credential::Basic { user, password } => {
+            let pair = format!("{user}:{}", password.expose());
+            Some(Secret::new(format!("Basic {}", Base64::encode_string(pair.as_bytes()))))
+        }
+        Credential::Identity(_) | Credential::Bearer(_) => None,
+    }
+}
+
+/// Percent-encodes everything but unreserved characters (RFC 3986, section 2.3).
+fn encode(text: &str) -> String {
+    use std::fmt::Write as _;
+    text.bytes().fold(String::with_capacity(text.len()), |mut encoded, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+        encoded
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_carry_what_the_credential_allows() {
+        let realm = Url::parse("https://auth.example.com/token?account=x").unwrap();
+        let scope = "repository:a/b:pull";
+        let anonymous = request(&realm, Some("reg+x"), scope, None).unwrap();
+        assert_eq!(anonymous.url.target(), "/token?account=x&service=reg%2Bx&scope=repository%3Aa%2Fb%3Apull");
+        assert!(anonymous.authorization.is_none());
+
+        let user = Credential::Basic { user: "robot$p+n".to_owned(), password: Secret::new("p:w".to_owned()) };
+        let named = request(&realm, None, scope, Some(&user)).unwrap();
+        assert_eq!(named.authorization.unwrap().expose(), "Basic cm9ib3QkcCtuOnA6dw==");
+
+        let identity = Credential::Identity(Secret::new("t/1".to_owned()));
+        let exchange = request(&realm, None, scope, Some(&identity)).unwrap();
+        let Body::Form(form) = exchange.body else { panic!("a form is expected") };
+        assert!(form.expose().contains("grant_type=refresh_token") && form.expose().ends_with("refresh_token=t%2F1"));
+    }
+
+    #[test]
+    fn only_header_safe_tokens_are_taken() {
+        assert_eq!(parse(br#"{"token":"a.b"}"#).unwrap().expose(), "Bearer a.b");
+        assert_eq!(parse(br#"{"access_token":"c"}"#).unwrap().expose(), "Bearer c");
+        for bad in [r#"{"token":""}"#, r#"{"token":"a\r\nX: y"}"#, "{}", "[]", "<html>"] {
+            assert!(parse(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! The real transport: HTTP/1.1 by ureq, TLS by rustls with ring.
+
+use std::io::{self, Read};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use ureq::http;
+use ureq::tls::{TlsConfig, TlsProvider};
+
+use crate::{Body, Cause, Headers, Method, ProxyRules, Request, Response, Transport, TransportError, Trust, Url};
+
+/// Most bytes of status line and headers.
+const HEADER_LIMIT: usize = 64 * 1024;
+/// Idle connections kept for each server: as many as plugins are usually fetched at once.
+const IDLE_PER_HOST: usize = 8;
+/// Bytes of each connection's two buffers: at 16 KiB TLS records arrive whole, and memory stays small.
+const BUFFER: usize = 32 * 1024;
+
+/// How long each phase of an exchange may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// Connection, proxy and TLS handshake together.
+    pub connect: Duration,
+    /// From the request to the end of the answer's headers.
+    pub answer: Duration,
+    /// Between two reads of a body.
+    pub read: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(20), answer: Duration::from_mins(1), read: Duration::from_secs(30) }
+    }
+}
+
+/// Speaks to real servers. Certificates are loaded when the first request needs them.
+#[derive(Debug)]
+pub struct HttpClient {
+    user_agent: &'static str,
+    trust: Trust,
+    proxies: ProxyRules,
+    timeouts: Timeouts,
+    agents: OnceLock<Agents>,
+}
+
+#[derive(Debug)]
+struct Agents {
+    direct: ureq::Agent,
+    by_proxy: Option<ureq::Agent>,
+}
+
+impl HttpClient {
+    /// A client that introduces itself as `user_agent`.
+    pub const fn new(user_agent: &'static str, trust: Trust, proxies: ProxyRules, timeouts: Timeouts) -> Self {
+        Self { user_agent, trust, proxies, timeouts, agents: OnceLock::new() }
+    }
+
+    fn agent_for(&self, url: &Url) -> Result<&ureq::Agent, TransportError> {
+        let agents = if let Some(agents) = self.agents.get() {
+            agents
+        } else {
+            let agents = self.open_agents(url)?;
+            self.agents.get_or_init(|| agents)
+        };
+        match (self.proxies.proxy_for(url), &agents.by_proxy) {
+            (Some(_), Some(agent)) => Ok(agent),
+            _ => Ok(&agents.direct),
+        }
+    }
+
+    fn open_agents(&self, url: &Url) -> Result<Agents, TransportError> {
+        let roots = self.trust.load().map_err(|error| TransportError::because(url, Cause::Tls, error))?;
+        let tls = TlsConfig::builder()
+            .provider(TlsProvider::Rustls)
+            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .root_certs(roots)
+            .build();
+        let open = |proxy: Option<ureq::Proxy>| {
+            ureq::Agent::config_builder()
+                .user_agent(self.user_agent)
+                .tls_config(tls.clone())
+                .proxy(proxy)
+                .max_redirects(0)
+                .max_redirects_will_error(false)
+                .http_status_as_error(false)
+                .max_response_header_size(HEADER_LIMIT)
+                .max_idle_connections_per_host(IDLE_PER_HOST)
+                .input_buffer_size(BUFFER)
+                .output_buffer_size(BUFFER)
+                .timeout_connect(Some(self.timeouts.connect))
+                .timeout_send_request(Some(self.timeouts.answer))
+                .timeout_send_body(Some(self.timeouts.answer))
+                .timeout_recv_response(Some(self.timeouts.answer))
+                .timeout_per_read(Some(self.timeouts.read))
+                .build()
+                .new_agent()
+        };
+        let by_proxy = match self.proxies.https() {
+            Some(proxy) => {
+                let proxy = ureq::Proxy::new(proxy.expose()).map_err(|_| TransportError::new(url, Cause::Proxy))?;
+                Some(open(Some(proxy)))
+            }
+            None => None,
+        };
+        Ok(Agents { direct: open(None), by_proxy })
+    }
+}
+
+impl Transport for HttpClient {
+    fn send(&self, request: &Request) -> Result<Response, TransportError> {
+        let agent = self.agent_for(&request.url)?;
+        let malformed = |error: http::Error| TransportError::because(&request.url, Cause::Protocol, error);
+        let method = match request.method {
+            Method::Get => http::Method::GET,
+            Method::Head => http::Method::HEAD,
+            Method::Post => http::Method::POST,
+        };
+        let mut builder = http::Request::builder()
+            .method(method)
+            .uri(request.url.with_query())
+            // A body that a proxy or server compresses in passing would not be the one whose digest was pinned.
+            .header("accept-encoding", "identity");
+        for (name, value) in &request.headers {
+            builder = builder.header(*name, value);
+        }
+        if let Some(authorization) = &request.authorization {
+            builder = builder.header("authorization", authorization.expose());
+        }
+        let sent = match &request.body {
+            Body::Empty => agent.run(builder.body(()).map_err(malformed)?),
+            Body::Form(form) => {
+                let builder = builder.header("content-type", "application/x-www-form-urlencoded");
+                agent.run(builder.body(form.expose()).map_err(malformed)?)
+            }
+        };
+        let answer = sent.map_err(|error| TransportError::before_body(&request.url, error))?;
+        let (parts, body) = answer.into_parts();
+        let headers: Headers = parts
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+            .collect();
+        let announced = headers.first("content-length").and_then(|value| value.parse().ok());
+        let body = Counted { inner: body.into_reader(), left: announced.filter(|_| request.method != Method::Head) };
+        Ok(Response::new(request.url.clone(), parts.status.as_u16(), headers, Box::new(body)))
+    }
+}
+
+/// Turns a body that ends before its announced length into an error, whatever the library below makes of it.
+struct Counted<R> {
+    inner: R,
+    left: Option<u64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        if let Some(left) = &mut self.left {
+            if n == 0 && *left > 0 && !buffer.is_empty() {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+            }
+            *left = left.saturating_sub(n as u64);
+        }
+        Ok(n)
+    }
+}

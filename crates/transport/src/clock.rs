@@ -1,0 +1,92 @@
+//! Time, and the wish to stop, as values that tests can own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+/// Longest sleep between two looks at [`Stop`].
+const NAP: Duration = Duration::from_millis(50);
+
+/// The clock of a run.
+pub trait Clock: Send + Sync {
+    /// The time of day.
+    fn now(&self) -> SystemTime;
+
+    /// Time since some fixed moment; never goes back.
+    fn uptime(&self) -> Duration;
+
+    /// Waits, unless a stop is asked for meanwhile.
+    fn sleep(&self, duration: Duration, stop: &Stop);
+}
+
+/// The machine's clock.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemClock {
+    started: Instant,
+}
+
+impl SystemClock {
+    /// Starts counting [`uptime`](Clock::uptime).
+    pub fn start() -> Self {
+        Self { started: Instant::now() }
+    }
+}
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the one clock that others get as an argument")]
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn sleep(&self, duration: Duration, stop: &Stop) {
+        let until = self.uptime().saturating_add(duration);
+        while !stop.is_asked() {
+            let left = until.saturating_sub(self.uptime());
+            if left.is_zero() {
+                return;
+            }
+            std::thread::sleep(left.min(NAP));
+        }
+    }
+}
+
+/// A wish to stop, shared by all threads of a run.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Nobody asked yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Asks everybody to stop soon.
+    pub fn ask(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody asked.
+    pub fn is_asked(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The moment, on a [`Clock`]'s uptime, after which an act is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Deadline(Duration);
+
+impl Deadline {
+    /// `allowance` from now.
+    pub fn after(clock: &dyn Clock, allowance: Duration) -> Self {
+        Self(clock.uptime().saturating_add(allowance))
+    }
+
+    /// What is left; zero when it has passed.
+    pub fn left(self, clock: &dyn Clock) -> Duration {
+        self.0.saturating_sub(clock.uptime())
+    }
+}

@@ -1,0 +1,210 @@
+//! What crosses the seam between protocol code and the network.
+
+use std::fmt;
+use std::io::{self, Read};
+
+use crate::{Cause, TransportError, Url};
+
+/// Performs one exchange. It follows no redirect and treats no status as an error.
+pub trait Transport: Send + Sync {
+    /// Sends a request and returns when the answer's headers are there.
+    ///
+    /// # Errors
+    /// When there is no well-formed answer: see [`Cause`].
+    fn send(&self, request: &Request) -> Result<Response, TransportError>;
+}
+
+/// A text that must never be printed: passwords, tokens, `Authorization` values.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret text.
+    pub const fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text itself. Every call is a place to look at in a review.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+/// A request method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Read.
+    Get,
+    /// Read the headers only.
+    Head,
+    /// Send a form.
+    Post,
+}
+
+/// What the request carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// Nothing.
+    Empty,
+    /// An `application/x-www-form-urlencoded` text, which holds a secret.
+    Form(Secret),
+}
+
+/// A request. Only what stands here is sent, besides `Host`, `User-Agent` and lengths.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// Whom to ask for what.
+    pub url: Url,
+    /// Header fields, by lower-case name.
+    pub headers: Vec<(&'static str, String)>,
+    /// The `Authorization` header, kept apart so that it cannot be printed or forwarded by accident.
+    pub authorization: Option<Secret>,
+    /// The body.
+    pub body: Body,
+}
+
+impl Request {
+    /// A `GET` without credentials.
+    pub const fn get(url: Url) -> Self {
+        Self { method: Method::Get, url, headers: Vec::new(), authorization: None, body: Body::Empty }
+    }
+
+    /// The same with one more header field.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// The same with this `Authorization`.
+    #[must_use]
+    pub fn authorization(self, authorization: Option<Secret>) -> Self {
+        Self { authorization, ..self }
+    }
+}
+
+/// Header fields of an answer, bounded by the transport.
+#[derive(Debug, Clone, Default)]
+pub struct Headers(Vec<(String, String)>);
+
+impl Headers {
+    /// The first field of that name (ASCII, case-insensitive).
+    pub fn first(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// All fields of that name, in order.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+}
+
+impl FromIterator<(String, String)> for Headers {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(fields: I) -> Self {
+        Self(fields.into_iter().collect())
+    }
+}
+
+/// An answer whose body is still on its way.
+pub struct Response {
+    url: Url,
+    status: u16,
+    headers: Headers,
+    body: Box<dyn Read + Send>,
+}
+
+impl Response {
+    /// An answer to a request for `url`.
+    pub fn new(url: Url, status: u16, headers: Headers, body: Box<dyn Read + Send>) -> Self {
+        Self { url, status, headers, body }
+    }
+
+    /// The URL that was asked for.
+    pub const fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The status code.
+    pub const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The header fields.
+    pub const fn headers(&self) -> &Headers {
+        &self.headers
+    }
+
+    /// `Content-Length`, when there is a well-formed one.
+    pub fn content_length(&self) -> Option<u64> {
+        self.headers.first("content-length").and_then(|value| value.parse().ok())
+    }
+
+    /// Reads the next bytes of the body; 0 at its end.
+    ///
+    /// # Errors
+    /// When the body breaks off or stalls.
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, TransportError> {
+        loop {
+            match self.body.read(buffer) {
+                Ok(n) => return Ok(n),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(TransportError::in_body(&self.url, error)),
+            }
+        }
+    }
+
+    /// Reads a whole small body.
+    ///
+    /// # Errors
+    /// [`Cause::TooLarge`] when there is more than `limit` bytes; otherwise like [`read`](Self::read).
+    pub fn read_to_limit(&mut self, limit: usize) -> Result<Vec<u8>, TransportError> {
+        let mut bytes = Vec::new();
+        let mut buffer = [0; 8 * 1024];
+        loop {
+            let n = self.read(&mut buffer)?;
+            if n == 0 {
+                return Ok(bytes);
+            }
+            if bytes.len() + n > limit {
+                return Err(TransportError::new(&self.url, Cause::TooLarge { limit }));
+            }
+            bytes.extend_from_slice(&buffer[..n]);
+        }
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response").field("url", &self.url).field("status", &self.status).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_past_its_limit_is_not_read_on() {
+        let url = Url::parse("https://a.example.com/").unwrap();
+        let response =
+            |n: usize| Response::new(url.clone(), 200, Headers::default(), Box::new(io::repeat(b'x').take(n as u64)));
+        assert_eq!(response(100).read_to_limit(100).unwrap().len(), 100);
+        let error = response(101).read_to_limit(100).unwrap_err();
+        assert!(matches!(error.cause(), Cause::TooLarge { limit: 100 }));
+    }
+
+    #[test]
+    fn a_request_never_shows_its_credentials() {
+        let request = Request::get(Url::parse("https://a.example.com/?sig=s3cret").unwrap())
+            .authorization(Some(Secret::new("Basic s3cret".to_owned())));
+        assert!(!format!("{request:?}").contains("s3cret"));
+    }
+}

@@ -1,0 +1,39 @@
+//! One bounded HTTP exchange: request out, status and headers in, body as a stream.
+//!
+//! ```
+//! use transport::{Request, Response, Transport, TransportError, Url};
+//!
+//! fn fetch_small(transport: &dyn Transport, url: Url) -> Result<Vec<u8>, TransportError> {
+//!     let mut response: Response = transport.send(&Request::get(url))?;
+//!     response.read_to_limit(64 * 1024)
+//! }
+//! # let _ = fetch_small;
+//! ```
+//!
+//! - [`Transport`]: the one seam between protocol code and the network; tests put their own behind it.
+//!   - [`HttpClient`]: the real one, over TLS with [`Trust`], through proxies as [`ProxyRules`] say.
+//! - [`Request`], [`Response`], [`Url`]: what crosses the seam. [`Secret`]: a header value that cannot be printed.
+//! - [`TransportError`] with its [`Cause`]: what went wrong, in terms a log can carry.
+//! - [`Retry`], [`Clock`], [`Deadline`], [`Stop`]: when to try again, how long to wait, when to give up.
+//!
+//! # What this crate refuses
+//! It never follows a redirect, never decodes a body, never sends what the caller did not put into the request, and
+//! speaks plain http to loopback addresses only. It knows no policy: who may be asked is decided before it.
+
+mod client;
+mod clock;
+mod error;
+mod exchange;
+mod proxy;
+mod retry;
+mod trust;
+mod url;
+
+pub use client::{HttpClient, Timeouts};
+pub use clock::{Clock, Deadline, Stop, SystemClock};
+pub use error::{Cause, TransportError};
+pub use exchange::{Body, Headers, Method, Request, Response, Secret, Transport};
+pub use proxy::{ProxyRules, ProxyRulesError};
+pub use retry::{Retry, Retryable, parse_retry_after};
+pub use trust::{Trust, TrustError};
+pub use url::{Scheme, Url, UrlError};

@@ -1,0 +1,81 @@
+//! Whose certificates are trusted.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ureq::tls::{Certificate, RootCerts};
+
+/// Where the trusted CA certificates (PEM) come from.
+#[derive(Debug, Clone, Default)]
+pub struct Trust {
+    /// `SSL_CERT_FILE`: a bundle instead of the system's.
+    pub file: Option<PathBuf>,
+    /// `SSL_CERT_DIR`: a folder instead of the system's.
+    pub dir: Option<PathBuf>,
+    /// Bundles besides all others.
+    pub extra: Vec<PathBuf>,
+}
+
+/// CA certificates that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrustError {
+    /// A file or folder that was named cannot be read as certificates.
+    #[error("failed to load CA certificates from `{}`", path.display())]
+    Load {
+        /// What was named.
+        path: PathBuf,
+        /// Why not.
+        source: rustls_native_certs::Error,
+    },
+    /// A file that was named holds no certificate.
+    #[error("expected CA certificates in PEM form in `{}`, found none", path.display())]
+    Empty {
+        /// What was named.
+        path: PathBuf,
+    },
+}
+
+impl Trust {
+    /// Loads the certificates: what is named; without `file` and `dir` the system's bundle, and Mozilla's list, built
+    /// in, where there is none.
+    ///
+    /// # Errors
+    /// When something that was named gives no certificate.
+    pub(crate) fn load(&self) -> Result<RootCerts, TrustError> {
+        let mut found = Vec::new();
+        if let Some(file) = &self.file {
+            found.extend(load_named(file, Some(file), None)?);
+        }
+        if let Some(dir) = &self.dir {
+            found.extend(load_named(dir, None, Some(dir))?);
+        }
+        if found.is_empty() {
+            found = own(&rustls_native_certs::load_native_certs());
+        }
+        if found.is_empty() && self.extra.is_empty() {
+            return Ok(RootCerts::WebPki);
+        }
+        for file in &self.extra {
+            found.extend(load_named(file, Some(file), None)?);
+        }
+        Ok(RootCerts::Specific(Arc::new(found)))
+    }
+}
+
+fn load_named(path: &Path, file: Option<&Path>, dir: Option<&Path>) -> Result<Vec<Certificate<'static>>, TrustError> {
+    let mut loaded = rustls_native_certs::load_certs_from_paths(file, dir);
+    if !loaded.certs.is_empty() {
+        return Ok(own(&loaded));
+    }
+    let path = path.to_owned();
+    Err(if loaded.errors.is_empty() {
+        TrustError::Empty { path }
+    } else {
+        TrustError::Load { path, source: loaded.errors.swap_remove(0) }
+    })
+}
+
+fn own(loaded: &rustls_native_certs::CertificateResult) -> Vec<Certificate<'static>> {
+    loaded.certs.iter().map(|der| Certificate::from_der(der).to_owned()).collect()
+}
