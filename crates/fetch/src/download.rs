@@ -1,0 +1,155 @@
+//! From an open body to hashed bytes: limits, stalls, and going on where a connection broke off.
+
+use std::io::Write;
+use std::time::Duration;
+
+use integrity::{Algorithm, Hashed, HashingWriter};
+use oci::Descriptor;
+use transport::{Clock, Deadline, Response, Stop};
+
+use crate::error::TransferFailure;
+use crate::{FetchError, FetchLimits, Spool};
+
+/// Bytes read at once.
+const CHUNK: usize = 64 * 1024;
+
+/// A transfer that may take several answers to complete.
+pub(crate) struct Download<'a> {
+    pub(crate) package: &'a str,
+    /// What a registry promised; https servers promise nothing.
+    pub(crate) descriptor: Option<&'a Descriptor>,
+    pub(crate) limits: &'a FetchLimits,
+    pub(crate) clock: &'a dyn Clock,
+    pub(crate) deadline: Deadline,
+    pub(crate) stop: &'a Stop,
+    writer: Option<HashingWriter<Spool>>,
+}
+
+impl<'a> Download<'a> {
+    pub(crate) fn into_spool(
+        package: &'a str,
+        descriptor: Option<&'a Descriptor>,
+        limits: &'a FetchLimits,
+        clock: &'a dyn Clock,
+        deadline: Deadline,
+        stop: &'a Stop,
+        spool: Spool,
+    ) -> Self {
+        let algorithm = descriptor.map_or(Algorithm::Sha512, |descriptor| descriptor.digest.algorithm());
+        let writer = Some(HashingWriter::with(algorithm, spool));
+        Self { package, descriptor, limits, clock, deadline, stop, writer }
+    }
+
+    /// How many bytes are there already: where the next answer should begin.
+    pub(crate) fn offset(&self) -> u64 {
+        self.writer.as_ref().map_or(0, HashingWriter::len)
+    }
+
+    /// Takes an answer's body. After an error that is worth another try, [`offset`](Self::offset) says from where.
+    pub(crate) fn take(&mut self, response: Response) -> Result<Hashed<Spool>, FetchError> {
+        let mut writer = self.writer.take().ok_or_else(|| self.transfer(TransferFailure::WrongRange))?;
+        match response.status() {
+            206 if Self::continues_at(&response, writer.len()) => {}
+            206 => return Err(self.transfer(TransferFailure::WrongRange)),
+            // A server that knows no ranges starts over, and so do the hashes.
+            _ if !writer.is_empty() => {
+                let algorithm = self.descriptor.map_or(Algorithm::Sha512, |descriptor| descriptor.digest.algorithm());
+                let spool = writer.abandon().clear().map_err(|source| self.spool_error(source))?;
+                writer = HashingWriter::with(algorithm, spool);
+            }
+            _ => {}
+        }
+        let announced = response.content_length().map_or(0, |left| left.saturating_add(writer.len()));
+        self.check_size(announced)?;
+        match self.copy(response, &mut writer) {
+            Ok(()) => self.finish(writer),
+            Err(error) => {
+                self.writer = Some(writer);
+                Err(error)
+            }
+        }
+    }
+
+    fn continues_at(response: &Response, offset: u64) -> bool {
+        let range = response.headers().first("content-range").and_then(|value| value.strip_prefix("bytes "));
+        let first = range.and_then(|range| range.split_once('-')).and_then(|(first, _)| first.parse().ok());
+        offset > 0 && first == Some(offset)
+    }
+
+    fn copy(&self, mut response: Response, writer: &mut HashingWriter<Spool>) -> Result<(), FetchError> {
+        let mut buffer = vec![0; CHUNK];
+        let mut pace = Pace { since: self.clock.uptime(), bytes: 0 };
+        loop {
+            if self.stop.is_asked() {
+                return Err(FetchError::Stopped { package: self.package.to_owned() });
+            }
+            if self.deadline.left(self.clock).is_zero() {
+                return Err(self.transfer(TransferFailure::Deadline { allowance: self.limits.plugin_time }));
+            }
+            let n = response.read(&mut buffer).map_err(|error| self.transfer(TransferFailure::Transport(error)))?;
+            if n == 0 {
+                return Ok(());
+            }
+            writer.write_all(&buffer[..n]).map_err(|source| self.spool_error(source))?;
+            self.check_size(writer.len())?;
+            self.check_pace(&mut pace, n as u64)?;
+        }
+    }
+
+    fn check_pace(&self, pace: &mut Pace, bytes: u64) -> Result<(), FetchError> {
+        let window = self.limits.stall_time;
+        let least = self.limits.stall_bytes_per_second.saturating_mul(window.as_secs());
+        pace.bytes += bytes;
+        if self.clock.uptime().saturating_sub(pace.since) < window {
+            return Ok(());
+        }
+        if pace.bytes < least {
+            return Err(self.transfer(TransferFailure::Stalled { bytes: least, seconds: window.as_secs() }));
+        }
+        *pace = Pace { since: self.clock.uptime(), bytes: 0 };
+        Ok(())
+    }
+
+    /// Compares a number of bytes, announced or come, with what may come at most.
+    fn check_size(&self, found: u64) -> Result<(), FetchError> {
+        if found > self.limits.artifact_bytes {
+            let (package, limit) = (self.package.to_owned(), self.limits.artifact_bytes);
+            return Err(FetchError::TooLarge { package, limit, found });
+        }
+        match self.descriptor {
+            Some(descriptor) if found > descriptor.size => {
+                Err(self.transfer(TransferFailure::Size { expected: descriptor.size, found }))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn finish(&self, writer: HashingWriter<Spool>) -> Result<Hashed<Spool>, FetchError> {
+        let hashed = writer.finish();
+        let Some(descriptor) = self.descriptor else { return Ok(hashed) };
+        if hashed.len() != descriptor.size {
+            return Err(self.transfer(TransferFailure::Size { expected: descriptor.size, found: hashed.len() }));
+        }
+        match hashed.digest(descriptor.digest.algorithm()) {
+            Some(found) if found == descriptor.digest => Ok(hashed),
+            found => Err(self.transfer(TransferFailure::Digest {
+                expected: descriptor.digest.to_string(),
+                found: found.map_or_else(|| "none".to_owned(), |found| found.to_string()),
+            })),
+        }
+    }
+
+    fn transfer(&self, source: TransferFailure) -> FetchError {
+        FetchError::Transfer { package: self.package.to_owned(), from_registry: self.descriptor.is_some(), source }
+    }
+
+    fn spool_error(&self, source: std::io::Error) -> FetchError {
+        FetchError::Spool { package: self.package.to_owned(), source }
+    }
+}
+
+/// Bytes since a moment.
+struct Pace {
+    since: Duration,
+    bytes: u64,
+}

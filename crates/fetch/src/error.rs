@@ -1,0 +1,275 @@
+//! What can go wrong between permission and bytes.
+
+use std::io;
+use std::time::Duration;
+
+use integrity::Blame;
+use oci::OciError;
+use source::NotAllowed;
+use transport::{Cause, Retryable, TransportError};
+
+/// A source whose bytes could not be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// A registry's side of the matter.
+    #[error("failed to pull from the registry")]
+    Oci(#[source] OciError),
+    /// An https server's side of the matter.
+    #[error("failed to download `{url}`")]
+    Https {
+        /// The source.
+        url: String,
+        /// Why.
+        source: HttpsFailure,
+    },
+    /// The bytes broke off on their way, or were not what the registry's descriptor says.
+    #[error("failed to receive the artifact of `{package}`")]
+    Transfer {
+        /// The source.
+        package: String,
+        /// Whether a registry was asked, or an https server.
+        from_registry: bool,
+        /// Why.
+        source: TransferFailure,
+    },
+    /// More bytes than the limit, announced or sent.
+    #[error("expected an artifact of at most {limit} bytes from `{package}`, found {found}")]
+    TooLarge {
+        /// The source.
+        package: String,
+        /// The limit, in bytes.
+        limit: u64,
+        /// What was announced, or what had come when it was cut off.
+        found: u64,
+    },
+    /// The spool could not take the bytes.
+    #[error("failed to store the artifact of `{package}`")]
+    Spool {
+        /// The source.
+        package: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The run was asked to stop.
+    #[error("stopped while fetching `{package}`")]
+    Stopped {
+        /// The source.
+        package: String,
+    },
+}
+
+/// Why an https server gave no body.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HttpsFailure {
+    /// No usable answer.
+    #[error(transparent)]
+    Transport(TransportError),
+    /// A status that is no success.
+    #[error("`{server}` answered {status}")]
+    Status {
+        /// Who said so.
+        server: String,
+        /// The status code.
+        status: u16,
+        /// What it asked for.
+        retry_after: Option<Duration>,
+        /// Whether credentials had been sent.
+        with_credentials: bool,
+    },
+    /// A redirect that the policy does not let through.
+    #[error("`{server}` redirects to a source that is not allowed")]
+    NotAllowed {
+        /// Who redirected.
+        server: String,
+        /// The policy's verdict.
+        source: NotAllowed,
+    },
+    /// A redirect that is not followed.
+    #[error("`{server}` redirects to a place that is not followed: {why}")]
+    RedirectDenied {
+        /// Who redirected.
+        server: String,
+        /// Why not.
+        why: String,
+    },
+}
+
+/// Why an opened body did not arrive whole.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransferFailure {
+    /// It was cut, stalled, or malformed.
+    #[error(transparent)]
+    Transport(TransportError),
+    /// Too slow for too long.
+    #[error("fewer than {bytes} bytes came in {seconds} seconds")]
+    Stalled {
+        /// The least that must come.
+        bytes: u64,
+        /// In that time.
+        seconds: u64,
+    },
+    /// The plugin's time was used up.
+    #[error("it took longer than {} seconds", .allowance.as_secs())]
+    Deadline {
+        /// The time allowed.
+        allowance: Duration,
+    },
+    /// A partial answer that nobody asked for, or of another part.
+    #[error("the server sent a part of the artifact that was not asked for")]
+    WrongRange,
+    /// Not as many bytes as the descriptor says.
+    #[error("expected {expected} bytes, found {found}")]
+    Size {
+        /// The descriptor's size.
+        expected: u64,
+        /// What came.
+        found: u64,
+    },
+    /// Other bytes than the descriptor says.
+    #[error("expected content with digest `{expected}`, found `{found}`")]
+    Digest {
+        /// The descriptor's digest.
+        expected: String,
+        /// What came.
+        found: String,
+    },
+}
+
+impl FetchError {
+    /// The reason code of the audit log.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Oci(_) | Self::Transfer { from_registry: true, .. } => "oci_pull_failed",
+            Self::Https { source: HttpsFailure::NotAllowed { .. }, .. } => "source_not_allowed",
+            Self::Https { .. } | Self::Transfer { from_registry: false, .. } => "https_pull_failed",
+            Self::TooLarge { .. } => "artifact_too_large",
+            Self::Spool { .. } => "io_error",
+            Self::Stopped { .. } => "interrupted",
+        }
+    }
+
+    /// The value of the log's `cause=` field, for failed pulls.
+    pub const fn cause(&self) -> Option<&'static str> {
+        match self {
+            Self::Oci(error) => Some(error.cause()),
+            Self::Https { source, .. } => Some(source.code()),
+            Self::Transfer { source, .. } => Some(source.code()),
+            Self::TooLarge { .. } | Self::Spool { .. } | Self::Stopped { .. } => None,
+        }
+    }
+
+    /// Whose move it is.
+    pub const fn blame(&self) -> Blame {
+        match self {
+            Self::Oci(error) => error.blame(),
+            Self::Https { source, .. } => source.blame(),
+            Self::Transfer { .. } => Blame::Network,
+            Self::TooLarge { .. } | Self::Stopped { .. } => Blame::Operator,
+            Self::Spool { .. } => Blame::Host,
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        let text = match self {
+            Self::Oci(error) => return error.hint(),
+            Self::Https { source, .. } => return source.hint(),
+            Self::TooLarge { .. } => "if the artifact is as large as it should be, raise `--max-artifact-bytes`",
+            Self::Spool { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                "the volume is full: give it more space (`sizeLimit` of an `emptyDir`)"
+            }
+            Self::Transfer { source: TransferFailure::Deadline { .. }, .. } => {
+                "if the network is that slow, raise `--plugin-timeout`"
+            }
+            Self::Spool { .. } | Self::Transfer { .. } | Self::Stopped { .. } => return None,
+        };
+        Some(text.to_owned())
+    }
+}
+
+impl HttpsFailure {
+    const fn code(&self) -> &'static str {
+        match self {
+            Self::Transport(error) => error.cause().code(),
+            Self::Status { status, .. } => match *status {
+                401 => "unauthorized",
+                403 => "forbidden",
+                404 | 410 => "not_found",
+                408 => "timeout",
+                429 => "rate_limited",
+                500.. => "server_error",
+                _ => "protocol",
+            },
+            Self::NotAllowed { .. } | Self::RedirectDenied { .. } => "redirect_denied",
+        }
+    }
+
+    const fn blame(&self) -> Blame {
+        match self {
+            Self::Transport(error) => match error.cause() {
+                Cause::Tls | Cause::NotTls | Cause::Proxy | Cause::Dns => Blame::Operator,
+                _ => Blame::Network,
+            },
+            Self::Status { status: 400..=407 | 410, .. } | Self::NotAllowed { .. } => Blame::Operator,
+            Self::Status { .. } | Self::RedirectDenied { .. } => Blame::Network,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let text = match self {
+            Self::Status { status: 401 | 403, with_credentials: true, server, .. } => {
+                return Some(format!("the login for `{server}` in the netrc file is wrong or may not read this file"));
+            }
+            Self::Status { status: 401 | 403, with_credentials: false, server, .. } => {
+                return Some(format!("add a login for `{server}` to a netrc file and name it with `--netrc`"));
+            }
+            Self::Status { status: 404 | 410, .. } => "check the path; the file is not there",
+            Self::NotAllowed { source, .. } => return Some(source.hint()),
+            Self::Transport(error) => match error.cause() {
+                Cause::Tls => "if the server has a private CA, mount its certificate and name it with `--ca-file`",
+                Cause::Dns => "check the host name, and the DNS policy of the pod",
+                Cause::Proxy => "check HTTPS_PROXY and NO_PROXY",
+                _ => return None,
+            },
+            Self::Status { .. } | Self::RedirectDenied { .. } => return None,
+        };
+        Some(text.to_owned())
+    }
+}
+
+impl TransferFailure {
+    const fn code(&self) -> &'static str {
+        match self {
+            Self::Transport(error) => error.cause().code(),
+            Self::Stalled { .. } => "stalled",
+            Self::Deadline { .. } => "timeout",
+            Self::WrongRange => "protocol",
+            Self::Size { .. } => "size_mismatch",
+            Self::Digest { .. } => "digest_mismatch",
+        }
+    }
+}
+
+impl Retryable for FetchError {
+    fn is_transient(&self) -> bool {
+        match self {
+            Self::Oci(error) => error.is_transient(),
+            Self::Https { source: HttpsFailure::Transport(error), .. }
+            | Self::Transfer { source: TransferFailure::Transport(error), .. } => error.cause().is_transient(),
+            Self::Https { source: HttpsFailure::Status { status, .. }, .. } => matches!(status, 408 | 429 | 500..),
+            Self::Transfer { source: TransferFailure::Stalled { .. }, .. } => true,
+            _ => false,
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Oci(error) => error.retry_after(),
+            Self::Https { source: HttpsFailure::Status { retry_after, .. }, .. } => *retry_after,
+            _ => None,
+        }
+    }
+}

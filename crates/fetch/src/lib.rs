@@ -1,0 +1,37 @@
+//! An allowed source becomes bytes in a spool: hashed, counted, and not readable before they are verified.
+//!
+//! ```
+//! use fetch::{FetchError, Fetched, Fetcher, Spool};
+//! use source::{Allowed, Source};
+//! use transport::Stop;
+//!
+//! fn fetch(fetcher: &Fetcher, source: &Allowed<Source>, spool: Spool) -> Result<Fetched, FetchError> {
+//!     fetcher.fetch(source, spool, &Stop::new())
+//! }
+//! # let _ = fetch;
+//! ```
+//!
+//! - [`Fetcher::fetch`]: [`Allowed`](source::Allowed)`<Source>` → [`Fetched`].
+//! - [`Fetched::verify`]: → [`Verified`](integrity::Verified)`<Spool>`, the promised bytes.
+//! - [`Fetcher::probe`]: asks whether a source is there and may be read, without its bytes.
+//! - [`Spool`]: an unnamed file; what was hashed is what is read back.
+//! - [`Netrc`]: credentials of https servers. [`HelperProcess`]: runs Docker's credential helpers.
+//!
+//! # What this crate refuses
+//! It takes nothing that the policy has not let through, and shows each redirect of an https source to the policy
+//! again. It parses no archive, and gives out no byte that was not compared with its promise.
+
+mod download;
+mod error;
+mod fetcher;
+mod helper;
+mod netrc;
+mod spool;
+mod tarball_url;
+
+pub use error::{FetchError, HttpsFailure, TransferFailure};
+pub use fetcher::{Access, FetchLimits, Fetched, Fetcher, Probe};
+pub use helper::HelperProcess;
+pub use netrc::{Netrc, NetrcError};
+pub use oci::{Credentials, CredentialsError, Platform, TrustedRealms};
+pub use spool::Spool;
