@@ -37,6 +37,11 @@ impl<W: Write> HashingWriter<W> {
         self.len == 0
     }
 
+    /// Gives the sink back, with nothing proved: what was written is to be thrown away.
+    pub fn abandon(self) -> W {
+        self.inner
+    }
+
     /// Ends the stream. The bytes can no longer be changed, and not yet be read.
     pub fn finish(self) -> Hashed<W> {
         Hashed {

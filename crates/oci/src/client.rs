@@ -2,10 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use integrity::{Algorithm, OciDigest};
 use source::{Authority, OciReference, PluginPath};
-use transport::{Cause, Clock, Request, Response, Scheme, Secret, Transport, Url, parse_retry_after};
+use transport::{
+    Cause, Clock, Deadline, Request, Response, Scheme, Secret, Transport, TransportError, Url, parse_retry_after,
+};
 
 use crate::auth::Realm;
 use crate::challenge::Challenge;
@@ -16,6 +19,8 @@ use crate::{Credentials, Descriptor, Failure, OciError, Platform, TrustedRealms,
 
 /// Most bytes of a manifest or index.
 const MANIFEST_LIMIT: usize = 4 * 1024 * 1024;
+/// Longest time for the body of an answer that is read as a whole: a document, a token, an error.
+const SMALL_BODY_TIME: Duration = Duration::from_mins(1);
 /// Most redirects followed for one request.
 const REDIRECT_LIMIT: usize = 5;
 
@@ -123,7 +128,7 @@ impl Client {
         let accept = [OCI_MANIFEST, DOCKER_MANIFEST, OCI_INDEX, DOCKER_INDEX].join(", ");
         let what = if expected.is_some() { "manifest" } else { "tag" };
         let mut response = self.ask(reference, &target, vec![("accept", accept)], what)?;
-        let bytes = response.read_to_limit(MANIFEST_LIMIT).map_err(Failure::Transport)?;
+        let bytes = self.read_small(&mut response, MANIFEST_LIMIT).map_err(Failure::Transport)?;
         let named = response.headers().first("docker-content-digest").map(|text| {
             OciDigest::parse(text)
                 .map_err(|_| Failure::Shape { what: "a `Docker-Content-Digest` that is none".to_owned() })
@@ -161,7 +166,7 @@ impl Client {
         let Some(challenge) = Challenge::choose(response.headers().all("www-authenticate")) else {
             return Err(Failure::Unauthorized { server, with_credentials: known.with_credentials });
         };
-        drain(response);
+        self.drain(response);
         let fresh = self.log_in(reference, &request.url, &challenge)?;
         let response = self.follow(&Request { authorization: fresh.authorization.clone(), ..request })?;
         if response.status() != 401 {
@@ -211,7 +216,7 @@ impl Client {
         if response.status() != 200 {
             return Err(self.status_failure(&response, "token"));
         }
-        let json = response.read_to_limit(TOKEN_LIMIT).map_err(Failure::Transport)?;
+        let json = self.read_small(&mut response, TOKEN_LIMIT).map_err(Failure::Transport)?;
         Ok(Session { authorization: Some(token::parse(&json)?), with_credentials })
     }
 
@@ -235,12 +240,22 @@ impl Client {
         let mut request = Request::get(url(if is_plain { "http" } else { "https" })?).authorization(authorization);
         request.headers = headers;
         match self.follow(&request) {
-            Err(Failure::Transport(error)) if error.cause() == Cause::NotTls && registry.is_loopback() => {
+            Err(Failure::Transport(error))
+                if registry.is_loopback() && matches!(error.cause(), Cause::NotTls | Cause::Reset) =>
+            {
                 // Nothing secret goes out in the clear before the registry itself asked for it.
                 request = Request { url: url("http")?, authorization: None, ..request };
-                let response = self.follow(&request)?;
-                lock(&self.plain).insert(registry.clone());
-                Ok((request, response))
+                match (self.follow(&request), error.cause()) {
+                    // Some plain servers hang up on a TLS hello. One that speaks TLS has nothing better than 400, if
+                    // anything, to say to plain http: then the connection was cut for another reason.
+                    (Err(Failure::Transport(_)), Cause::Reset) => Err(Failure::Transport(error)),
+                    (Ok(response), Cause::Reset) if response.status() == 400 => Err(Failure::Transport(error)),
+                    (response, _) => {
+                        let response = response?;
+                        lock(&self.plain).insert(registry.clone());
+                        Ok((request, response))
+                    }
+                }
             }
             other => other.map(|response| (request, response)),
         }
@@ -265,7 +280,7 @@ impl Client {
             if next.origin() != request.url.origin() {
                 request.authorization = None;
             }
-            drain(response);
+            self.drain(response);
             request.url = next;
         }
         Err(Failure::RedirectDenied {
@@ -294,6 +309,18 @@ impl Client {
             status => Failure::Status { server, status, retry_after: retry_after() },
         }
     }
+
+    fn read_small(&self, response: &mut Response, limit: usize) -> Result<Vec<u8>, TransportError> {
+        response.read_to_limit(limit, &*self.clock, Deadline::after(&*self.clock, SMALL_BODY_TIME))
+    }
+
+    /// Reads a small body to its end so that the connection can serve the next request.
+    fn drain(&self, mut response: Response) {
+        if response.content_length().is_some_and(|length| length <= TOKEN_LIMIT as u64) {
+            // Whatever goes wrong here costs a new connection, nothing else.
+            let _ = self.read_small(&mut response, TOKEN_LIMIT);
+        }
+    }
 }
 
 impl std::fmt::Debug for Client {
@@ -305,12 +332,4 @@ impl std::fmt::Debug for Client {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // The maps are whole after every single operation, so a panic elsewhere leaves nothing half-done in them.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Reads a small body to its end so that the connection can serve the next request.
-fn drain(mut response: Response) {
-    if response.content_length().is_some_and(|length| length <= TOKEN_LIMIT as u64) {
-        // Whatever goes wrong here costs a new connection, nothing else.
-        let _ = response.read_to_limit(TOKEN_LIMIT);
-    }
 }

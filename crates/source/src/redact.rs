@@ -19,7 +19,7 @@ pub fn redact(text: &str) -> String {
         let digest = ["@sha256:", "@sha512:"].iter().any(|mark| rest[*at..].starts_with(mark)) && before.contains('/');
         !digest && (scheme_end > 0 || before.contains(':'))
     };
-    match rest.match_indices('@').filter(may_end_userinfo).next_back() {
+    match rest.match_indices('@').rfind(may_end_userinfo) {
         Some((at, _)) => format!("{scheme}…{}{query}", &rest[at..]),
         None => format!("{scheme}{rest}{query}"),
     }

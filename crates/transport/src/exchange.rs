@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, Read};
 
-use crate::{Cause, TransportError, Url};
+use crate::{Cause, Clock, Deadline, TransportError, Url};
 
 /// Performs one exchange. It follows no redirect and treats no status as an error.
 pub trait Transport: Send + Sync {
@@ -164,11 +164,20 @@ impl Response {
     /// Reads a whole small body.
     ///
     /// # Errors
-    /// [`Cause::TooLarge`] when there is more than `limit` bytes; otherwise like [`read`](Self::read).
-    pub fn read_to_limit(&mut self, limit: usize) -> Result<Vec<u8>, TransportError> {
+    /// [`Cause::TooLarge`] when there is more than `limit` bytes, [`Cause::Stalled`] when the deadline passes while
+    /// they trickle in; otherwise like [`read`](Self::read).
+    pub fn read_to_limit(
+        &mut self,
+        limit: usize,
+        clock: &dyn Clock,
+        deadline: Deadline,
+    ) -> Result<Vec<u8>, TransportError> {
         let mut bytes = Vec::new();
         let mut buffer = [0; 8 * 1024];
         loop {
+            if deadline.left(clock).is_zero() {
+                return Err(TransportError::new(&self.url, Cause::Stalled));
+            }
             let n = self.read(&mut buffer)?;
             if n == 0 {
                 return Ok(bytes);
@@ -190,15 +199,20 @@ impl fmt::Debug for Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::SystemClock;
+    use std::time::Duration;
 
     #[test]
     fn a_body_past_its_limit_is_not_read_on() {
         let url = Url::parse("https://a.example.com/").unwrap();
         let response =
             |n: usize| Response::new(url.clone(), 200, Headers::default(), Box::new(io::repeat(b'x').take(n as u64)));
-        assert_eq!(response(100).read_to_limit(100).unwrap().len(), 100);
-        let error = response(101).read_to_limit(100).unwrap_err();
-        assert!(matches!(error.cause(), Cause::TooLarge { limit: 100 }));
+        let clock = SystemClock::start();
+        let read = |n| response(n).read_to_limit(100, &clock, Deadline::after(&clock, Duration::MAX));
+        assert_eq!(read(100).unwrap().len(), 100);
+        assert!(matches!(read(101).unwrap_err().cause(), Cause::TooLarge { limit: 100 }));
+        let late = response(100).read_to_limit(100, &clock, Deadline::after(&clock, Duration::ZERO));
+        assert_eq!(late.unwrap_err().cause(), Cause::Stalled);
     }
 
     #[test]

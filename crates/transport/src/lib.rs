@@ -1,11 +1,12 @@
 //! One bounded HTTP exchange: request out, status and headers in, body as a stream.
 //!
 //! ```
-//! use transport::{Request, Response, Transport, TransportError, Url};
+//! use std::time::Duration;
+//! use transport::{Clock, Deadline, Request, Response, Transport, TransportError, Url};
 //!
-//! fn fetch_small(transport: &dyn Transport, url: Url) -> Result<Vec<u8>, TransportError> {
+//! fn fetch_small(transport: &dyn Transport, clock: &dyn Clock, url: Url) -> Result<Vec<u8>, TransportError> {
 //!     let mut response: Response = transport.send(&Request::get(url))?;
-//!     response.read_to_limit(64 * 1024)
+//!     response.read_to_limit(64 * 1024, clock, Deadline::after(clock, Duration::from_secs(60)))
 //! }
 //! # let _ = fetch_small;
 //! ```

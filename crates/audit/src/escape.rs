@@ -1,0 +1,55 @@
+//! One escape rule for both formats: that of a JSON string, stricter about what a terminal or a reader may act on.
+
+use std::fmt::Write as _;
+
+/// Bytes that one written value may have, without its quotes. What is longer ends in `…`.
+pub const MAX_VALUE_BYTES: usize = 1024;
+
+pub(crate) const CUT: char = '…';
+
+/// Appends `text` escaped, at most [`MAX_VALUE_BYTES`] of it.
+pub(crate) fn push_escaped(out: &mut String, text: &str) {
+    let start = out.len();
+    let mut cut_at = start;
+    for character in text.chars() {
+        if out.len() - start <= MAX_VALUE_BYTES - CUT.len_utf8() {
+            cut_at = out.len();
+        }
+        push_character(out, character);
+        if out.len() - start > MAX_VALUE_BYTES {
+            out.truncate(cut_at);
+            out.push(CUT);
+            return;
+        }
+    }
+}
+
+/// Whether a value may stand without quotes in logfmt.
+pub(crate) fn is_bare(text: &str) -> bool {
+    !text.is_empty() && !text.chars().any(|c| c.is_whitespace() || matches!(c, '"' | '=' | '\\') || is_invisible(c))
+}
+
+fn push_character(out: &mut String, character: char) {
+    match character {
+        '"' => out.push_str("\\\""),
+        '\\' => out.push_str("\\\\"),
+        '\n' => out.push_str("\\n"),
+        '\r' => out.push_str("\\r"),
+        '\t' => out.push_str("\\t"),
+        c if is_invisible(c) => {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                write!(out, "\\u{unit:04x}").expect("a string takes all text");
+            }
+        }
+        c => out.push(c),
+    }
+}
+
+/// Characters that move, hide or reorder what stands around them: controls, line and paragraph separators,
+/// bidirectional and zero-width formatting, byte order marks, tags.
+fn is_invisible(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}

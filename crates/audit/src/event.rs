@@ -1,0 +1,239 @@
+//! What is worth a record, and its fields in their order.
+
+use integrity::{Integrity, Mismatch};
+use source::SourcePolicy;
+
+use crate::Level;
+use crate::record::Record;
+
+/// An event of record.
+///
+/// Names, fields and their order are a contract with those who parse the log: fields are only ever added at the end.
+/// Texts are taken as they are and escaped when written; a `package` must already be safe to show, without user
+/// information and query.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// The first record of a run.
+    Startup {
+        /// The file read.
+        config_file: &'a str,
+        /// The folder plugins are installed into.
+        root: &'a str,
+        /// Whether the run goes on without a rejected plugin.
+        continue_on_error: bool,
+        /// Entries in the file, disabled ones included.
+        plugin_count: usize,
+        /// Where plugins may come from; an empty list is permissive.
+        allowed_sources: &'a SourcePolicy,
+        /// This program's version.
+        version: &'a str,
+    },
+    /// No list of allowed sources: every source is accepted.
+    StartupPermissiveMode,
+    /// A plugin is visible on the root, with the promised bytes.
+    PluginInstalled {
+        /// The source, safe to show.
+        package: &'a str,
+        /// What was promised and found.
+        integrity: &'a Integrity,
+        /// The plugin's own name.
+        name: &'a str,
+        /// Its folder.
+        dest: &'a str,
+        /// The plugin's own version.
+        version: &'a str,
+        /// Size of the artifact.
+        bytes: u64,
+        /// From request to commit.
+        duration_ms: u64,
+        /// Whether it took the place of a folder this program did not make; written only when so.
+        adopted: bool,
+    },
+    /// A plugin was left as it is.
+    PluginSkipped {
+        /// The source, safe to show.
+        package: &'a str,
+        /// Why.
+        reason: SkipReason,
+    },
+    /// A plugin is not installed.
+    PluginRejected {
+        /// The source, safe to show.
+        package: &'a str,
+        /// The reason code.
+        reason: &'a str,
+        /// Both values, when the bytes were not the promised ones.
+        mismatch: Option<&'a Mismatch>,
+        /// The sub-code of a failed pull.
+        cause: Option<&'a str>,
+        /// What happened, in words.
+        detail: &'a str,
+        /// What to do about it.
+        hint: Option<&'a str>,
+    },
+    /// A plugin of ours is gone, since the file no longer lists it.
+    PluginRemoved {
+        /// The plugin's own name.
+        name: &'a str,
+        /// The folder it had.
+        dest: &'a str,
+    },
+    /// The run goes on, and someone should know.
+    Warning {
+        /// The reason code.
+        reason: &'a str,
+        /// What is odd, in words.
+        detail: &'a str,
+        /// What to do about it.
+        hint: Option<&'a str>,
+    },
+    /// A step of interest to whoever debugs a run.
+    Step {
+        /// Which one.
+        step: &'a str,
+        /// The plugin's source, safe to show; empty when it is about no single plugin.
+        package: &'a str,
+        /// What happened, in words.
+        detail: &'a str,
+    },
+    /// The last record of a run that failed.
+    Fatal {
+        /// The reason code.
+        reason: &'a str,
+        /// What happened, in words.
+        detail: &'a str,
+        /// What to do about it.
+        hint: Option<&'a str>,
+    },
+    /// The last record of a run that completed.
+    Completed {
+        /// Plugins installed or replaced.
+        installed: usize,
+        /// Plugins rejected.
+        rejected: usize,
+        /// Plugins disabled or unchanged.
+        skipped: usize,
+        /// Plugins of ours that were removed.
+        removed: usize,
+        /// The whole run.
+        duration_ms: u64,
+    },
+}
+
+/// Why a plugin was left as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SkipReason {
+    /// The entry says so.
+    Disabled,
+    /// Same source, same integrity, files as they were installed.
+    Unchanged,
+    /// Another plugin was rejected and the run is fail-closed.
+    Aborted,
+}
+
+impl SkipReason {
+    /// The reason code.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Disabled => "disabled",
+            Self::Unchanged => "unchanged",
+            Self::Aborted => "aborted",
+        }
+    }
+}
+
+impl Event<'_> {
+    /// The value of the field `event`.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Startup { .. } => "startup",
+            Self::StartupPermissiveMode => "startup_permissive_mode",
+            Self::PluginInstalled { .. } => "plugin_installed",
+            Self::PluginSkipped { .. } => "plugin_skipped",
+            Self::PluginRejected { .. } => "plugin_rejected",
+            Self::PluginRemoved { .. } => "plugin_removed",
+            Self::Warning { .. } => "warning",
+            Self::Step { .. } => "step",
+            Self::Fatal { .. } => "fatal",
+            Self::Completed { .. } => "completed",
+        }
+    }
+
+    /// How much it matters; errors go to their own stream.
+    pub const fn level(&self) -> Level {
+        match self {
+            Self::PluginRejected { .. } | Self::Fatal { .. } => Level::Error,
+            Self::StartupPermissiveMode | Self::Warning { .. } => Level::Warn,
+            Self::Startup { .. }
+            | Self::PluginInstalled { .. }
+            | Self::PluginSkipped { .. }
+            | Self::PluginRemoved { .. }
+            | Self::Completed { .. } => Level::Info,
+            Self::Step { .. } => Level::Debug,
+        }
+    }
+
+    pub(crate) fn write(&self, record: &mut Record) {
+        match *self {
+            Self::Startup { config_file, root, continue_on_error, plugin_count, allowed_sources, version } => {
+                record.text("config_file", config_file);
+                record.text("root", root);
+                record.boolean("continue_on_error", continue_on_error);
+                record.number("plugin_count", plugin_count as u64);
+                record.list("allowed_sources", allowed_sources.prefixes());
+                record.text("version", version);
+            }
+            Self::StartupPermissiveMode => record.text("reason", "allowedSources_unset_permissive"),
+            Self::PluginInstalled { package, integrity, name, dest, version, bytes, duration_ms, adopted } => {
+                record.text("package", package);
+                record.quoted("integrity", integrity);
+                record.text("digest_verified", "ok");
+                record.text("name", name);
+                record.text("dest", dest);
+                record.text("version", version);
+                record.number("bytes", bytes);
+                record.number("duration_ms", duration_ms);
+                if adopted {
+                    record.boolean("adopted", adopted);
+                }
+            }
+            Self::PluginSkipped { package, reason } => {
+                record.text("package", package);
+                record.text("reason", reason.name());
+            }
+            Self::PluginRejected { package, reason, mismatch, cause, detail, hint } => {
+                record.text("package", package);
+                record.text("reason", reason);
+                if let Some(Mismatch { expected, computed, .. }) = mismatch {
+                    record.quoted("expected", expected);
+                    record.quoted("computed", computed);
+                }
+                record.optional("cause", cause);
+                record.text("detail", detail);
+                record.optional("hint", hint);
+            }
+            Self::PluginRemoved { name, dest } => {
+                record.text("name", name);
+                record.text("dest", dest);
+            }
+            Self::Warning { reason, detail, hint } | Self::Fatal { reason, detail, hint } => {
+                record.text("reason", reason);
+                record.text("detail", detail);
+                record.optional("hint", hint);
+            }
+            Self::Step { step, package, detail } => {
+                record.text("step", step);
+                record.optional("package", Some(package).filter(|package| !package.is_empty()));
+                record.text("detail", detail);
+            }
+            Self::Completed { installed, rejected, skipped, removed, duration_ms } => {
+                record.number("installed", installed as u64);
+                record.number("rejected", rejected as u64);
+                record.number("skipped", skipped as u64);
+                record.number("removed", removed as u64);
+                record.number("duration_ms", duration_ms);
+            }
+        }
+    }
+}

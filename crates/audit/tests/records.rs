@@ -1,0 +1,293 @@
+//! The records as those who parse the log know them, and what no value can do to them.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use audit::{Event, Format, Level, Log, MAX_VALUE_BYTES, SkipReason};
+use integrity::{Integrity, Mismatch};
+use proptest::prelude::*;
+use source::{Prefix, SourcePolicy};
+
+/// A stream that can be looked at, and that counts how often it was written to.
+#[derive(Clone, Default)]
+struct Sink(Arc<Mutex<(Vec<u8>, usize)>>);
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut inner = self.0.lock().unwrap();
+        inner.0.extend_from_slice(bytes);
+        inner.1 += 1;
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Sink {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().0.clone()).unwrap()
+    }
+    fn writes(&self) -> usize {
+        self.0.lock().unwrap().1
+    }
+}
+
+fn noon() -> SystemTime {
+    UNIX_EPOCH + Duration::from_hours(490_908)
+}
+
+/// What goes to each of the two streams.
+fn streams(format: Format, level: Level, event: &Event<'_>) -> (Sink, Sink) {
+    let (out, err) = (Sink::default(), Sink::default());
+    Log::new(format, level, noon, out.clone(), err.clone()).record(event);
+    (out, err)
+}
+
+fn line(format: Format, event: &Event<'_>) -> String {
+    let (out, err) = streams(format, Level::Debug, event);
+    out.text() + &err.text()
+}
+
+const PROMISED: &str =
+    "sha512-m3HSJL1i83hdltRq0+o9czGb+8KJDKra4t/3JRlnPKcjI8PZm6XBHXx6zG4UuMXaDEZjR1wuXDre9G9zvN7AQw==";
+const OTHER: &str = "sha512-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==";
+const PACKAGE: &str = "oci://ghcr.io/my-org/my-plugin:1.2.3";
+
+/// Writes one event of every kind, in every form that it has.
+fn write_all_events(log: &mut Log) {
+    let policy = SourcePolicy::of(vec![
+        Prefix::parse("oci://ghcr.io/my-org").unwrap(),
+        Prefix::parse("https://artifacts.internal.example.com/plugins").unwrap(),
+    ]);
+    for allowed_sources in [&policy, &SourcePolicy::permissive()] {
+        log.record(&Event::Startup {
+            config_file: "/etc/butler-portal/dynamic-plugins.yaml",
+            root: "/dynamic-plugins-root",
+            continue_on_error: false,
+            plugin_count: 2,
+            allowed_sources,
+            version: "0.1.0",
+        });
+    }
+    log.record(&Event::StartupPermissiveMode);
+    let (promised, other) = (Integrity::parse(PROMISED).unwrap(), Integrity::parse(OTHER).unwrap());
+    for adopted in [false, true] {
+        log.record(&Event::PluginInstalled {
+            package: PACKAGE,
+            integrity: &promised,
+            name: "@my-org/my-plugin",
+            dest: "/dynamic-plugins-root/my-org-my-plugin-dynamic",
+            version: "1.2.3",
+            bytes: 5,
+            duration_ms: 7,
+            adopted,
+        });
+    }
+    for reason in [SkipReason::Disabled, SkipReason::Unchanged, SkipReason::Aborted] {
+        log.record(&Event::PluginSkipped { package: PACKAGE, reason });
+    }
+    let mismatch = Mismatch { expected: promised, computed: other, len: 5 };
+    for (reason, mismatch, cause, hint) in [
+        ("integrity_mismatch", Some(&mismatch), None, Some("ask the publisher")),
+        ("oci_pull_failed", None, Some("not_found"), None),
+    ] {
+        let detail = "not as promised";
+        log.record(&Event::PluginRejected { package: PACKAGE, reason, mismatch, cause, detail, hint });
+    }
+    log.record(&Event::PluginRemoved { name: "hello", dest: "/dynamic-plugins-root/hello-dynamic" });
+    let detail = "the stricter wins";
+    log.record(&Event::Warning { reason: "continue_on_error_mismatch", detail, hint: None });
+    log.record(&Event::Step { step: "retry", package: PACKAGE, detail: "503" });
+    log.record(&Event::Step { step: "lock", package: "", detail: "taken" });
+    log.record(&Event::Fatal { reason: "continueOnError_false", detail: "1 of 2 plugins rejected", hint: None });
+    log.record(&Event::Completed { installed: 2, rejected: 0, skipped: 0, removed: 1, duration_ms: 1234 });
+}
+
+#[test]
+fn every_event_is_written_field_for_field() {
+    for (format, golden) in
+        [(Format::Logfmt, include_str!("records.logfmt")), (Format::Json, include_str!("records.jsonl"))]
+    {
+        let sink = Sink::default();
+        write_all_events(&mut Log::new(format, Level::Debug, noon, sink.clone(), sink.clone()));
+        assert_eq!(sink.text(), golden);
+    }
+}
+
+#[test]
+fn a_json_record_is_json_in_the_order_of_logfmt() {
+    for (logfmt, json) in include_str!("records.logfmt").lines().zip(include_str!("records.jsonl").lines()) {
+        let record: serde_json::Map<String, serde_json::Value> = serde_json::from_str(json).unwrap();
+        assert_eq!(record.len(), logfmt.split(' ').filter(|word| word.contains('=')).count(), "{logfmt}");
+        let mut rest = json;
+        for (key, _) in logfmt.split(' ').filter_map(|word| word.split_once('=')) {
+            rest = rest.split_once(&format!("\"{key}\":")).unwrap().1;
+        }
+    }
+}
+
+#[test]
+fn errors_go_to_their_own_stream_in_one_write() {
+    let error = Event::Fatal { reason: "config_invalid", detail: "line 1", hint: None };
+    let (out, err) = streams(Format::Logfmt, Level::Info, &error);
+    assert_eq!((out.writes(), err.writes()), (0, 1));
+    let (out, err) = streams(Format::Logfmt, Level::Info, &Event::StartupPermissiveMode);
+    assert_eq!((out.writes(), err.writes()), (1, 0));
+}
+
+#[test]
+fn a_log_writes_its_level_and_those_above() {
+    let step = Event::Step { step: "s", package: "", detail: "d" };
+    let removed = Event::PluginRemoved { name: "n", dest: "d" };
+    let fatal = Event::Fatal { reason: "r", detail: "d", hint: None };
+    let events = [fatal, Event::StartupPermissiveMode, removed, step];
+    for (level, written) in [(Level::Error, 1), (Level::Warn, 2), (Level::Info, 3), (Level::Debug, 4)] {
+        let counted = events.iter().filter(|event| {
+            let (out, err) = streams(Format::Logfmt, level, event);
+            out.writes() + err.writes() > 0
+        });
+        assert_eq!(counted.count(), written, "{level:?}");
+    }
+}
+
+#[test]
+fn a_closed_stream_is_given_up_silently() {
+    struct Closed;
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+    }
+    let mut log = Log::new(Format::Logfmt, Level::Info, noon, Closed, Closed);
+    log.record(&Event::StartupPermissiveMode);
+    log.record(&Event::Fatal { reason: "config_invalid", detail: "", hint: None });
+}
+
+#[test]
+fn values_cannot_forge_a_record_or_drive_a_terminal() {
+    let long = "\r\nx".repeat(400_000);
+    let rows = [
+        (
+            "forged record",
+            "x\nts=2026-01-01T00:00:00Z level=INFO event=completed",
+            r#""x\nts=2026-01-01T00:00:00Z level=INFO event=completed""#,
+        ),
+        ("quote and equals", "a\"b=c", r#""a\"b=c""#),
+        ("equals alone", "a=b", r#""a=b""#),
+        ("backslash", r"a\b", r#""a\\b""#),
+        ("space", "a b", r#""a b""#),
+        ("no-break space", "a\u{a0}b", "\"a\u{a0}b\""),
+        ("ESC, BEL, DEL, C1", "\u{1b}[31m\u{7}\u{7f}\u{9b}", r#""\u001b[31m\u0007\u007f\u009b""#),
+        ("tab and carriage return", "\t\r", r#""\t\r""#),
+        ("separators and override", "\u{2028}\u{2029}\u{202e}", r#""\u2028\u2029\u202e""#),
+        ("isolates, zero width, BOM", "\u{2066}\u{200b}\u{feff}", r#""\u2066\u200b\ufeff""#),
+        ("tag characters", "\u{e0041}", r#""\udb40\udc41""#),
+        ("empty", "", r#""""#),
+        ("letters of any alphabet", "caf\u{e9}-\u{1f600}", "caf\u{e9}-\u{1f600}"),
+        ("exactly at the limit", &"a".repeat(MAX_VALUE_BYTES), &"a".repeat(MAX_VALUE_BYTES)),
+        ("one past the limit", &"a".repeat(MAX_VALUE_BYTES + 1), &format!("{}…", "a".repeat(MAX_VALUE_BYTES - 3))),
+        ("cut before a whole character", &"é".repeat(600), &format!("{}…", "é".repeat(510))),
+        ("a megabyte of lines", &long, &format!("\"{}…\"", "\\r\\nx".repeat(204))),
+    ];
+    for (name, value, written) in rows {
+        let removed = Event::PluginRemoved { name: value, dest: "/d" };
+        let record = line(Format::Logfmt, &removed);
+        assert_eq!(
+            record,
+            format!("ts=2026-01-01T12:00:00Z level=INFO event=plugin_removed name={written} dest=/d\n"),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_long_list_is_cut_after_a_whole_element() {
+    let prefix = |n: usize| Prefix::parse(&format!("oci://registry.example.com/organisation-{n:03}")).unwrap();
+    let policy = |count: usize| SourcePolicy::of((0..count).map(prefix).collect());
+    let written = |format, policy: &SourcePolicy| {
+        let event = Event::Startup {
+            config_file: "f",
+            root: "r",
+            continue_on_error: true,
+            plugin_count: 0,
+            allowed_sources: policy,
+            version: "v",
+        };
+        line(format, &event)
+    };
+    // 46 bytes with quotes and comma each: 22 of them fill 1,013 bytes.
+    let whole = written(Format::Logfmt, &policy(22));
+    assert!(!whole.contains('…') && whole.contains("-021\"] version=v"), "{whole}");
+    let cut = written(Format::Logfmt, &policy(100));
+    assert!(cut.contains("-020\",…] version=v") || cut.contains("-021\",…] version=v"), "{cut}");
+    let json: serde_json::Value = serde_json::from_str(&written(Format::Json, &policy(100))).unwrap();
+    let elements = json["allowed_sources"].as_array().unwrap();
+    assert_eq!(elements.last().unwrap(), "…");
+    assert_eq!(elements[0], "oci://registry.example.com/organisation-000");
+}
+
+/// A reader of logfmt, as strict as the format.
+fn parse(line: &str) -> Option<Vec<(String, String)>> {
+    let mut fields = Vec::new();
+    let mut rest = line.strip_suffix('\n')?;
+    loop {
+        let (key, behind) = rest.split_once('=')?;
+        let quoted = behind.starts_with('"');
+        let (value, behind) = if quoted {
+            let mut json = serde_json::Deserializer::from_str(behind).into_iter::<String>();
+            let value = json.next()?.ok()?;
+            (value, &behind[json.byte_offset()..])
+        } else {
+            let end = behind.find(' ').unwrap_or(behind.len());
+            (behind[..end].to_owned(), &behind[end..])
+        };
+        if key.is_empty() || key.contains([' ', '"']) || (!quoted && value.contains(['"', '='])) {
+            return None;
+        }
+        fields.push((key.to_owned(), value));
+        match behind {
+            "" => return Some(fields),
+            behind => rest = behind.strip_prefix(' ')?,
+        }
+    }
+}
+
+fn value() -> impl Strategy<Value = String> {
+    prop_oneof![
+        any::<String>(),
+        "[ -~]{0,40}",
+        "[\\x00-\\x20\"=\\\\\u{7f}-\u{a0}\u{2028}\u{202e}]{0,20}",
+        "[\\x00-\\x20a\u{1f600}]{900,1200}"
+    ]
+}
+
+proptest! {
+    #[test]
+    fn every_value_survives_the_round_trip_on_one_line(package in value(), detail in value(), hint in value()) {
+        let event = Event::PluginRejected {
+            package: &package, reason: "io_error", mismatch: None, cause: Some("reset"), detail: &detail, hint: Some(&hint),
+        };
+        let logfmt = line(Format::Logfmt, &event);
+        prop_assert_eq!(logfmt.matches(char::is_control).collect::<Vec<_>>(), vec!["\n"]);
+        let fields = parse(&logfmt).ok_or_else(|| TestCaseError::fail(logfmt.clone()))?;
+        let keys: Vec<_> = fields.iter().map(|(key, _)| key.as_str()).collect();
+        prop_assert_eq!(keys, ["ts", "level", "event", "package", "reason", "cause", "detail", "hint"]);
+        let json: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&line(Format::Json, &event)).unwrap();
+        for (key, written) in &fields {
+            prop_assert_eq!(json[key].as_str(), Some(written.as_str()));
+        }
+        for (given, (_, written)) in [&package, &detail, &hint].into_iter().zip([&fields[3], &fields[6], &fields[7]]) {
+            match written.strip_suffix('…') {
+                Some(cut) if given != written => prop_assert!(given.starts_with(cut) && given.len() > cut.len()),
+                _ => prop_assert_eq!(given, written),
+            }
+            prop_assert!(written.len() <= MAX_VALUE_BYTES);
+        }
+    }
+}

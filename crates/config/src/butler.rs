@@ -1,0 +1,203 @@
+//! The butler dialect: `dynamic-plugins.yaml`, and the `dynamicPlugins` block of a Helm values file.
+
+use std::collections::HashMap;
+
+use integrity::Integrity;
+use source::{Prefix, Source, SourcePolicy, redact};
+
+use crate::excerpt::lines;
+use crate::fields::{Fields, Reader};
+use crate::load::{Loaded, load};
+use crate::node::{Node, Position, Span, Value, counted};
+use crate::plan::{Entry, EntryError, Layout, OnReject, Plan, Request, Wanted};
+use crate::problem::Fault;
+use crate::{Fragment, Problems};
+
+/// Bytes of a file.
+pub const MAX_CONFIG_BYTES: usize = 4 * 1024 * 1024;
+
+/// The key that makes a file a values file.
+const BLOCK: &str = "dynamicPlugins";
+
+/// Reads a file. A values file is told by its top-level key `dynamicPlugins`; whatever stands outside that block is
+/// ignored, aliases and duplicates included.
+///
+/// # Errors
+/// Everything that is wrong with the file. What is wrong with a single entry's source or integrity is not: the entry
+/// is rejected by [`Wanted::admit`].
+pub fn parse(bytes: &[u8]) -> Result<Plan, Problems> {
+    let text = decode(bytes)?;
+    let problems = |faults| Problems::of(faults, text);
+    let loaded = load(text).map_err(problems)?;
+    let mut reader = Reader::default();
+    let plan = reader.file(loaded);
+    if reader.faults.is_empty() { Ok(plan) } else { Err(problems(reader.faults)) }
+}
+
+fn decode(bytes: &[u8]) -> Result<&str, Problems> {
+    if bytes.len() > MAX_CONFIG_BYTES {
+        let message = format!("expected at most {MAX_CONFIG_BYTES} bytes, found {}", bytes.len());
+        return Err(Problems::of(vec![Fault::new(span_behind(""), message)], ""));
+    }
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
+        Err(error) => {
+            let valid = bytes.get(..error.valid_up_to()).and_then(|valid| std::str::from_utf8(valid).ok());
+            let fault =
+                Fault::new(span_behind(valid.unwrap_or_default()), "not valid UTF-8").hint("save the file as UTF-8");
+            return Err(Problems::of(vec![fault], ""));
+        }
+    };
+    match text.find(|c| !is_printable(c)) {
+        None => Ok(text),
+        Some(at) => {
+            let fault = Fault::new(span_behind(&text[..at]), "a control character stands in the file")
+                .hint("remove it, or write it as an escape in double quotes")
+                .private(true);
+            Err(Problems::of(vec![fault], text))
+        }
+    }
+}
+
+/// What YAML lets stand in a file (YAML 1.2.2, section 5.1).
+fn is_printable(character: char) -> bool {
+    match character {
+        '\t' | '\n' | '\r' | '\u{85}' => true,
+        c => !c.is_control() && !matches!(c, '\u{fffe}' | '\u{ffff}'),
+    }
+}
+
+fn span_behind(text: &str) -> Span {
+    let last = lines(text).last().map_or(0, |line| line.chars().count());
+    let position = Position { line: counted(lines(text).count()), column: counted(last + 1) };
+    Span { position, start: 0, end: 1 }
+}
+
+impl Reader {
+    fn file(&mut self, loaded: Loaded) -> Plan {
+        let Loaded { mut root, faults } = loaded;
+        let mut blocks: Vec<_> = match &mut root {
+            Some(Node { value: Value::Mapping(entries), .. }) => {
+                entries.extract_if(.., |(key, _)| key.as_text() == Some(BLOCK)).collect()
+            }
+            _ => Vec::new(),
+        };
+        let Some((key, block)) = blocks.pop() else {
+            self.faults.extend(faults);
+            return self.dynamic_plugins(root);
+        };
+        self.faults.extend(faults.into_iter().filter(|fault| block.span.covers(&fault.span)));
+        if let Some((first, _)) = blocks.first() {
+            let hint = format!("it is set already in line {}; keep one", first.span.position.line);
+            self.fault(Fault::new(key.span, format!("duplicate key `{BLOCK}`")).hint(hint));
+        }
+        self.values_block(block)
+    }
+
+    fn dynamic_plugins(&mut self, root: Option<Node>) -> Plan {
+        let known = ["continueOnError", "allowedSources", "plugins", BLOCK];
+        let mut fields = match root.filter(|root| !root.is_null()) {
+            Some(root) => self.fields("the file", root, &known),
+            None => Fields::default(),
+        };
+        Plan {
+            policy: self.policy(&mut fields),
+            on_reject: self.on_reject(&mut fields),
+            entries: self.plugins(&mut fields),
+            layout: Layout::DynamicPlugins,
+        }
+    }
+
+    fn values_block(&mut self, block: Node) -> Plan {
+        let known = ["enabled", "rootDirectory", "allowedSources", "installer", "plugins"];
+        let mut fields = self.fields("`dynamicPlugins`", block, &known);
+        let enabled = fields.take("enabled").and_then(|node| self.boolean("`enabled`", &node)).unwrap_or(true);
+        let root = fields.take("rootDirectory").and_then(|node| self.text("`rootDirectory`", node));
+        let mut installer = match fields.take("installer") {
+            Some(node) => self.fields("`installer`", node, &["image", "tag", "pullPolicy", "continueOnError"]),
+            None => Fields::default(),
+        };
+        for key in ["image", "tag", "pullPolicy"] {
+            if let Some(node) = installer.take(key) {
+                self.text(&format!("`{key}`"), node);
+            }
+        }
+        let policy = self.policy(&mut fields);
+        let on_reject = self.on_reject(&mut installer);
+        let mut entries = self.plugins(&mut fields);
+        if !enabled {
+            entries.clear();
+        }
+        Plan { policy, on_reject, entries, layout: Layout::HelmValues { enabled, root } }
+    }
+
+    fn on_reject(&mut self, fields: &mut Fields) -> OnReject {
+        match fields.take("continueOnError").and_then(|node| self.boolean("`continueOnError`", &node)) {
+            Some(true) => OnReject::Continue,
+            Some(false) | None => OnReject::Abort,
+        }
+    }
+
+    /// A key without a value does not count as absent: it may be a list whose lines were lost, and must not mean "all".
+    fn policy(&mut self, fields: &mut Fields) -> SourcePolicy {
+        let Some(node) = fields.take_even_null("allowedSources") else { return SourcePolicy::permissive() };
+        if node.is_null() {
+            let fault = Fault::new(node.span, "expected a list for `allowedSources`, found nothing");
+            self.fault(fault.hint("list what is allowed; to allow every source on purpose, write []"));
+            return SourcePolicy::permissive();
+        }
+        let entries = self.list("`allowedSources`", node);
+        SourcePolicy::of(entries.into_iter().filter_map(|entry| self.prefix(entry)).collect())
+    }
+
+    fn prefix(&mut self, entry: Node) -> Option<Prefix> {
+        let span = entry.span;
+        let text = self.text("an entry of `allowedSources`", entry)?;
+        match Prefix::parse(&text) {
+            Ok(prefix) => Some(prefix),
+            Err(error) => {
+                let fault = Fault::new(span, error.to_string());
+                self.fault(match error.hint() {
+                    Some(hint) => fault.hint(hint),
+                    None => fault,
+                });
+                None
+            }
+        }
+    }
+
+    fn plugins(&mut self, fields: &mut Fields) -> Vec<Entry> {
+        let Some(node) = fields.take("plugins") else { return Vec::new() };
+        let mut seen = HashMap::new();
+        self.list("`plugins`", node).into_iter().map(|node| self.entry(node, &mut seen)).collect()
+    }
+
+    fn entry(&mut self, node: Node, seen: &mut HashMap<Source, Position>) -> Entry {
+        let position = node.span.position;
+        let mut fields =
+            self.fields("an entry of `plugins`", node, &["package", "integrity", "disabled", "pluginConfig"]);
+        let written = fields.take("package").and_then(|node| self.text("`package`", node)).unwrap_or_default();
+        let integrity = fields.take("integrity").and_then(|node| self.text("`integrity`", node)).unwrap_or_default();
+        let disabled = fields.take("disabled").and_then(|node| self.boolean("`disabled`", &node)).unwrap_or(false);
+        let plugin_config = fields.take("pluginConfig").and_then(|node| Fragment::read(self, node));
+
+        let source = match written.as_str() {
+            "" => Err(EntryError::PackageMissing),
+            text => Source::parse(text).map_err(EntryError::from),
+        };
+        let package = source.as_ref().map_or_else(|_| redact(&written), Source::to_string);
+        if disabled {
+            return Entry { package, position, request: Request::Disabled };
+        }
+        let duplicate_of = source.as_ref().ok().and_then(|source| seen.get(source).copied());
+        if let (Ok(source), None) = (&source, duplicate_of) {
+            seen.insert(source.clone(), position);
+        }
+        let integrity = match integrity.as_str() {
+            "" => Err(EntryError::IntegrityMissing),
+            text => Integrity::parse(text).map_err(EntryError::from),
+        };
+        let wanted = Wanted { source, integrity, duplicate_of, plugin_config };
+        Entry { package, position, request: Request::Wanted(Box::new(wanted)) }
+    }
+}

@@ -1,0 +1,148 @@
+//! Reading a tree by a schema, collecting every complaint on the way.
+
+use crate::node::{Node, Span, Value};
+use crate::problem::Fault;
+use crate::scalar::Scalar;
+
+/// Keys with this prefix are the writer's own and are passed over.
+const PRIVATE_PREFIX: &str = "x-";
+/// A longer key is no typing error.
+const MAX_SUGGESTED_FROM: usize = 40;
+
+#[derive(Default)]
+pub(crate) struct Reader {
+    pub(crate) faults: Vec<Fault>,
+}
+
+/// The known keys that a mapping holds.
+#[derive(Default)]
+pub(crate) struct Fields(Vec<(&'static str, Node)>);
+
+impl Fields {
+    /// The value of a key, unless it is null or absent.
+    pub(crate) fn take(&mut self, key: &str) -> Option<Node> {
+        self.take_even_null(key).filter(|value| !value.is_null())
+    }
+
+    pub(crate) fn take_even_null(&mut self, key: &str) -> Option<Node> {
+        let index = self.0.iter().position(|(known, _)| *known == key)?;
+        Some(self.0.swap_remove(index).1)
+    }
+}
+
+impl Reader {
+    pub(crate) fn fault(&mut self, fault: Fault) {
+        self.faults.push(fault);
+    }
+
+    /// The fields of a mapping; a key that is not among the known ones is a fault.
+    pub(crate) fn fields(&mut self, what: &str, node: Node, known: &[&'static str]) -> Fields {
+        let mut fields = Vec::new();
+        match node.value {
+            Value::Mapping(entries) => {
+                for (key, value) in entries {
+                    let Some(text) = self.key(&key) else { continue };
+                    match known.iter().find(|known| **known == text) {
+                        Some(known) => fields.push((*known, value)),
+                        None if text.starts_with(PRIVATE_PREFIX) => {}
+                        None => self.faults.push(unknown_key(key.span, text, known)),
+                    }
+                }
+            }
+            _ => self.wrong_type(what, "a mapping", &node),
+        }
+        Fields(fields)
+    }
+
+    pub(crate) fn list(&mut self, what: &str, node: Node) -> Vec<Node> {
+        let Value::Sequence(items) = node.value else {
+            self.wrong_type(what, "a list", &node);
+            return Vec::new();
+        };
+        items
+    }
+
+    pub(crate) fn text(&mut self, what: &str, node: Node) -> Option<String> {
+        let Value::Scalar(Scalar::Text(text)) = node.value else {
+            self.wrong_type(what, "a string", &node);
+            return None;
+        };
+        Some(text)
+    }
+
+    pub(crate) fn boolean(&mut self, what: &str, node: &Node) -> Option<bool> {
+        let Value::Scalar(Scalar::Bool(value)) = node.value else {
+            self.wrong_type(what, "a boolean", node);
+            return None;
+        };
+        Some(value)
+    }
+
+    /// The text of a key.
+    pub(crate) fn key<'n>(&mut self, key: &'n Node) -> Option<&'n str> {
+        let text = key.as_text();
+        if text.is_none() && !matches!(key.value, Value::Unusable) {
+            let message = format!("expected a string as key, found {}", key.kind());
+            self.faults.push(match key.value {
+                Value::Scalar(_) => Fault::new(key.span, message).hint("write it in quotes").private(true),
+                _ => Fault::new(key.span.start(), message).private(true),
+            });
+        }
+        text
+    }
+
+    pub(crate) fn wrong_type(&mut self, what: &str, expected: &str, found: &Node) {
+        if matches!(found.value, Value::Unusable) {
+            return;
+        }
+        let fault = Fault::new(found.span, format!("expected {expected} for {what}, found {}", found.kind()));
+        self.faults.push(match wrong_type_hint(expected, &found.value) {
+            Some(hint) => fault.hint(hint),
+            None => fault,
+        });
+    }
+}
+
+fn wrong_type_hint(expected: &str, found: &Value) -> Option<&'static str> {
+    match (expected, found) {
+        ("a boolean", Value::Scalar(Scalar::Text(text))) => match text.to_ascii_lowercase().as_str() {
+            "yes" | "y" | "on" | "true" => Some("write true, without quotes"),
+            "no" | "n" | "off" | "false" => Some("write false, without quotes"),
+            _ => Some("write true or false"),
+        },
+        ("a boolean", _) => Some("write true or false"),
+        ("a string", Value::Scalar(Scalar::Bool(_) | Scalar::Int(_) | Scalar::Float(_))) => Some("write it in quotes"),
+        ("a list", Value::Scalar(Scalar::Text(_))) => Some("put `- ` before it, on a line of its own"),
+        _ => None,
+    }
+}
+
+fn unknown_key(span: Span, key: &str, known: &[&'static str]) -> Fault {
+    let fault = Fault::new(span, format!("unknown key `{key}`"));
+    let nearest = known.iter().map(|known| (distance(key, known), *known)).min();
+    match nearest {
+        Some((distance, nearest)) if distance <= 2.max(nearest.len() / 3) => {
+            fault.hint(format!("did you mean `{nearest}`?"))
+        }
+        _ => fault.hint(format!("known here: {}; keys that start with `x-` are ignored", known.join(", "))),
+    }
+}
+
+/// Edits between two keys, case aside: insert, remove, replace.
+fn distance(a: &str, b: &str) -> usize {
+    if a.len() > MAX_SUGGESTED_FROM {
+        return usize::MAX;
+    }
+    let (a, b) = (a.to_lowercase(), b.to_lowercase());
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = i;
+        row[0] = i + 1;
+        for (j, to) in b.chars().enumerate() {
+            let replaced = diagonal + usize::from(from != to);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}

@@ -1,0 +1,54 @@
+//! What the operator wrote, as a plan: `dynamic-plugins.yaml`, or the same block in a chart's values file.
+//!
+//! ```
+//! use config::Request;
+//!
+//! let plan = config::parse(
+//!     b"
+//! allowedSources:
+//!   - oci://ghcr.io/my-org
+//! plugins:
+//!   - package: oci://ghcr.io/my-org/my-plugin:1.2.3
+//!     integrity: sha512-m3HSJL1i83hdltRq0+o9czGb+8KJDKra4t/3JRlnPKcjI8PZm6XBHXx6zG4UuMXaDEZjR1wuXDre9G9zvN7AQw==
+//! ",
+//! )?;
+//! for entry in plan.entries {
+//!     match entry.request {
+//!         Request::Disabled => println!("{} is left alone", entry.package),
+//!         Request::Wanted(wanted) => match wanted.admit(&plan.policy) {
+//!             Ok(admitted) => println!("{} may be fetched", admitted.source.subject()),
+//!             Err(error) => println!("{} is rejected: {}", entry.package, error.reason()),
+//!         },
+//!     }
+//! }
+//! # Ok::<(), config::Problems>(())
+//! ```
+//!
+//! - [`parse`]: the file's bytes to a [`Plan`], or to all of its [`Problems`].
+//! - [`Entry`] → [`Wanted`] → [`Admitted`]: an entry as written, one that asks for a plugin, one that may be fetched.
+//! - [`Fragment`] → [`AppConfig`]: a plugin's piece of app-config, and all pieces merged, or a [`Conflict`].
+//!
+//! # What this crate refuses
+//! It reads no file and no variable. It guesses nothing: an unknown or doubled key, a wrong type, an alias, a tag or a
+//! second document stops it, with the place and a hint. It shows no secret in an excerpt. Size, depth and number of
+//! values are bounded: [`MAX_CONFIG_BYTES`], [`MAX_DEPTH`], [`MAX_NODES`].
+
+mod app_config;
+mod butler;
+mod emit;
+mod excerpt;
+mod fields;
+mod fragment;
+mod load;
+mod node;
+mod plan;
+mod problem;
+mod scalar;
+
+pub use app_config::{AppConfig, Conflict};
+pub use butler::{MAX_CONFIG_BYTES, parse};
+pub use fragment::Fragment;
+pub use load::{MAX_DEPTH, MAX_NODES};
+pub use node::Position;
+pub use plan::{Admitted, Entry, EntryError, Layout, OnReject, Plan, Request, Wanted};
+pub use problem::{MAX_PROBLEMS, Problem, Problems};

@@ -1,0 +1,164 @@
+//! What is wrong with a file, for those who have to mend it.
+
+use std::fmt::{self, Write as _};
+
+use integrity::Blame;
+
+use crate::excerpt::{Excerpt, clean, lines};
+use crate::node::{Position, Span};
+
+/// Problems that are shown one by one; the rest is counted.
+pub const MAX_PROBLEMS: usize = 50;
+
+/// Everything that is wrong with a file, in the file's order; at least one problem.
+#[derive(Debug, Clone)]
+pub struct Problems {
+    shown: Vec<Problem>,
+    more: usize,
+}
+
+/// One thing that is wrong, and where.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Problem {
+    /// Where it is.
+    pub position: Position,
+    /// How many characters it spans, within its line.
+    pub length: usize,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    excerpt: Option<Excerpt>,
+}
+
+impl Problems {
+    pub(crate) fn of(mut faults: Vec<Fault>, text: &str) -> Self {
+        faults.sort_by_key(|fault| fault.span.position);
+        let more = faults.len().saturating_sub(MAX_PROBLEMS);
+        faults.truncate(MAX_PROBLEMS);
+        let shown = faults.into_iter().map(|fault| fault.shown(text)).collect();
+        Self { shown, more }
+    }
+
+    /// The first [`MAX_PROBLEMS`] problems.
+    pub fn iter(&self) -> impl Iterator<Item = &Problem> {
+        self.shown.iter()
+    }
+
+    /// How many problems there are, those not kept included.
+    pub const fn count(&self) -> usize {
+        self.shown.len() + self.more
+    }
+
+    /// The problems as a person reads them: message, place, source line, hint.
+    pub fn render(&self, file: &str) -> String {
+        let file = clean(file);
+        let mut page = String::new();
+        for problem in &self.shown {
+            problem.render(&file, &mut page);
+        }
+        if self.more > 0 {
+            line(&mut page, format_args!("error: and {} more problems", self.more));
+        }
+        page
+    }
+
+    /// The first problem and how many follow, on one line.
+    pub fn summary(&self) -> String {
+        let Some(first) = self.shown.first() else { return String::new() };
+        let summary = format!("line {}, column {}: {}", first.position.line, first.position.column, first.message);
+        match self.count() - 1 {
+            0 => summary,
+            1 => format!("{summary}; and 1 more problem"),
+            more => format!("{summary}; and {more} more problems"),
+        }
+    }
+
+    /// What to do about the first problem.
+    pub fn hint(&self) -> Option<&str> {
+        self.shown.first().and_then(|problem| problem.hint.as_deref())
+    }
+
+    /// The reason code of the audit log.
+    pub const fn reason(&self) -> &'static str {
+        "config_invalid"
+    }
+
+    /// Whose move it is: the file is the operator's.
+    pub const fn blame(&self) -> Blame {
+        Blame::Operator
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.summary())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+impl Problem {
+    fn render(&self, file: &str, page: &mut String) {
+        line(page, format_args!("error: {}", self.message));
+        let number = self.position.line.to_string();
+        let gutter = " ".repeat(number.len());
+        line(page, format_args!("{gutter}--> {file}:{}", self.position));
+        if let Some(Excerpt { text, before, marked }) = &self.excerpt {
+            line(page, format_args!("{gutter} |"));
+            line(page, format_args!("{number} | {text}"));
+            line(page, format_args!("{gutter} | {}{}", " ".repeat(*before), "^".repeat(*marked)));
+        }
+        if let Some(hint) = &self.hint {
+            line(page, format_args!("help: {hint}"));
+        }
+        page.push('\n');
+    }
+}
+
+fn line(page: &mut String, text: fmt::Arguments<'_>) {
+    writeln!(page, "{text}").expect("a string takes all text");
+}
+
+/// A problem that does not know the source text.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    pub(crate) span: Span,
+    message: String,
+    hint: Option<String>,
+    private: bool,
+}
+
+impl Fault {
+    pub(crate) fn new(span: Span, message: impl Into<String>) -> Self {
+        Self { span, message: message.into(), hint: None, private: false }
+    }
+
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    /// Keeps what stands around the marked text out of the excerpt.
+    pub(crate) fn private(self, private: bool) -> Self {
+        Self { private, ..self }
+    }
+
+    fn shown(self, text: &str) -> Problem {
+        let Self { span, message, hint, private } = self;
+        let length = span.end.saturating_sub(span.start);
+        let line = lines(text).nth((span.position.line as usize).saturating_sub(1));
+        let found = line.map(|line| Excerpt::of(line, span.position.column, length, private));
+        let (length, excerpt) = match found {
+            Some((length, excerpt)) => (length, excerpt),
+            None => (1, None),
+        };
+        Problem {
+            position: span.position,
+            length,
+            message: clean(&message),
+            hint: hint.map(|hint| clean(&hint)),
+            excerpt,
+        }
+    }
+}

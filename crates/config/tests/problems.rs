@@ -1,0 +1,311 @@
+//! What an operator reads when the file is wrong.
+
+fn rendered(text: &str) -> String {
+    config::parse(text.as_bytes())
+        .map_or_else(|problems| problems.render("dynamic-plugins.yaml"), |plan| format!("{plan:?}"))
+}
+
+fn summary(text: impl AsRef<[u8]>) -> String {
+    config::parse(text.as_ref()).map_or_else(|problems| problems.summary(), |plan| format!("{plan:?}"))
+}
+
+#[test]
+fn a_page_shows_every_problem_with_place_source_and_hint() {
+    let page = rendered(
+        "\
+allowedSource:
+  - oci://ghcr.io/my-org
+plugins:
+  - package: 42
+    integrity: sha512-x
+    integrity: sha512-y
+    disabled: yes
+",
+    );
+    assert_eq!(
+        page,
+        "\
+error: unknown key `allowedSource`
+ --> dynamic-plugins.yaml:1:1
+  |
+1 | allowedSource:
+  | ^^^^^^^^^^^^^
+help: did you mean `allowedSources`?
+
+error: expected a string for `package`, found a number
+ --> dynamic-plugins.yaml:4:14
+  |
+4 |   - package: 42
+  |              ^^
+help: write it in quotes
+
+error: duplicate key `integrity`
+ --> dynamic-plugins.yaml:6:5
+  |
+6 |     integrity: sha512-y
+  |     ^^^^^^^^^
+help: it is set already in line 5; keep one
+
+error: expected a boolean for `disabled`, found a string
+ --> dynamic-plugins.yaml:7:15
+  |
+7 |     disabled: yes
+  |               ^^^
+help: write true, without quotes
+
+"
+    );
+}
+
+#[test]
+fn the_gutter_is_as_wide_as_the_line_number() {
+    let page = rendered(&format!("{}pluginz: []\n", "#\n".repeat(99)));
+    assert!(page.contains("\n   --> dynamic-plugins.yaml:100:1\n    |\n100 | pluginz: []\n    | ^^^^^^^\n"), "{page}");
+}
+
+/// What is wrong, the file, what is said of it.
+const MISTAKES: &[(&str, &str, &str)] = &[
+    (
+        "tab",
+        "plugins:\n\t- package: x\n",
+        "line 2, column 2: not valid YAML: tabs disallowed within this context (block indentation)",
+    ),
+    (
+        "unclosed",
+        "plugins: [\n",
+        "line 2, column 1: not valid YAML: while parsing a node, did not find expected node content",
+    ),
+    (
+        "second document",
+        "plugins: []\n---\nplugins: []\n",
+        "line 2, column 1: expected one YAML document, found a second",
+    ),
+    ("doubled key", "plugins: []\n\"plugins\": []\n", "line 2, column 1: duplicate key `plugins`"),
+    ("alias", "plugins: []\nx-a: &a 1\nx-b: *a\n", "line 3, column 6: YAML aliases are not supported"),
+    ("tag", "plugins: !mine []\n", "line 1, column 10: the YAML tag `!mine` does not fit here"),
+    ("wrong core tag", "plugins: !!map []\n", "line 1, column 10: the YAML tag `!!map` does not fit here"),
+    ("tagged text", "continueOnError: !!bool maybe\n", "line 1, column 18: the YAML tag `!!bool` does not fit here"),
+    ("unknown key", "pluginz: []\n", "line 1, column 1: unknown key `pluginz`"),
+    ("merge key", "<<: {plugins: []}\n", "line 1, column 1: unknown key `<<`"),
+    ("null key", "~: []\n", "line 1, column 1: expected a string as key, found nothing"),
+    ("list key", "? [a]\n: b\n", "line 1, column 3: expected a string as key, found a list"),
+    ("root is a list", "- package: x\n", "line 1, column 1: expected a mapping for the file, found a list"),
+    ("plugins is a mapping", "plugins: {a: b}\n", "line 1, column 10: expected a list for `plugins`, found a mapping"),
+    (
+        "plugins holds null",
+        "plugins: [null]\n",
+        "line 1, column 11: expected a mapping for an entry of `plugins`, found nothing",
+    ),
+    (
+        "plugins holds text",
+        "plugins: [x]\n",
+        "line 1, column 11: expected a mapping for an entry of `plugins`, found a string",
+    ),
+    (
+        "package is a number",
+        "plugins: [{package: 42}]\n",
+        "line 1, column 21: expected a string for `package`, found a number",
+    ),
+    (
+        "integrity is a list",
+        "plugins: [{integrity: [x]}]\n",
+        "line 1, column 23: expected a string for `integrity`, found a list",
+    ),
+    (
+        "disabled is a word",
+        "plugins: [{disabled: no}]\n",
+        "line 1, column 22: expected a boolean for `disabled`, found a string",
+    ),
+    (
+        "pluginConfig is a list",
+        "plugins: [{pluginConfig: []}]\n",
+        "line 1, column 26: expected a mapping for `pluginConfig`, found a list",
+    ),
+    ("unknown key of a plugin", "plugins: [{packge: x}]\n", "line 1, column 12: unknown key `packge`"),
+    (
+        "prototype",
+        "plugins: [{pluginConfig: {a: [{__proto__: 1}]}}]\n",
+        "line 1, column 32: the key `__proto__` is not allowed in `pluginConfig`",
+    ),
+    (
+        "merge in pluginConfig",
+        "plugins: [{pluginConfig: {<<: 1}}]\n",
+        "line 1, column 27: the key `<<` is not allowed in `pluginConfig`",
+    ),
+    (
+        "odd key",
+        "plugins: [{pluginConfig: {0x10: 1}}]\n",
+        "line 1, column 27: expected a string as key, found a number",
+    ),
+    (
+        "huge number",
+        "plugins: [{pluginConfig: {a: 0xfffffffffffffffffffffffffffffffff}}]\n",
+        "line 1, column 30: the number is too large",
+    ),
+    (
+        "continueOnError is text",
+        "continueOnError: 'true'\n",
+        "line 1, column 18: expected a boolean for `continueOnError`, found a string",
+    ),
+    (
+        "sources without value",
+        "allowedSources:\nplugins: []\n",
+        "line 1, column 15: expected a list for `allowedSources`, found nothing",
+    ),
+    (
+        "sources is text",
+        "allowedSources: oci://a.example.com/x\n",
+        "line 1, column 17: expected a list for `allowedSources`, found a string",
+    ),
+    (
+        "source is null",
+        "allowedSources: [null]\n",
+        "line 1, column 18: expected a string for an entry of `allowedSources`, found nothing",
+    ),
+    ("control character", "plugins: []\n# \u{7}\n", "line 2, column 3: a control character stands in the file"),
+    ("NUL", "plugins: []\n\0", "line 2, column 1: a control character stands in the file"),
+    (
+        "block is empty",
+        "dynamicPlugins:\n",
+        "line 1, column 15: expected a mapping for `dynamicPlugins`, found nothing",
+    ),
+    ("two blocks", "dynamicPlugins: {}\ndynamicPlugins: {}\n", "line 2, column 1: duplicate key `dynamicPlugins`"),
+    ("block is an alias", "a: &a {}\ndynamicPlugins: *a\n", "line 2, column 17: YAML aliases are not supported"),
+    (
+        "key of the other layout",
+        "dynamicPlugins: {continueOnError: true}\n",
+        "line 1, column 18: unknown key `continueOnError`",
+    ),
+];
+
+#[test]
+fn each_mistake_is_named_where_it_stands() {
+    for (name, text, expected) in MISTAKES {
+        assert_eq!(summary(text), *expected, "{name}");
+    }
+}
+
+#[test]
+fn a_source_list_that_would_allow_everything_is_a_problem() {
+    for entry in [
+        "''",
+        "'oci://'",
+        "'https:'",
+        "'https://u:p@a.example.com/'",
+        "'oci://*.example.com'",
+        "\"oci://a.example.com/x\\n\"",
+    ] {
+        let problems = config::parse(format!("allowedSources: [{entry}]\n").as_bytes()).unwrap_err();
+        assert_eq!((problems.count(), problems.reason()), (1, "config_invalid"), "{entry}");
+        assert_eq!(problems.iter().next().unwrap().position, config::Position { line: 1, column: 18 }, "{entry}");
+    }
+}
+
+#[test]
+fn bytes_that_are_no_text_are_a_problem() {
+    assert_eq!(summary([0xff, 0xfe, 0]), "line 1, column 1: not valid UTF-8");
+    assert_eq!(summary(b"plugins: []\r\n# \xc3\xa9\xc3"), "line 2, column 4: not valid UTF-8");
+}
+
+#[test]
+fn size_is_bounded() {
+    let text = format!("plugins: []\n#{}", "x".repeat(config::MAX_CONFIG_BYTES - 13));
+    assert_eq!(text.len(), config::MAX_CONFIG_BYTES);
+    assert!(config::parse(text.as_bytes()).is_ok());
+    assert_eq!(summary(text + "x"), "line 1, column 1: expected at most 4194304 bytes, found 4194305");
+}
+
+#[test]
+fn depth_is_bounded() {
+    let nested = |depth: usize| format!("x-a: {}{}\n", "[".repeat(depth - 1), "]".repeat(depth - 1));
+    assert!(config::parse(nested(config::MAX_DEPTH).as_bytes()).is_ok());
+    assert_eq!(summary(nested(config::MAX_DEPTH + 1)), "line 1, column 69: nested deeper than 64 levels");
+}
+
+#[test]
+fn the_number_of_values_is_bounded() {
+    // The root mapping, its key and the list are values, too.
+    let listed = |items: usize| format!("x-a:\n{}", "- a\n".repeat(items));
+    assert!(config::parse(listed(config::MAX_NODES - 3).as_bytes()).is_ok());
+    assert!(summary(listed(config::MAX_NODES - 2)).contains("more than 200000 values"));
+}
+
+#[test]
+fn many_problems_are_counted_not_shown() {
+    let keys: Vec<_> = (0..60).map(|n| format!("key{n}: 1")).collect();
+    let problems = config::parse(keys.join("\n").as_bytes()).unwrap_err();
+    assert_eq!((problems.iter().count(), problems.count()), (config::MAX_PROBLEMS, 60));
+    assert!(problems.render("f").ends_with("error: and 10 more problems\n"));
+    assert!(problems.summary().ends_with("; and 59 more problems"), "{}", problems.summary());
+}
+
+#[test]
+fn excerpts_keep_secrets() {
+    let page = rendered(
+        "\
+plugins:
+  - package: https://bob:s3cret@a.example.com/x.tgz?X-Amz-Signature=s3cret
+    package: 1
+    pakage: https://bob:s3cret@a.example.com/x.tgz?sig=s3cret
+    pluginConfig:
+      password: s3cret
+      password: s3cret
+      db: {password: s3cret, password: s3cret}
+      a: !vault s3cret
+      b: { __proto__: s3cret }
+",
+    );
+    assert!(!page.contains("s3cret"), "{page}");
+    assert!(page.contains("7 |       password…\n  |       ^^^^^^^^\n"), "{page}");
+    assert!(page.contains("8 | …password…\n  |  ^^^^^^^^\n"), "{page}");
+    assert!(page.contains("9 |       a: !vault…\n  |          ^^^^^^\n"), "{page}");
+
+    let syntax = rendered("plugins:\n  - pluginConfig:\n      a: s3cret: s3cret\n");
+    assert!(syntax.contains("not valid YAML") && !syntax.contains("s3cret"), "{syntax}");
+    let userinfo = rendered("allowedSources: [\"https://u:s3cret@a.example.com/\"]\n");
+    assert!(userinfo.contains("1 | allowedSources: [\"https://…@a.example.com/\"]"), "{userinfo}");
+    assert!(!userinfo.contains("s3cret"), "{userinfo}");
+}
+
+#[test]
+fn excerpts_are_narrow_and_harmless() {
+    let long = rendered(&format!("{{x-a: {}, pluginz: [], x-b: {}}}\n", "a".repeat(300), "b".repeat(300)));
+    assert!(long.lines().all(|line| line.chars().count() < 200), "{long}");
+    assert!(long.contains("aaa, pluginz: [], x-b: bbb"), "{long}");
+
+    let longer = rendered(&format!("{{x-a: {}, pluginz: []}}\n", "a".repeat(5000)));
+    assert!(longer.starts_with("error: unknown key `pluginz`\n --> dynamic-plugins.yaml:1:5009\nhelp: "), "{longer}");
+
+    let bidi = rendered("plug\u{202e}inz: 1\t# x\n");
+    assert!(bidi.contains("error: unknown key `plug\\u{202e}inz`\n"), "{bidi}");
+    assert!(bidi.contains("1 | plug\\u{202e}inz: 1\\t# x\n  | ^^^^^^^^^^^^^^^\n"), "{bidi}");
+}
+
+#[test]
+fn columns_count_characters_and_lines_end_in_any_way() {
+    assert_eq!(
+        summary("x-\u{e9}: [\u{1f600}, *a]\n"),
+        "line 1, column 10: not valid YAML: while parsing node, found unknown anchor"
+    );
+    for end in ["\n", "\r\n", "\r"] {
+        let page = rendered(&format!("plugins: []{end}# x{end}pluginz: []{end}"));
+        assert!(page.contains("3 | pluginz: []\n  | ^^^^^^^\n"), "{end:?}: {page}");
+    }
+    assert!(rendered("\u{feff}pluginz: []\n").contains(":1:1\n  |\n1 | pluginz: []\n  | ^^^^^^^\n"));
+}
+
+#[test]
+fn hints_name_the_nearest_key() {
+    for (text, hint) in [
+        ("PLUGINS: []\n", "did you mean `plugins`?"),
+        ("allowed_sources: []\n", "did you mean `allowedSources`?"),
+        ("dynamicplugins: {}\n", "did you mean `dynamicPlugins`?"),
+        (
+            "includes: []\n",
+            "known here: continueOnError, allowedSources, plugins, dynamicPlugins; keys that start with `x-` are ignored",
+        ),
+        ("allowedSources: []\nplugins: oci://x\n", "put `- ` before it, on a line of its own"),
+    ] {
+        assert_eq!(config::parse(text.as_bytes()).unwrap_err().hint(), Some(hint), "{text}");
+    }
+}

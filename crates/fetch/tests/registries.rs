@@ -1,0 +1,271 @@
+//! The registries that must work, each under its own names and with its own manners: who gets in, who is told why not,
+//! and who learns of the credentials.
+
+#[path = "support/bench.rs"]
+mod bench;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use base64ct::{Base64, Encoding};
+use bench::{Bench, Setup, everything_said, fetch, outcome, verified};
+use fetch::{Access, Credentials, HelperProcess};
+use tempfile::TempDir;
+use testkit::{Auth, DockerRegistry, Plugin, Quirks, Ranges, Registry, RegistryBuilder, Request, docker_config};
+
+const INSTALLED: &str = "installed";
+const UNAUTHORIZED: &str = "oci_pull_failed unauthorized";
+const FORBIDDEN: &str = "oci_pull_failed forbidden";
+const NOT_FOUND: &str = "oci_pull_failed not_found";
+
+#[derive(Clone, Copy)]
+enum Login {
+    Right,
+    Wrong,
+    Missing,
+}
+
+/// Who asks for what, and what comes of it where nobody, HTTP basic or a token server stands at the door.
+const VISITS: [(&str, Login, &str, [&str; 3]); 9] = [
+    ("private, right", Login::Right, "my-org/hello:1", [INSTALLED, INSTALLED, INSTALLED]),
+    ("private, wrong", Login::Wrong, "my-org/hello:1", [INSTALLED, UNAUTHORIZED, UNAUTHORIZED]),
+    ("private, missing", Login::Missing, "my-org/hello:1", [INSTALLED, UNAUTHORIZED, UNAUTHORIZED]),
+    ("public, right", Login::Right, "open/hello:1", [INSTALLED, INSTALLED, INSTALLED]),
+    // Where nobody asks for a password, nobody learns that it is wrong.
+    ("public, wrong", Login::Wrong, "open/hello:1", [INSTALLED, INSTALLED, UNAUTHORIZED]),
+    ("public, missing", Login::Missing, "open/hello:1", [INSTALLED, INSTALLED, INSTALLED]),
+    ("not permitted", Login::Right, "other/hello:1", [INSTALLED, FORBIDDEN, FORBIDDEN]),
+    ("not permitted, missing", Login::Missing, "other/hello:1", [INSTALLED, UNAUTHORIZED, UNAUTHORIZED]),
+    ("no such tag", Login::Right, "my-org/hello:2", [NOT_FOUND, NOT_FOUND, NOT_FOUND]),
+];
+
+fn access(config: &str) -> Access {
+    access_with(config, OsString::new())
+}
+
+fn access_with(config: &str, path: OsString) -> Access {
+    let helper = Box::new(HelperProcess::on(path));
+    Access { credentials: Credentials::parse(config.as_bytes(), helper).unwrap(), ..Access::anonymous() }
+}
+
+fn setup(access: Access) -> Setup {
+    Setup { access, ..Setup::default() }
+}
+
+fn config(registry: &Registry, login: Login) -> String {
+    match (login, &registry.quirks().auth) {
+        (Login::Missing, _) => "{}".to_owned(),
+        (Login::Right, _) => registry.docker_config(),
+        (Login::Wrong, Auth::None) => docker_config(registry.host(), "somebody", "wrong-password"),
+        (Login::Wrong, Auth::Bearer(bearer)) if bearer.identity_token.is_some() => {
+            registry.docker_config().replace("made-identity-token", "wrong-identity-token")
+        }
+        (Login::Wrong, auth) => {
+            let user = &auth.login().unwrap().user;
+            docker_config(&registry.quirks().config_key, user, "wrong-password")
+        }
+    }
+}
+
+/// Every form in which a registry's credentials could show up.
+fn secrets(registry: &Registry) -> Vec<String> {
+    let fixed = ["made-password", "made-identity-token", "wrong-", "made-token", "signature=", "private_key"];
+    let mut secrets: Vec<String> = fixed.map(str::to_owned).to_vec();
+    for (user, password) in registry.quirks().auth.login().map(|login| (&login.user, &login.password)) {
+        secrets.push(password.clone());
+        secrets.extend([password, "wrong-password"].map(|password| encoded(user, password)));
+    }
+    secrets
+}
+
+fn encoded(user: &str, password: &str) -> String {
+    Base64::encode_string(format!("{user}:{password}").as_bytes())
+}
+
+/// Whether a request proves who one is, whatever it does it with.
+fn proves_something(request: &Request) -> bool {
+    request.header("authorization").is_some() || !request.form_values("refresh_token").is_empty()
+}
+
+#[test]
+fn each_registry_lets_in_whom_it_should_and_tells_the_others_why() {
+    let tarball = Plugin::backend("hello").tarball();
+    for quirks in Quirks::all() {
+        let host = quirks.written.clone();
+        let bench = Bench::new();
+        let registry = bench.world.registry(RegistryBuilder::from(quirks).public("open").forbidden("other"));
+        let repositories = ["my-org/hello", "open/hello", "other/hello"];
+        let [pushed, ..] = repositories.map(|repository| registry.push(repository, "1", &tarball));
+        let door = match registry.quirks().auth {
+            Auth::None => 0,
+            Auth::Basic(_) => 1,
+            Auth::Bearer(_) => 2,
+        };
+        for (name, login, place, expected) in VISITS {
+            let result = bench.fetch(setup(access(&config(&registry, login))), &format!("oci://{host}/{place}"));
+            assert_eq!(outcome(&result), expected[door], "{host}: {name}");
+            match result {
+                Ok(fetched) => assert_eq!(verified(fetched, &pushed.integrity), tarball, "{host}: {name}"),
+                Err(error) => {
+                    let said = everything_said(&error);
+                    let told = secrets(&registry).into_iter().find(|secret| said.contains(secret.as_str()));
+                    assert_eq!(told, None, "{host}: {name}: {said}");
+                }
+            }
+        }
+        let own = [Some(registry.server()), registry.realm()].map(|server| server.map(testkit::HttpServer::origin));
+        for request in bench.world.recorder().requests().iter().filter(|request| proves_something(request)) {
+            let origin = &*request.origin;
+            assert!(own.contains(&Some(origin)), "{host}: credentials at {origin}");
+            assert!(request.bearer_token().is_none() || own[0] == Some(origin), "{host}: a token at {origin}");
+        }
+        assert_eq!(bench.clock.waits(), Vec::<Duration>::new(), "{host}: none of this is worth a second try");
+    }
+}
+
+#[test]
+fn rate_limit_of_docker_hub_is_waited_out() {
+    let bench = Bench::new();
+    let hub = bench.world.registry(Quirks::docker_hub());
+    let pushed = hub.push("my-org/hello", "1", &Plugin::backend("hello").tarball());
+    hub.rate_limit(2, "7");
+    let fetched = bench.fetch(setup(access(&hub.docker_config())), &pushed.reference).unwrap();
+    verified(fetched, &pushed.integrity);
+    assert_eq!(bench.clock.waits(), [Duration::from_secs(7); 2]);
+}
+
+#[test]
+fn expired_token_is_replaced_once() {
+    let bench = Bench::new();
+    let ghcr = bench.world.registry(Quirks::ghcr());
+    let pushed = ghcr.push("my-org/hello", "1", &Plugin::backend("hello").tarball());
+    let fetcher = bench.fetcher(setup(access(&ghcr.docker_config())));
+    verified(fetch(&fetcher, &pushed.reference).unwrap(), &pushed.integrity);
+    assert_eq!(ghcr.recorder().count("/token"), 1);
+    verified(fetch(&fetcher, &pushed.reference).unwrap(), &pushed.integrity);
+    assert_eq!(ghcr.recorder().count("/token"), 1, "a token serves the whole run");
+    ghcr.revoke_tokens();
+    verified(fetch(&fetcher, &pushed.reference).unwrap(), &pushed.integrity);
+    assert_eq!(ghcr.recorder().count("/token"), 2);
+}
+
+#[test]
+fn registry_on_a_port_is_spoken_to_by_the_scheme_it_speaks() {
+    let tarball = Plugin::backend("hello").tarball();
+    let bench = Bench::new();
+    for (name, auth) in [
+        ("open", Auth::None),
+        ("basic", Auth::basic("robot$project+name", "p:w")),
+        ("bearer", Auth::bearer("my-org+robot", "made-password")),
+    ] {
+        for (scheme, builder) in
+            [("http", Registry::builder()), ("https", Registry::builder().tls(bench.world.ca()))]
+        {
+            let registry = builder.auth(auth.clone()).ranges(Ranges::Ignored).start();
+            let pushed = registry.push("my-org/hello", "1", &tarball);
+            let right = bench.fetch(setup(access(&registry.docker_config())), &pushed.reference);
+            assert_eq!(verified(right.unwrap(), &pushed.integrity), tarball, "{scheme}, {name}");
+            let missing = bench.fetch(Setup::default(), &pushed.reference);
+            let expected = if auth == Auth::None { INSTALLED } else { UNAUTHORIZED };
+            assert_eq!(outcome(&missing), expected, "{scheme}, {name}");
+        }
+    }
+    assert_eq!(bench.world.recorder().requests(), [], "no loopback registry is asked through the proxy");
+}
+
+#[test]
+fn plain_registry_never_sees_credentials_that_it_did_not_ask_for() {
+    let bench = Bench::new();
+    let registry = Registry::start();
+    let pushed = registry.push("my-org/hello", "1", b"tarball");
+    let config = docker_config(registry.host(), "robot", "made-password");
+    bench.fetch(setup(access(&config)), &pushed.reference).unwrap();
+    assert_eq!(registry.recorder().with_header("authorization"), []);
+}
+
+#[test]
+fn registry_of_another_maker_is_understood() {
+    assert!(DockerRegistry::available(), "`apt-get install docker-registry` gets it");
+    let bench = Bench::new();
+    let open = DockerRegistry::open();
+    assert_eq!(outcome(&bench.fetch(Setup::default(), &format!("oci://{}/a/b:1", open.host()))), NOT_FOUND);
+    let locked = DockerRegistry::locked(bench.world.ca());
+    let package = format!("oci://{}/a/b:1", locked.host());
+    for (name, config, expected) in [
+        ("right", docker_config(locked.host(), DockerRegistry::USER, DockerRegistry::PASSWORD), NOT_FOUND),
+        ("wrong", docker_config(locked.host(), DockerRegistry::USER, "x"), UNAUTHORIZED),
+        ("missing", "{}".to_owned(), UNAUTHORIZED),
+    ] {
+        assert_eq!(outcome(&bench.fetch(setup(access(&config)), &package)), expected, "{name}");
+    }
+}
+
+#[test]
+fn keys_of_the_config_are_for_their_host_and_longest_namespace() {
+    let bench = Bench::new();
+    let harbor = bench.world.registry(Quirks::harbor());
+    let pushed = harbor.push("my-org/hello", "1", b"tarball");
+    let right = encoded("robot$project+name", "made-password");
+    let wrong = encoded("robot$project+name", "wrong-password");
+    for (name, keys, expected) in [
+        ("host", vec![("harbor.example.com", &right)], INSTALLED),
+        ("URL", vec![("https://harbor.example.com/v2/", &right)], INSTALLED),
+        ("namespace", vec![("harbor.example.com/my-org", &right), ("harbor.example.com", &wrong)], INSTALLED),
+        ("repository", vec![("harbor.example.com/my-org/hello", &right), ("harbor.example.com", &wrong)], INSTALLED),
+        ("wrong namespace", vec![("harbor.example.com/my-org", &wrong), ("harbor.example.com", &right)], UNAUTHORIZED),
+        ("half a namespace", vec![("harbor.example.com/my", &wrong), ("harbor.example.com", &right)], INSTALLED),
+        ("another port", vec![("harbor.example.com:8443", &right)], UNAUTHORIZED),
+        ("part of the host", vec![("example.com", &right)], UNAUTHORIZED),
+        ("more than the host", vec![("harbor.example.com.evil.example", &right)], UNAUTHORIZED),
+    ] {
+        let auths: serde_json::Map<_, _> =
+            keys.iter().map(|(key, auth)| ((*key).to_owned(), serde_json::json!({ "auth": auth }))).collect();
+        let config = serde_json::json!({ "auths": auths }).to_string();
+        let result = bench.fetch(setup(access(&config)), &pushed.reference);
+        assert_eq!(outcome(&result), expected, "{name}");
+    }
+}
+
+/// A folder with `docker-credential-NAME`. A process of its own writes it: a program that another thread's child still
+/// holds open for writing cannot be run.
+fn helper(folder: &Path, name: &str, script: &str) {
+    let file = folder.join(format!("docker-credential-{name}"));
+    let write = r#"printf '#!/bin/sh\n%s\n' "$1" > "$2" && chmod 755 "$2""#;
+    let status = Command::new("sh").args(["-c", write, "sh", script]).arg(file).status().unwrap();
+    assert!(status.success());
+}
+
+#[test]
+fn credential_helper_on_path_is_asked_for_its_registry() {
+    let folder = TempDir::new().unwrap();
+    let answer = r#"read -r server; [ "$1" = get ] && printf '{"ServerURL":"%s","Username":"AWS","Secret":"made-password"}' "$server""#;
+    helper(folder.path(), "fake", answer);
+    helper(folder.path(), "empty", "echo credentials not found in native keychain; exit 1");
+    helper(folder.path(), "broken", "echo made-password; exit 3");
+    helper(folder.path(), "wordy", "echo made-password");
+    let bench = Bench::new();
+    let ecr = bench.world.registry(Quirks::ecr());
+    let pushed = ecr.push("my-org/hello", "1", b"tarball");
+    let host = ecr.host();
+    let failed = "oci_pull_failed credentials";
+    for (name, config, expected, hint) in [
+        ("for the host", format!(r#"{{"credHelpers":{{"{host}":"fake"}}}}"#), INSTALLED, ""),
+        ("for all", r#"{"credsStore":"fake"}"#.to_owned(), INSTALLED, ""),
+        ("for another", r#"{"credHelpers":{"ghcr.io":"fake"}}"#.to_owned(), UNAUTHORIZED, "config.json"),
+        ("knows nobody", r#"{"credsStore":"empty"}"#.to_owned(), UNAUTHORIZED, "config.json"),
+        ("fails", r#"{"credsStore":"broken"}"#.to_owned(), failed, "by hand"),
+        ("talks nonsense", r#"{"credsStore":"wordy"}"#.to_owned(), failed, "by hand"),
+        ("missing", r#"{"credsStore":"nowhere"}"#.to_owned(), failed, "docker-credential-nowhere"),
+        ("a path", r#"{"credsStore":"../fake"}"#.to_owned(), failed, "../fake"),
+    ] {
+        let access = access_with(&config, folder.path().as_os_str().to_owned());
+        let result = bench.fetch(setup(access), &pushed.reference);
+        assert_eq!(outcome(&result), expected, "{name}");
+        if let Err(error) = result {
+            assert!(error.hint().unwrap().contains(hint), "{name}: {:?}", error.hint());
+            assert!(!everything_said(&error).contains("made-password"), "{name}");
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Making plugins visible, all of them or none.
+//!
+//! Everything that can fail slowly happens before: plugins lie unpacked in the staging folder, the state after the
+//! commit is written and synced. Then the intent replaces the state, names are swapped one by one, and the settled
+//! state replaces the intent. A kill at any point leaves either the old state, or an intent that `recover` finishes.
+
+use std::io::{self, BufRead, BufReader, BufWriter, Read};
+
+use integrity::{Algorithm, OciDigest};
+use rustix::io::Errno;
+use tarball::{Dir, Kind};
+
+use crate::root::LockedRoot;
+use crate::stage::Staged;
+use crate::state::{Header, Intent, Known, PluginRecord, STATE, StateWriter};
+
+/// The merged app-config's name in the root.
+pub(crate) const APP_CONFIG: &str = "app-config.dynamic-plugins.yaml";
+/// The same, before it is visible.
+pub(crate) const APP_CONFIG_STAGED: &str = "app-config.yaml";
+/// The state after the commit, before it counts.
+pub(crate) const SETTLED: &str = "state.settled";
+/// The state during the commit, before it counts.
+const INTENT: &str = "state.intent";
+/// The state before the commit, kept for the way back.
+const BEFORE: &str = "state.before";
+/// The app-config before the commit, kept for the way back.
+const APP_CONFIG_BEFORE: &str = "app-config.before";
+/// What the first line of an app-config that we wrote holds.
+const MARK: &str = "butler-plugin-installer";
+
+/// What the root shall hold afterwards.
+#[derive(Debug, Default)]
+pub(crate) struct Changes<'a> {
+    /// Plugins to make visible.
+    pub(crate) put: Vec<Put<'a>>,
+    /// Plugins that stay.
+    pub(crate) keep: Vec<&'a Known>,
+    /// Plugins of ours that go.
+    pub(crate) remove: Vec<&'a Known>,
+    /// The merged app-config, when any plugin has one.
+    pub(crate) app_config: Option<String>,
+}
+
+/// One plugin to make visible.
+#[derive(Debug)]
+pub(crate) struct Put<'a> {
+    pub(crate) staged: &'a Staged,
+    pub(crate) dest: String,
+    pub(crate) source: String,
+    pub(crate) integrity: String,
+}
+
+/// A step that was done, and can be undone.
+enum Done {
+    Put { folder: String, dest: String, how: Placed },
+    Removed { name: String, dest: String },
+    AppConfig { had: bool },
+}
+
+/// How a plugin came to its destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Placed {
+    /// There was nothing before.
+    New,
+    /// Old and new swapped names in one step; the old one lies where the new one was staged.
+    Exchanged,
+    /// The old one was moved away first, because the file system cannot swap.
+    Moved,
+}
+
+impl LockedRoot {
+    /// Makes the changes visible.
+    ///
+    /// # Errors
+    /// When a step fails; what had been done is undone then.
+    pub(crate) fn commit(&self, changes: &Changes<'_>, installer: &str, now: u64) -> io::Result<()> {
+        let app_config = changes.app_config.as_deref().map(|text| hex(text.as_bytes()));
+        let known_config = self.state.as_ref().and_then(|state| state.header.app_config.clone());
+        let changes_nothing = changes.put.is_empty() && changes.remove.is_empty() && app_config == known_config;
+        if changes_nothing && app_config == self.app_config_on_disk()? {
+            return Ok(());
+        }
+        let staging = &self.staging.dir;
+        if let Some(text) = &changes.app_config {
+            let mut file = self.staging.create(APP_CONFIG_STAGED)?;
+            io::Write::write_all(&mut file, text.as_bytes())?;
+        }
+        let settled = Header::new(installer, now, app_config, None);
+        let remove = changes.remove.iter().map(|known| known.record.dest.clone()).collect();
+        let intent = Header { commit: Some(Intent { run: self.staging.run.clone(), remove }), ..settled.clone() };
+        self.write_state(SETTLED, settled, changes)?;
+        self.write_state(INTENT, intent, changes)?;
+        let had_state = self.set_aside(STATE, BEFORE)?;
+        staging.sync()?;
+        staging.rename(INTENT, &self.dir, STATE)?;
+        self.dir.sync()?;
+        let mut done = Vec::new();
+        if let Err(error) = self.swap(changes, &mut done) {
+            self.undo(done, had_state)?;
+            return Err(error);
+        }
+        staging.rename(SETTLED, &self.dir, STATE)?;
+        self.dir.sync()
+    }
+
+    fn swap(&self, changes: &Changes<'_>, done: &mut Vec<Done>) -> io::Result<()> {
+        let staging = &self.staging.dir;
+        for put in &changes.put {
+            let names = &put.staged.names;
+            let how = put_in_place(staging, &names.folder, &names.old, &self.dir, &put.dest)?;
+            done.push(Done::Put { folder: names.folder.clone(), dest: put.dest.clone(), how });
+        }
+        for known in &changes.remove {
+            let dest = &known.record.dest;
+            if self.dir.kind(dest)? == Some(Kind::Directory) {
+                let name = format!("{dest}.removed");
+                self.dir.rename(dest, staging, &name)?;
+                done.push(Done::Removed { name, dest: dest.clone() });
+            }
+        }
+        if changes.app_config.is_some() {
+            let had = self.set_aside(APP_CONFIG, APP_CONFIG_BEFORE)?;
+            staging.rename(APP_CONFIG_STAGED, &self.dir, APP_CONFIG)?;
+            done.push(Done::AppConfig { had });
+        } else if is_our_app_config(&self.dir)? {
+            self.dir.rename(APP_CONFIG, staging, APP_CONFIG_BEFORE)?;
+            done.push(Done::AppConfig { had: true });
+        }
+        Ok(())
+    }
+
+    /// The way back, last step first. It goes on whatever happens, and tells the first thing that went wrong.
+    fn undo(&self, done: Vec<Done>, had_state: bool) -> io::Result<()> {
+        let staging = &self.staging.dir;
+        let mut result = Ok(());
+        for step in done.into_iter().rev() {
+            let undone = match step {
+                Done::Put { folder, dest, how: Placed::New } => self.dir.rename(&dest, staging, &folder),
+                Done::Put { folder, dest, how: Placed::Exchanged } => self.dir.exchange(&dest, staging, &folder),
+                Done::Put { folder, dest, how: Placed::Moved } => self
+                    .dir
+                    .rename(&dest, staging, &folder)
+                    .and_then(|()| staging.rename(format!("{folder}.old"), &self.dir, &dest)),
+                Done::Removed { name, dest } => staging.rename(&name, &self.dir, &dest),
+                Done::AppConfig { had: true } => staging.rename(APP_CONFIG_BEFORE, &self.dir, APP_CONFIG),
+                Done::AppConfig { had: false } => self.dir.remove_file(APP_CONFIG),
+            };
+            result = result.and(undone);
+        }
+        let restored = if had_state { staging.rename(BEFORE, &self.dir, STATE) } else { self.dir.remove_file(STATE) };
+        result.and(restored).and_then(|()| self.dir.sync())
+    }
+
+    fn write_state(&self, name: &str, header: Header, changes: &Changes<'_>) -> io::Result<()> {
+        let during = header.commit.is_some();
+        let mut writer = StateWriter::begin(BufWriter::new(self.staging.create(name)?), header)?;
+        for known in &changes.keep {
+            writer.known(known, &self.dir)?;
+        }
+        for put in &changes.put {
+            let manifest = put.staged.manifest();
+            let record = PluginRecord {
+                name: manifest.name().as_str().to_owned(),
+                version: manifest.version().to_owned(),
+                dest: put.dest.clone(),
+                source: put.source.clone(),
+                integrity: put.integrity.clone(),
+                files: put.staged.files(),
+                staged: during.then(|| put.staged.names.folder.clone()),
+            };
+            let mut files = self.staging.dir.open_file(&put.staged.names.files)?;
+            writer.plugin(record, &mut files)?;
+        }
+        writer.end()?.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+    }
+
+    /// Copies a file of the root into the staging folder; returns whether there was one.
+    fn set_aside(&self, name: &str, copy: &str) -> io::Result<bool> {
+        match self.dir.open_file(name) {
+            Ok(mut before) => {
+                let mut copy = self.staging.create(copy)?;
+                io::copy(&mut before, &mut copy)?;
+                copy.sync_all().map(|()| true)
+            }
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn app_config_on_disk(&self) -> io::Result<Option<String>> {
+        match self.dir.open_file(APP_CONFIG) {
+            Ok(file) => {
+                let mut bytes = Vec::new();
+                file.take(config::MAX_CONFIG_BYTES as u64 * 2).read_to_end(&mut bytes)?;
+                Ok(Some(hex(&bytes)))
+            }
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Brings a staged folder to its destination: swapped with what is there, or moved where there is nothing.
+pub(crate) fn put_in_place(staging: &Dir, folder: &str, old: &str, root: &Dir, dest: &str) -> io::Result<Placed> {
+    if root.kind(dest)?.is_none() {
+        return staging.rename(folder, root, dest).map(|()| Placed::New);
+    }
+    match staging.exchange(folder, root, dest) {
+        Ok(()) => return Ok(Placed::Exchanged),
+        Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP)) => {}
+        Err(error) => return Err(error),
+    }
+    root.rename(dest, staging, old)?;
+    if let Err(error) = staging.rename(folder, root, dest) {
+        staging.rename(old, root, dest)?;
+        return Err(error);
+    }
+    Ok(Placed::Moved)
+}
+
+/// Whether the app-config on the root was written by this program, by its first line.
+pub(crate) fn is_our_app_config(root: &Dir) -> io::Result<bool> {
+    match root.open_file(APP_CONFIG) {
+        Ok(file) => {
+            let mut line = Vec::new();
+            BufReader::new(file).take(256).read_until(b'\n', &mut line)?;
+            Ok(line.starts_with(b"#") && String::from_utf8_lossy(&line).contains(MARK))
+        }
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    OciDigest::of(Algorithm::Sha256, bytes).to_string()
+}

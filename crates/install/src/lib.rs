@@ -1,0 +1,42 @@
+//! The plugin root: what an operator listed becomes visible on it, all at once or not at all.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use install::{Job, Report, RunError};
+//!
+//! fn install(job: Job, fetcher: Arc<fetch::Fetcher>, log: &mut audit::Log) -> Result<Report, RunError> {
+//!     install::run(job, &fetcher, log)
+//! }
+//! # let _ = install;
+//! ```
+//!
+//! - [`Root::open`] → [`Root::lock`] → [`LockedRoot`]: there, ours alone, and in order.
+//! - [`Staged`]: a verified plugin, unpacked where nobody looks.
+//! - [`run`]: a [`Job`] from its plan to its [`Report`], told to the audit log.
+//! - [`Rejection`]: why one plugin is not installed. [`RootError`], [`RunError`]: why none is.
+//!
+//! # What this crate refuses
+//! It unpacks no byte that was not verified, replaces nothing it did not make (save a copy of the same plugin, told
+//! as adopted), follows no symlink, and shows no plugin before all of the run's plugins are ready.
+
+mod commit;
+mod error;
+mod inspect;
+mod job;
+mod lock;
+mod outcome;
+mod recover;
+mod root;
+mod run;
+mod select;
+mod stage;
+mod staging;
+mod state;
+mod workers;
+
+pub use error::{Chain, Obstacle, Rejection, RootError};
+pub use job::Job;
+pub use outcome::{Report, RunError};
+pub use root::{LockedRoot, Locking, Root};
+pub use run::run;
+pub use stage::Staged;

@@ -1,0 +1,94 @@
+//! How a run ends.
+
+use integrity::Blame;
+
+use crate::{Chain, Rejection, RootError};
+
+/// A run that completed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Report {
+    /// Plugins installed or replaced.
+    pub installed: usize,
+    /// Plugins rejected, which the run could go on without.
+    pub rejected: usize,
+    /// Plugins disabled or unchanged.
+    pub skipped: usize,
+    /// Plugins of ours that were removed.
+    pub removed: usize,
+}
+
+/// A run that did not complete. Nothing visible on the root has changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// A plugin was rejected, and the run is fail-closed.
+    #[error("plugin `{package}` was rejected with `{reason}`: {detail}")]
+    Rejected {
+        /// The first rejected plugin.
+        package: String,
+        /// The rejection's reason code.
+        reason: &'static str,
+        /// The rejection and its causes, in words.
+        detail: String,
+        /// What to do about it.
+        hint: Option<String>,
+        /// Whose move it is.
+        blame: Blame,
+    },
+    /// The root cannot be worked on.
+    #[error("the plugin root cannot be used")]
+    Root(#[from] RootError),
+    /// The swap itself failed, and was undone.
+    #[error("failed to make the plugins visible")]
+    Commit {
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The run was asked to stop.
+    #[error("the run was stopped")]
+    Interrupted,
+}
+
+impl RunError {
+    pub(crate) fn rejected(package: &str, why: &Rejection) -> Self {
+        Self::Rejected {
+            package: package.to_owned(),
+            reason: why.reason(),
+            detail: Chain(why).to_string(),
+            hint: why.hint(),
+            blame: why.blame(),
+        }
+    }
+
+    /// The reason code of the last record.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Rejected { .. } => "continueOnError_false",
+            Self::Root(error) => error.reason(),
+            Self::Commit { .. } => "io_error",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// Whose move it is.
+    pub const fn blame(&self) -> Blame {
+        match self {
+            Self::Rejected { blame, .. } => *blame,
+            Self::Root(error) => error.blame(),
+            Self::Commit { .. } => Blame::Host,
+            Self::Interrupted => Blame::Operator,
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Rejected { hint, .. } => hint.clone(),
+            Self::Root(error) => error.hint(),
+            Self::Commit { source } if source.kind() == std::io::ErrorKind::StorageFull => {
+                Some("the volume is full: give it more space (`sizeLimit` of an `emptyDir`)".to_owned())
+            }
+            Self::Commit { .. } | Self::Interrupted => None,
+        }
+    }
+}

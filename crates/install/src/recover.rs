@@ -1,0 +1,87 @@
+//! Finishing what a killed run had begun.
+
+use std::io;
+
+use tarball::Dir;
+use transport::Stop;
+
+use crate::commit::{APP_CONFIG, APP_CONFIG_STAGED, SETTLED, is_our_app_config, put_in_place};
+use crate::inspect::{Condition, inspect};
+use crate::root::Remark;
+use crate::stage::open_destination;
+use crate::staging::STAGING;
+use crate::state::{Intent, Known, STATE, State};
+
+/// Reads the state; when a commit was under way, carries it through first.
+pub(crate) fn settle(root: &Dir, stop: &Stop, remarks: &mut Vec<Remark>) -> io::Result<Option<State>> {
+    let state = read(root, remarks)?;
+    let Some(State { header, plugins }) = &state else { return Ok(state) };
+    let Some(intent) = &header.commit else { return Ok(state) };
+    remarks.push(Remark {
+        reason: "commit_resumed",
+        detail: "an earlier run was killed while it made plugins visible; its commit was finished".to_owned(),
+    });
+    let Some(staging) = open_run(root, intent)? else {
+        // The staging folder goes last, so everything else had been done.
+        return Ok(state);
+    };
+    for known in plugins {
+        if let Some(staged) = &known.record.staged {
+            finish_plugin(root, &staging, known, staged, stop)?;
+        }
+    }
+    for dest in &intent.remove {
+        if open_destination(root, dest)?.is_some() {
+            root.rename(dest, &staging, format!("{dest}.removed"))?;
+        }
+    }
+    if staging.kind(APP_CONFIG_STAGED)?.is_some() {
+        staging.rename(APP_CONFIG_STAGED, root, APP_CONFIG)?;
+    } else if header.app_config.is_none() && is_our_app_config(root)? {
+        root.remove_file(APP_CONFIG)?;
+    }
+    if staging.kind(SETTLED)?.is_some() {
+        staging.rename(SETTLED, root, STATE)?;
+        root.sync()?;
+    }
+    read(root, remarks)
+}
+
+fn read(root: &Dir, remarks: &mut Vec<Remark>) -> io::Result<Option<State>> {
+    let state = State::read(root)?;
+    if state.is_none() && root.kind(STATE)?.is_some() {
+        remarks.push(Remark {
+            reason: "state_lost",
+            detail: format!("`{STATE}` is not whole; listed plugins are fetched and verified anew"),
+        });
+    }
+    Ok(state)
+}
+
+fn open_run(root: &Dir, intent: &Intent) -> io::Result<Option<Dir>> {
+    match open_destination(root, STAGING)? {
+        Some(staging) => open_destination(&staging, &intent.run),
+        None => Ok(None),
+    }
+}
+
+/// Decides by content which copy is the new one: it is visible already, or staged still, or lost.
+fn finish_plugin(root: &Dir, staging: &Dir, known: &Known, staged: &str, stop: &Stop) -> io::Result<()> {
+    let is_new = |dir: Option<Dir>| match dir {
+        Some(dir) => inspect(root, known, &dir, stop).map(|condition| condition == Condition::Intact),
+        None => Ok(false),
+    };
+    let dest = &known.record.dest;
+    if is_new(open_destination(root, dest)?)? {
+        return Ok(());
+    }
+    let old = format!("{staged}.old");
+    if is_new(open_destination(staging, staged)?)? {
+        return put_in_place(staging, staged, &old, root, dest).map(drop);
+    }
+    // Torn by a power cut: the old copy, if it had been moved away, is better than none until this run fetches anew.
+    if root.kind(dest)?.is_none() && staging.kind(&old)?.is_some() {
+        staging.rename(&old, root, dest)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! The plugin root: opened, locked, and put in order before anything is done to it.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use tarball::Dir;
+use transport::{Clock, Stop};
+
+use crate::RootError;
+use crate::lock::{RootLock, Waiting};
+use crate::recover;
+use crate::staging::Staging;
+use crate::state::State;
+
+/// A plugin root that is there and is a directory.
+#[derive(Debug)]
+pub struct Root {
+    dir: Dir,
+}
+
+/// How to take the root's lock.
+#[derive(Debug, Clone)]
+pub struct Locking {
+    /// How this run is named to others that wait for it, such as `pod portal-7c9f since 2026-11-21T03:00:00Z`.
+    pub holder: String,
+    /// Longest wait for another holder.
+    pub timeout: Duration,
+}
+
+/// A root that nobody else works on, without leftovers of earlier runs. [`stage`](Self::stage) writes beside what is
+/// visible; committing makes it visible.
+#[derive(Debug)]
+pub struct LockedRoot {
+    pub(crate) dir: Dir,
+    pub(crate) state: Option<State>,
+    pub(crate) staging: Staging,
+    /// What the operator should know: a lost state, a finished commit, a volume without locks.
+    pub(crate) remarks: Vec<Remark>,
+    _lock: RootLock,
+}
+
+/// Something found while the root was put in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Remark {
+    pub(crate) reason: &'static str,
+    pub(crate) detail: String,
+}
+
+impl Root {
+    /// Opens a root.
+    ///
+    /// # Errors
+    /// When it is not there, or is a file or symlink: a portal refuses that.
+    pub fn open(path: &Path) -> Result<Self, RootError> {
+        let root = path.display().to_string();
+        Dir::open(path).map(|dir| Self { dir }).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => RootError::Missing { root },
+            io::ErrorKind::NotADirectory => RootError::NotADirectory { root },
+            _ => RootError::Unwritable { act: "open the folder", source },
+        })
+    }
+
+    /// Takes the lock, finishes a commit that was killed, and clears what killed runs left. `on_wait` is told once
+    /// whom the run waits for.
+    ///
+    /// # Errors
+    /// When the lock cannot be had in time, or the root not be written to.
+    pub fn lock(
+        self,
+        locking: &Locking,
+        clock: &dyn Clock,
+        stop: &Stop,
+        on_wait: &mut dyn FnMut(&str),
+    ) -> Result<LockedRoot, RootError> {
+        let waiting = Waiting { holder: &locking.holder, timeout: locking.timeout, clock, stop };
+        let lock = RootLock::take(&self.dir, &waiting, on_wait)?;
+        let mut remarks = Vec::new();
+        if let Some(error) = &lock.unlocked {
+            remarks.push(Remark {
+                reason: "lock_unsupported",
+                detail: format!("this volume has no file locks ({error}): make sure that one pod at a time uses it"),
+            });
+        }
+        let unwritable = |act| move |source| RootError::Unwritable { act, source };
+        let state = recover::settle(&self.dir, stop, &mut remarks).map_err(unwritable("finish an earlier commit"))?;
+        let staging = Staging::fresh(&self.dir, clock).map_err(unwritable("make the staging folder"))?;
+        Ok(LockedRoot { dir: self.dir, state, staging, remarks, _lock: lock })
+    }
+}
+
+impl LockedRoot {
+    /// Removes the staging folder and gives the lock up.
+    pub(crate) fn release(self) -> io::Result<()> {
+        Staging::clear(&self.dir)
+    }
+}

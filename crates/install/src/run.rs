@@ -1,0 +1,337 @@
+//! A run, from its plan to its last record.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use audit::{Event, Log, SkipReason};
+use config::{Admitted, Entry, Fragment, OnReject, Request};
+use fetch::Fetcher;
+use integrity::Integrity;
+use transport::Stop;
+
+use crate::commit::{Changes, Put};
+use crate::root::LockedRoot;
+use crate::select::{Before, Selection};
+use crate::workers::{Finished, Seen, Shop, Task, work};
+use crate::{Chain, Job, Rejection, Report, Root, RootError, RunError};
+
+/// One entry of the file on its way.
+struct Slot {
+    package: String,
+    progress: Progress,
+    took: Duration,
+}
+
+enum Progress {
+    Disabled,
+    Rejected(Box<Rejection>),
+    Pending(Pending),
+    Seen { seen: Seen, wanted: Pending, adopted: bool },
+}
+
+struct Pending {
+    admitted: source::Allowed<source::Source>,
+    integrity: Integrity,
+    fragment: Option<Fragment>,
+}
+
+/// Carries a job out and tells the log: each plugin's outcome in the file's order, then one last record.
+///
+/// All entries are judged before the first request is made. Plugins are fetched, verified and staged side by side;
+/// they become visible together.
+///
+/// # Errors
+/// When the root cannot be used, when a plugin is rejected and the plan is fail-closed, or when the run is stopped.
+/// Nothing visible has changed then.
+pub fn run(job: Job, fetcher: &Arc<Fetcher>, log: &mut Log) -> Result<Report, RunError> {
+    let started = job.clock.uptime();
+    tell_start(&job, log);
+    let mut run = Run::admit(job);
+    let result = run.carry_out(fetcher, log);
+    run.tell_outcomes(&result, log);
+    let duration_ms = millis(run.job.clock.uptime().saturating_sub(started));
+    match &result {
+        Ok(Report { installed, rejected, skipped, removed }) => log.record(&Event::Completed {
+            installed: *installed,
+            rejected: *rejected,
+            skipped: *skipped,
+            removed: *removed,
+            duration_ms,
+        }),
+        Err(error) => log.record(&Event::Fatal {
+            reason: error.reason(),
+            detail: &Chain(error).to_string(),
+            hint: error.hint().as_deref(),
+        }),
+    }
+    result
+}
+
+struct Run {
+    job: Job,
+    slots: Vec<Slot>,
+    /// Name and destination of what was removed.
+    removed: Vec<(String, String)>,
+}
+
+impl Run {
+    /// Judges every entry, without network and root.
+    fn admit(mut job: Job) -> Self {
+        let entries = std::mem::take(&mut job.plan.entries);
+        let slots = entries
+            .into_iter()
+            .map(|Entry { package, request, .. }| {
+                let progress = match request {
+                    Request::Disabled => Progress::Disabled,
+                    Request::Wanted(wanted) => match wanted.admit(&job.plan.policy) {
+                        Ok(Admitted { source, integrity, plugin_config, .. }) => {
+                            Progress::Pending(Pending { admitted: source, integrity, fragment: plugin_config })
+                        }
+                        Err(why) => Progress::Rejected(Box::new(why.into())),
+                    },
+                };
+                Slot { package, progress, took: Duration::ZERO }
+            })
+            .collect();
+        Self { job, slots, removed: Vec::new() }
+    }
+
+    fn carry_out(&mut self, fetcher: &Arc<Fetcher>, log: &mut Log) -> Result<Report, RunError> {
+        self.check_rejections()?;
+        let root = self.lock(log)?;
+        for remark in &root.remarks {
+            log.record(&Event::Warning { reason: remark.reason, detail: &remark.detail, hint: None });
+        }
+        let result = self.see_to_all(&root, fetcher, log).and_then(|()| self.make_visible(&root));
+        if let Err(error) = root.release() {
+            let detail = format!("the staging folder could not be removed: {error}");
+            log.record(&Event::Warning { reason: "staging_left", detail: &detail, hint: None });
+        }
+        result
+    }
+
+    /// In a fail-closed run the first rejection ends it.
+    fn check_rejections(&self) -> Result<(), RunError> {
+        if self.job.plan.on_reject == OnReject::Continue {
+            return Ok(());
+        }
+        let rejected = self.slots.iter().find_map(|slot| match &slot.progress {
+            Progress::Rejected(why) => Some(RunError::rejected(&slot.package, why)),
+            _ => None,
+        });
+        rejected.map_or(Ok(()), Err)
+    }
+
+    fn lock(&self, log: &mut Log) -> Result<LockedRoot, RootError> {
+        let Job { locking, clock, stop, .. } = &self.job;
+        Root::open(&self.job.root)?.lock(locking, &**clock, stop, &mut |holder| {
+            let detail = format!("waiting for {holder} to finish with the plugin root");
+            log.record(&Event::Warning { reason: "lock_wait", detail: &detail, hint: None });
+        })
+    }
+
+    /// Fetches, verifies and stages what is not on the root already.
+    fn see_to_all(&mut self, root: &LockedRoot, fetcher: &Arc<Fetcher>, log: &mut Log) -> Result<(), RunError> {
+        let known = |pending: &Pending| {
+            let (source, integrity) = (pending.admitted.subject().to_string(), pending.integrity.to_string());
+            let plugins = root.state.as_ref().map_or(&[][..], |state| &state.plugins);
+            plugins.iter().find(|k| k.record.source == source && k.record.integrity == integrity).cloned()
+        };
+        let tasks: VecDeque<Task> = self
+            .slots
+            .iter()
+            .enumerate()
+            .filter_map(|(number, slot)| match &slot.progress {
+                Progress::Pending(pending) => Some(Task {
+                    number,
+                    source: pending.admitted.clone(),
+                    integrity: pending.integrity,
+                    known: known(pending),
+                }),
+                _ => None,
+            })
+            .collect();
+        let unwritable = |source| RootError::Unwritable { act: "share the staging folder", source };
+        let shop = Shop {
+            root: root.dir.try_clone().map_err(unwritable)?,
+            staging: root.staging.share().map_err(unwritable)?,
+            fetcher: Arc::clone(fetcher),
+            limits: self.job.limits,
+            clock: Arc::clone(&self.job.clock),
+            stop: Stop::new(),
+        };
+        let (abort, interrupt) = (shop.stop.clone(), self.job.stop.clone());
+        let fail_closed = self.job.plan.on_reject == OnReject::Abort;
+        let slots = &mut self.slots;
+        work(shop, self.job.jobs, tasks, &interrupt, |finished: Finished| {
+            let slot = &mut slots[finished.number];
+            if let Some(what) = &finished.changed {
+                let detail = format!("{what}; `{}` is fetched anew", slot.package);
+                log.record(&Event::Warning { reason: "files_changed", detail: &detail, hint: None });
+            }
+            // After a stop, what ends early says nothing about the plugin.
+            if abort.is_asked() {
+                return;
+            }
+            if fail_closed && matches!(finished.seen, Seen::Rejected(_)) {
+                abort.ask();
+            }
+            slot.took = finished.took;
+            slot.settle(finished.seen);
+        });
+        if interrupt.is_asked() {
+            return Err(RunError::Interrupted);
+        }
+        self.check_rejections()
+    }
+
+    /// Chooses what may become visible, and makes it so.
+    fn make_visible(&mut self, root: &LockedRoot) -> Result<Report, RunError> {
+        let mut selection = Selection::new(&root.dir, root.state.as_ref(), &self.job.limits);
+        for slot in &mut self.slots {
+            slot.claim(&mut selection);
+        }
+        let app_config = selection.app_config();
+        self.check_rejections()?;
+        let mut changes = Changes { app_config, ..Changes::default() };
+        for slot in &self.slots {
+            match &slot.progress {
+                Progress::Seen { seen: Seen::Unchanged(known), .. } => changes.keep.push(known),
+                Progress::Seen { seen: Seen::Staged(staged), wanted, .. } => changes.put.push(Put {
+                    staged,
+                    dest: staged.manifest().name().destination().as_str().to_owned(),
+                    source: wanted.admitted.subject().to_string(),
+                    integrity: wanted.integrity.to_string(),
+                }),
+                _ => {}
+            }
+        }
+        let stays = |dest: &str| {
+            changes.keep.iter().any(|known| known.record.dest == dest) || changes.put.iter().any(|put| put.dest == dest)
+        };
+        let plugins = root.state.as_ref().map_or(&[][..], |state| &state.plugins);
+        changes.remove = plugins.iter().filter(|known| !stays(&known.record.dest)).collect();
+        if self.job.stop.is_asked() {
+            return Err(RunError::Interrupted);
+        }
+        let now = self.job.clock.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        root.commit(&changes, self.job.version, now).map_err(|source| RunError::Commit { source })?;
+        let removed: Vec<_> =
+            changes.remove.iter().map(|known| (known.record.name.clone(), known.record.dest.clone())).collect();
+        let (installed, kept) = (changes.put.len(), changes.keep.len());
+        let count = |of: fn(&Progress) -> bool| self.slots.iter().filter(|slot| of(&slot.progress)).count();
+        let report = Report {
+            installed,
+            rejected: count(|progress| matches!(progress, Progress::Rejected(_))),
+            skipped: kept + count(|progress| matches!(progress, Progress::Disabled)),
+            removed: removed.len(),
+        };
+        self.removed = removed;
+        Ok(report)
+    }
+
+    fn tell_outcomes(&self, result: &Result<Report, RunError>, log: &mut Log) {
+        for slot in &self.slots {
+            slot.tell(&self.job, result, log);
+        }
+        for (name, dest) in &self.removed {
+            log.record(&Event::PluginRemoved { name, dest: &self.job.path_of(dest) });
+        }
+    }
+}
+
+impl Slot {
+    fn settle(&mut self, seen: Seen) {
+        self.progress = match (std::mem::replace(&mut self.progress, Progress::Disabled), seen) {
+            (Progress::Pending(_), Seen::Rejected(why)) => Progress::Rejected(why),
+            (Progress::Pending(wanted), seen) => Progress::Seen { seen, wanted, adopted: false },
+            (other, _) => other,
+        };
+    }
+
+    fn claim(&mut self, selection: &mut Selection<'_>) {
+        let Progress::Seen { seen, wanted, adopted } = &mut self.progress else { return };
+        let claimed = match seen {
+            Seen::Unchanged(known) => selection.claim(&self.package, &known.record.dest, wanted.fragment.take()),
+            Seen::Staged(staged) => {
+                let dest = staged.manifest().name().destination();
+                selection.claim(&self.package, dest.as_str(), wanted.fragment.take())
+            }
+            Seen::Rejected(_) => return,
+        };
+        match claimed {
+            Ok(before) => *adopted = before == Before::Adopted,
+            Err(why) => self.progress = Progress::Rejected(Box::new(why)),
+        }
+    }
+
+    fn tell(&self, job: &Job, result: &Result<Report, RunError>, log: &mut Log) {
+        let package = self.package.as_str();
+        match &self.progress {
+            Progress::Disabled => log.record(&Event::PluginSkipped { package, reason: SkipReason::Disabled }),
+            Progress::Rejected(why) => tell_rejection(package, why, log),
+            Progress::Seen { .. } | Progress::Pending(_) if result.is_err() => match result {
+                Err(RunError::Interrupted | RunError::Root(RootError::Interrupted)) => {
+                    tell_rejection(package, &Rejection::Interrupted, log);
+                }
+                _ => log.record(&Event::PluginSkipped { package, reason: SkipReason::Aborted }),
+            },
+            Progress::Seen { seen: Seen::Unchanged(_), .. } => {
+                log.record(&Event::PluginSkipped { package, reason: SkipReason::Unchanged });
+            }
+            Progress::Seen { seen: Seen::Staged(staged), wanted, adopted } => {
+                let manifest = staged.manifest();
+                log.record(&Event::PluginInstalled {
+                    package,
+                    integrity: &wanted.integrity,
+                    name: manifest.name().as_str(),
+                    dest: &job.path_of(manifest.name().destination().as_str()),
+                    version: manifest.version(),
+                    bytes: staged.bytes(),
+                    duration_ms: millis(self.took),
+                    adopted: *adopted,
+                });
+            }
+            // A worker was lost: its plugin is not visible, and nobody knows why.
+            Progress::Seen { seen: Seen::Rejected(_), .. } | Progress::Pending(_) => {
+                tell_rejection(package, &Rejection::Interrupted, log);
+            }
+        }
+    }
+}
+
+impl Job {
+    fn path_of(&self, dest: &str) -> String {
+        self.root.join(dest).display().to_string()
+    }
+}
+
+fn tell_start(job: &Job, log: &mut Log) {
+    log.record(&Event::Startup {
+        config_file: &job.config_file,
+        root: &job.root.display().to_string(),
+        continue_on_error: job.plan.on_reject == OnReject::Continue,
+        plugin_count: job.plan.entries.len(),
+        allowed_sources: &job.plan.policy,
+        version: job.version,
+    });
+    if job.plan.policy.is_permissive() {
+        log.record(&Event::StartupPermissiveMode);
+    }
+}
+
+fn tell_rejection(package: &str, why: &Rejection, log: &mut Log) {
+    log.record(&Event::PluginRejected {
+        package,
+        reason: why.reason(),
+        mismatch: why.mismatch(),
+        cause: why.cause(),
+        detail: &Chain(why).to_string(),
+        hint: why.hint().as_deref(),
+    });
+}
+
+fn millis(duration: Duration) -> u64 {
+    duration.as_millis().try_into().unwrap_or(u64::MAX)
+}

@@ -1,0 +1,117 @@
+//! From verified bytes to an unpacked plugin that nobody sees yet.
+
+use std::io::{self, BufWriter, Write};
+
+use fetch::Spool;
+use integrity::Verified;
+use source::PluginPath;
+use tarball::{Dir, EntryPath, Layout, Limits, Manifest, Record, Written, unpack};
+use transport::Stop;
+
+use crate::Rejection;
+use crate::staging::{Names, Staging};
+use crate::state::FileRecord;
+
+/// A plugin unpacked beside its destination. Only `stage` makes one, from verified bytes.
+///
+/// ```compile_fail,E0451
+/// fn forge(manifest: tarball::Manifest) -> install::Staged {
+///     install::Staged { manifest, files: 0, bytes: 0 }
+/// }
+/// ```
+///
+/// ```
+/// fn name(staged: &install::Staged) -> &str {
+///     staged.manifest().name().as_str()
+/// }
+/// ```
+#[must_use = "a staged plugin is meant to be committed"]
+#[derive(Debug)]
+pub struct Staged {
+    manifest: Manifest,
+    files: u64,
+    bytes: u64,
+    pub(crate) names: Names,
+}
+
+impl Staged {
+    /// What its `package.json` says.
+    pub const fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// How many files and links it has.
+    pub const fn files(&self) -> u64 {
+        self.files
+    }
+
+    /// How many bytes the artifact had.
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl Staging {
+    /// Unpacks a plugin into a folder of its own.
+    pub(crate) fn stage(
+        &self,
+        number: usize,
+        mut artifact: Verified<Spool>,
+        plugin_path: Option<&PluginPath>,
+        limits: &Limits,
+        stop: &Stop,
+    ) -> Result<Staged, Rejection> {
+        let layout = match plugin_path {
+            Some(path) => {
+                EntryPath::parse(path.as_str().as_bytes(), limits).map(Layout::Folder).map_err(Rejection::PluginPath)?
+            }
+            None => Layout::Package,
+        };
+        let host = |act| move |source| Rejection::Host { act, source };
+        let names = Self::names(number);
+        let into = self.dir.create_dir(&names.folder).map_err(host("make a staging folder"))?;
+        let list = self.create(&names.files).map_err(host("make a list of files"))?;
+        let mut journal = Journal { out: BufWriter::new(list), stop };
+        let unpacked = unpack(&mut artifact, &layout, &into, limits, &mut journal).map_err(Rejection::Unpack)?;
+        journal.out.flush().map_err(host("write a list of files"))?;
+        let (files, bytes) = (unpacked.files(), artifact.len());
+        Ok(Staged { manifest: unpacked.manifest().clone(), files, bytes, names })
+    }
+
+    /// Throws a staged or half-staged plugin away.
+    pub(crate) fn discard(&self, number: usize) -> io::Result<()> {
+        let names = Self::names(number);
+        self.dir.remove_tree(&names.folder)?;
+        self.dir.remove_tree(&names.files)
+    }
+
+    /// A second handle to the run's folder, for a worker.
+    pub(crate) fn share(&self) -> io::Result<Self> {
+        Ok(Self { dir: self.dir.try_clone()?, run: self.run.clone() })
+    }
+}
+
+/// Lists files while they are written.
+struct Journal<'a, W: Write> {
+    out: W,
+    stop: &'a Stop,
+}
+
+impl<W: Write> Record for Journal<'_, W> {
+    fn written(&mut self, entry: &Written<'_>) -> io::Result<()> {
+        FileRecord::of(entry).write(&mut self.out)
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.is_asked()
+    }
+}
+
+/// A plugin's folder on the root, opened if it is one.
+pub(crate) fn open_destination(root: &Dir, dest: &str) -> io::Result<Option<Dir>> {
+    match root.open_dir(dest) {
+        Ok(dir) => Ok(Some(dir)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

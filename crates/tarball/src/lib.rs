@@ -1,0 +1,65 @@
+//! Unpacks hostile archives through a directory handle.
+//!
+//! ```no_run
+//! use std::{fs::File, io, path::Path};
+//! use integrity::Verified;
+//! use tarball::{Dir, Layout, Limits, Record, Written, unpack};
+//!
+//! struct Names(Vec<String>);
+//!
+//! impl Record for Names {
+//!     fn written(&mut self, entry: &Written<'_>) -> io::Result<()> {
+//!         self.0.push(entry.path.to_owned());
+//!         Ok(())
+//!     }
+//! }
+//!
+//! # fn stage(mut artifact: Verified<File>) -> Result<(), Box<dyn std::error::Error>> {
+//! let into = Dir::open(Path::new("/dynamic-plugins-root"))?.create_dir("staged")?;
+//! let mut names = Names(Vec::new());
+//! let plugin = unpack(&mut artifact, &Layout::Package, &into, &Limits::default(), &mut names)?;
+//! let folder = plugin.manifest().name().destination(); // `@acme/x` goes to `acme-x-dynamic`
+//! # drop(folder);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - [`Dir`]: an open directory, and all that is done to file systems: one name at a time, no link followed.
+//! - [`Tree`]: the directories below one, by path, with a bounded number of handles.
+//! - [`EntryPath`]: a name from an archive that is harmless text within [`Limits`].
+//! - `Verified` artifact, [`Layout`] → [`unpack`] → [`Unpacked`] with its [`Manifest`]; [`Record`] is told each
+//!   [`Written`] file with its digest.
+//! - [`PackageName`] → [`Destination`]: the one folder a plugin may go to.
+//!
+//! # What this crate refuses
+//! It takes no bytes that nobody vouched for, and skips no entry: an archive is unpacked as a whole or rejected. It
+//! makes no choice where two readers could disagree: one gzip member, one extension header for an entry, one size,
+//! zeros after the end. It makes no devices, sparse files, setuid bits or links that leave the plugin. It knows no
+//! network, and no path but the one of the root.
+
+mod dir;
+mod entry_path;
+mod error;
+mod expand;
+mod header;
+mod layout;
+mod limits;
+mod links;
+mod manifest;
+mod package_name;
+mod pax;
+mod reader;
+mod remove;
+mod shown;
+mod tree;
+mod unpack;
+
+pub use dir::{Dir, Entries, FileMode, Kind};
+pub use entry_path::{EntryPath, EntryPathError};
+pub use error::{Exceeded, Malformed, UnpackError, Unsafe};
+pub use layout::Layout;
+pub use limits::Limits;
+pub use manifest::{Manifest, ManifestError, read_manifest};
+pub use package_name::{Destination, PackageName, PackageNameError};
+pub use tree::Tree;
+pub use unpack::{Content, Record, Unpacked, Written, unpack};

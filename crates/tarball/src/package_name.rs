@@ -1,0 +1,185 @@
+//! npm package names, and the folder a plugin of that name goes to.
+
+use std::fmt;
+
+use integrity::Blame;
+
+/// Characters of the longest name, the scope included (npm's `package.json` documentation, "name").
+const NAME_MAX: usize = 214;
+
+/// A package name as npm accepts it for a new package: lower case, URL-safe, with an optional `@scope/`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PackageName(String);
+
+impl PackageName {
+    /// Parses the `name` of a `package.json`.
+    ///
+    /// # Errors
+    /// [`PackageNameError`] says which rule is broken.
+    pub fn parse(text: &str) -> Result<Self, PackageNameError> {
+        if text.len() > NAME_MAX {
+            return Err(PackageNameError::Length);
+        }
+        if let Some(scoped) = text.strip_prefix('@') {
+            let (scope, name) = scoped.split_once('/').ok_or(PackageNameError::Scope)?;
+            part(scope)?;
+            part(name)?;
+        } else {
+            part(text)?;
+            if matches!(text, "node_modules" | "favicon.ico") {
+                return Err(PackageNameError::Reserved);
+            }
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The name as written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The folder below the plugin root: the scope joined by `-`, and `-dynamic` at the end.
+    pub fn destination(&self) -> Destination {
+        let mut folder = self.0.trim_start_matches('@').replace('/', "-");
+        if !folder.ends_with("-dynamic") {
+            folder.push_str("-dynamic");
+        }
+        Destination(folder)
+    }
+}
+
+impl fmt::Display for PackageName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The name of a plugin's folder: one path component that does not start with a dot. Only a [`PackageName`] makes one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Destination(String);
+
+impl Destination {
+    /// The folder's name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why a text is no package name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PackageNameError {
+    /// An empty name, or an empty half of a scoped one.
+    #[error("a package name must not be empty")]
+    Empty,
+    /// A name longer than npm allows.
+    #[error("a package name may have at most {NAME_MAX} characters")]
+    Length,
+    /// A character that npm does not allow, upper-case letters among them.
+    #[error("a package name must have only `a` to `z`, `0` to `9` and `.`, `_`, `~`, `-`, found `{}`", .found.escape_debug())]
+    Character {
+        /// The first such character.
+        found: char,
+    },
+    /// A leading dot or underscore.
+    #[error("a package name must not start with `.` or `_`")]
+    Start,
+    /// Two dots in a row.
+    #[error("a package name must have no `..`")]
+    Parent,
+    /// `@` without `/`.
+    #[error("a scoped package name must be `@scope/name`")]
+    Scope,
+    /// A name that npm keeps for itself.
+    #[error("a package name must not be `node_modules` or `favicon.ico`")]
+    Reserved,
+}
+
+impl PackageNameError {
+    /// The reason code of the audit log.
+    pub const fn reason(&self) -> &'static str {
+        "manifest_invalid"
+    }
+
+    /// Whose move it is: the publisher chose the name.
+    pub const fn blame(&self) -> Blame {
+        Blame::Publisher
+    }
+}
+
+fn part(text: &str) -> Result<(), PackageNameError> {
+    if text.is_empty() {
+        return Err(PackageNameError::Empty);
+    }
+    if text.starts_with(['.', '_']) {
+        return Err(PackageNameError::Start);
+    }
+    let allowed = |char: char| matches!(char, 'a'..='z' | '0'..='9' | '.' | '_' | '~' | '-');
+    if let Some(found) = text.chars().find(|char| !allowed(*char)) {
+        return Err(PackageNameError::Character { found });
+    }
+    if text.contains("..") {
+        return Err(PackageNameError::Parent);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn destinations_are_one_component_that_ends_in_dynamic() {
+        for (name, folder) in [
+            ("hello", "hello-dynamic"),
+            ("butler.test-dynamic", "butler.test-dynamic"),
+            ("@acme/plug", "acme-plug-dynamic"),
+            ("@acme/plug-dynamic", "acme-plug-dynamic"),
+            ("@a/b-c", "a-b-c-dynamic"),
+            ("@a-b/c", "a-b-c-dynamic"),
+            ("x~1._-y", "x~1._-y-dynamic"),
+        ] {
+            assert_eq!(PackageName::parse(name).unwrap().destination().as_str(), folder, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_longest_name_fits_a_file_name() {
+        let name = PackageName::parse(&"a".repeat(NAME_MAX)).unwrap();
+        assert!(name.destination().as_str().len() <= 255);
+        assert_eq!(PackageName::parse(&"a".repeat(NAME_MAX + 1)), Err(PackageNameError::Length));
+    }
+
+    #[test]
+    fn each_bad_name_is_refused_for_its_reason() {
+        for (text, error) in [
+            ("", PackageNameError::Empty),
+            (".", PackageNameError::Start),
+            ("..", PackageNameError::Start),
+            ("_x", PackageNameError::Start),
+            ("../x", PackageNameError::Start),
+            ("/abs", PackageNameError::Character { found: '/' }),
+            ("a/b", PackageNameError::Character { found: '/' }),
+            ("@a/../x", PackageNameError::Start),
+            ("@a/b/c", PackageNameError::Character { found: '/' }),
+            ("@/x", PackageNameError::Empty),
+            ("@a/", PackageNameError::Empty),
+            ("@a", PackageNameError::Scope),
+            ("@.a/x", PackageNameError::Start),
+            ("a..b", PackageNameError::Parent),
+            ("Hello", PackageNameError::Character { found: 'H' }),
+            ("a b", PackageNameError::Character { found: ' ' }),
+            ("a\0", PackageNameError::Character { found: '\0' }),
+            ("naïve", PackageNameError::Character { found: 'ï' }),
+            ("node_modules", PackageNameError::Reserved),
+        ] {
+            assert_eq!(PackageName::parse(text), Err(error), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Records of a PAX extended header (IEEE Std 1003.1, pax, "pax Extended Header").
+
+use crate::error::Malformed;
+
+/// The records that change what an entry is. Times, owners, comments and attributes are checked for form and dropped.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Pax {
+    pub(crate) path: Option<Vec<u8>>,
+    pub(crate) link: Option<Vec<u8>>,
+    pub(crate) size: Option<u64>,
+    /// Asks for a sparse file, which is refused.
+    pub(crate) sparse: bool,
+}
+
+impl Pax {
+    pub(crate) fn parse(mut records: &[u8]) -> Result<Self, Malformed> {
+        let mut pax = Self::default();
+        while !records.is_empty() {
+            let (key, value, rest) = record(records).ok_or(Malformed::PaxRecord)?;
+            records = rest;
+            match key {
+                b"path" => set(&mut pax.path, text(value)?)?,
+                b"linkpath" => set(&mut pax.link, text(value)?)?,
+                b"size" => set(&mut pax.size, decimal(value).ok_or(Malformed::PaxRecord)?)?,
+                _ => pax.sparse |= key.starts_with(b"GNU.sparse.") || key == b"SCHILY.realsize",
+            }
+        }
+        Ok(pax)
+    }
+
+    /// Whether nothing in it changes an entry.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// `<length> <key>=<value>\n`, where the length counts itself.
+fn record(records: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let blank = records.iter().position(|byte| *byte == b' ')?;
+    let len = usize::try_from(decimal(&records[..blank])?).ok()?;
+    let (record, rest) = records.split_at_checked(len)?;
+    let body = record.get(blank + 1..)?.strip_suffix(b"\n")?;
+    let equals = body.iter().position(|byte| *byte == b'=')?;
+    (equals > 0).then(|| (&body[..equals], &body[equals + 1..], rest))
+}
+
+fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |value, byte| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        value.checked_mul(10)?.checked_add(digit)
+    })
+}
+
+/// An empty value would delete the key, and a NUL ends the text for half of the readers.
+fn text(value: &[u8]) -> Result<Vec<u8>, Malformed> {
+    if value.is_empty() || value.contains(&0) { Err(Malformed::PaxRecord) } else { Ok(value.to_vec()) }
+}
+
+fn set<T>(slot: &mut Option<T>, value: T) -> Result<(), Malformed> {
+    match slot.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(Malformed::PaxRepeated),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn records_that_matter_are_kept_and_others_dropped() {
+        let pax = Pax::parse(b"12 path=a=b\n17 linkpath=../x\n10 size=7\n20 mtime=1700000000\n14 comment=\xff\0\n");
+        let expected = Pax { path: Some(b"a=b".into()), link: Some(b"../x".into()), size: Some(7), sparse: false };
+        assert_eq!(pax, Ok(expected));
+        assert!(Pax::parse(b"22 GNU.sparse.major=1\n").unwrap().sparse);
+        assert!(Pax::parse(b"").unwrap().is_empty());
+    }
+
+    #[test]
+    fn each_ill_formed_record_is_refused() {
+        let rows: [(&str, &[u8]); 14] = [
+            ("length 0", b"0 path=x\n"),
+            ("length of its own prefix", b"2 path=x\n"),
+            ("too short", b"8 path=x\n"),
+            ("too long", b"11 path=x\n"),
+            ("beyond the end", b"99 path=x\n"),
+            ("no length", b" path=x\n"),
+            ("signed length", b"+10 path=x\n"),
+            ("huge length", b"99999999999999999999999 path=x\n"),
+            ("no newline", b"10 path=xy"),
+            ("no equals", b"9 pathx\n\n"),
+            ("no key", b"6 =xy\n"),
+            ("empty path", b"8 path=\n"),
+            ("nul in path", b"12 path=a\0b\n"),
+            ("negative size", b"11 size=-1\n"),
+        ];
+        for (name, records) in rows {
+            assert_eq!(Pax::parse(records), Err(Malformed::PaxRecord), "{name}");
+        }
+        assert_eq!(Pax::parse(b"10 path=x\n10 path=y\n"), Err(Malformed::PaxRepeated));
+    }
+
+    proptest! {
+        #[test]
+        fn parse_never_panics(records in "[0-9]{0,2} ?(path|size|x)?=?[a-z0-9]{0,8}\n?([0-9]{1,2} k=v\n)?") {
+            let _ = Pax::parse(records.as_bytes());
+        }
+    }
+}

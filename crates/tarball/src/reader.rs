@@ -1,0 +1,208 @@
+//! The tar layer: entries one after the other, each with what its extension headers say about it.
+
+use std::io::Read;
+
+use crate::error::{Exceeded, Malformed, Unsafe};
+use crate::expand::Expanded;
+use crate::header::{BLOCK, Header};
+use crate::pax::Pax;
+use crate::shown::shown;
+use crate::{Limits, UnpackError};
+
+/// A strict tar reader. What two readers could understand differently is an error, never a choice.
+pub(crate) struct Tar<'l, R> {
+    stream: Expanded<R>,
+    limits: &'l Limits,
+    entries: u64,
+    /// Bytes of the current entry that were not read.
+    payload: u64,
+    /// Bytes after them, up to the next block.
+    padding: u64,
+}
+
+/// An entry as the archive has it: nothing about its names is checked.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) name: Vec<u8>,
+    pub(crate) kind: EntryKind,
+}
+
+#[derive(Debug)]
+pub(crate) enum EntryKind {
+    File { executable: bool, len: u64 },
+    Directory,
+    Symlink { target: Vec<u8> },
+    HardLink { target: Vec<u8> },
+}
+
+impl<'l, R: Read> Tar<'l, R> {
+    pub(crate) fn new(artifact: R, compressed: u64, limits: &'l Limits) -> Self {
+        Self { stream: Expanded::new(artifact, compressed, limits), limits, entries: 0, payload: 0, padding: 0 }
+    }
+
+    /// The next entry; `None` after the last one, once all that follows it was read and found in order.
+    pub(crate) fn next(&mut self) -> Result<Option<Entry>, UnpackError> {
+        let rest = self.payload + self.padding;
+        if self.stream.skip(rest)? < rest {
+            return Err(Malformed::Truncated.into());
+        }
+        (self.payload, self.padding) = (0, 0);
+
+        let mut extensions = Extensions::default();
+        let mut in_a_row = 0;
+        loop {
+            let Some(block) = self.block()? else { return Err(Malformed::NoEnd.into()) };
+            if block == [0; BLOCK] {
+                if extensions != Extensions::default() {
+                    return Err(Malformed::Dangling.into());
+                }
+                return self.end().map(|()| None);
+            }
+            let header = Header::parse(&block)?;
+            if !matches!(header.flag(), b'x' | b'g' | b'L' | b'K') {
+                return self.entry(&header, extensions).map(Some);
+            }
+            in_a_row += 1;
+            if in_a_row > self.limits.extensions {
+                return Err(Exceeded::Extensions { max: self.limits.extensions }.into());
+            }
+            let text = self.extension(&header)?;
+            extensions.add(header.flag(), text)?;
+        }
+    }
+
+    /// Fills `into` from the current file; fewer bytes mean its end.
+    pub(crate) fn read(&mut self, into: &mut [u8]) -> Result<usize, UnpackError> {
+        let wanted = usize::try_from(self.payload).unwrap_or(usize::MAX).min(into.len());
+        if self.stream.read(&mut into[..wanted])? < wanted {
+            return Err(Malformed::Truncated.into());
+        }
+        self.payload -= wanted as u64;
+        Ok(wanted)
+    }
+
+    fn entry(&mut self, header: &Header<'_>, extensions: Extensions) -> Result<Entry, UnpackError> {
+        self.entries += 1;
+        if self.entries > self.limits.entries {
+            return Err(Exceeded::Entries { max: self.limits.entries }.into());
+        }
+        let name = extensions.name.or(extensions.pax.path).unwrap_or_else(|| header.name());
+        let target = || extensions.link.or(extensions.pax.link).unwrap_or_else(|| header.link());
+        let len = match (header.size()?, extensions.pax.size) {
+            (len, None) | (0, Some(len)) => len,
+            (len, Some(pax)) if len == pax => len,
+            _ => return Err(Malformed::SizeDisagrees.into()),
+        };
+        if extensions.pax.sparse {
+            return Err(UnpackError::unsafe_entry(&name, Unsafe::Sparse));
+        }
+        let kind = match header.flag() {
+            // Before ustar a trailing slash was the only mark of a folder.
+            0 if name.ends_with(b"/") => EntryKind::Directory,
+            b'0' if name.ends_with(b"/") => {
+                return Err(UnpackError::unsafe_entry(&name, Unsafe::FileNamedAsFolder));
+            }
+            0 | b'0' => EntryKind::File { executable: header.executable()?, len },
+            b'1' => EntryKind::HardLink { target: target() },
+            b'2' => EntryKind::Symlink { target: target() },
+            b'5' => EntryKind::Directory,
+            b'S' => return Err(UnpackError::unsafe_entry(&name, Unsafe::Sparse)),
+            flag => return Err(UnpackError::unsafe_entry(&name, Unsafe::Type { flag })),
+        };
+        match kind {
+            EntryKind::File { .. } => self.claim(&name, len)?,
+            EntryKind::Directory | EntryKind::Symlink { .. } | EntryKind::HardLink { .. } if len == 0 => {}
+            _ => return Err(Malformed::Payload.into()),
+        }
+        Ok(Entry { name, kind })
+    }
+
+    fn claim(&mut self, name: &[u8], len: u64) -> Result<(), UnpackError> {
+        // A size that cannot be true is a lie, not a bomb.
+        if len > self.stream.possible() {
+            return Err(Malformed::Size.into());
+        }
+        if len > self.limits.file {
+            return Err(Exceeded::File { entry: shown(name), len, max: self.limits.file }.into());
+        }
+        self.payload = len;
+        self.padding = padding(len);
+        Ok(())
+    }
+
+    fn extension(&mut self, header: &Header<'_>) -> Result<Vec<u8>, UnpackError> {
+        let len = header.size()?;
+        if len > self.limits.extension {
+            return Err(Exceeded::Extension { max: self.limits.extension }.into());
+        }
+        let mut text = vec![0; usize::try_from(len).map_err(|_| Malformed::Number)?];
+        if self.stream.read(&mut text)? < text.len() || self.stream.skip(padding(len))? < padding(len) {
+            return Err(Malformed::Truncated.into());
+        }
+        Ok(text)
+    }
+
+    fn block(&mut self) -> Result<Option<[u8; BLOCK]>, UnpackError> {
+        let mut block = [0; BLOCK];
+        match self.stream.read(&mut block)? {
+            0 => Ok(None),
+            BLOCK => Ok(Some(block)),
+            _ => Err(Malformed::Truncated.into()),
+        }
+    }
+
+    fn end(&mut self) -> Result<(), UnpackError> {
+        match self.block()? {
+            None => Err(Malformed::NoEnd.into()),
+            Some(block) if block == [0; BLOCK] => self.stream.only_zeros_left(),
+            Some(_) => Err(Malformed::AfterEnd.into()),
+        }
+    }
+}
+
+/// What the headers before an entry say about it. The entry's own header then holds a cut or made-up name, which
+/// differs from writer to writer and is not looked at.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Extensions {
+    pax: Pax,
+    name: Option<Vec<u8>>,
+    link: Option<Vec<u8>>,
+    local: bool,
+}
+
+impl Extensions {
+    fn add(&mut self, flag: u8, text: Vec<u8>) -> Result<(), UnpackError> {
+        let gnu = self.name.is_some() || self.link.is_some();
+        match flag {
+            // Readers disagree on which header a PAX one binds to when others stand between it and the entry.
+            b'g' if self.local || gnu => return Err(Malformed::Extensions.into()),
+            b'g' if !Pax::parse(&text)?.is_empty() => return Err(Malformed::PaxGlobal.into()),
+            b'g' => {}
+            _ if self.local => return Err(Malformed::Extensions.into()),
+            b'x' if gnu => return Err(Malformed::Extensions.into()),
+            b'x' => {
+                self.pax = Pax::parse(&text)?;
+                self.local = true;
+            }
+            _ => {
+                let slot = if flag == b'L' { &mut self.name } else { &mut self.link };
+                if slot.replace(unterminated(text)).is_some() {
+                    return Err(Malformed::Extensions.into());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A GNU long name ends in a NUL; a NUL anywhere else stays and is refused as a control character.
+fn unterminated(mut text: Vec<u8>) -> Vec<u8> {
+    if text.last() == Some(&0) {
+        text.pop();
+    }
+    text
+}
+
+const fn padding(len: u64) -> u64 {
+    len.next_multiple_of(BLOCK as u64) - len
+}

@@ -1,0 +1,306 @@
+//! From a verified artifact to a tree of files.
+
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::PermissionsExt;
+
+use integrity::{Sha256, Verified};
+
+use crate::dir::{Dir, FileMode};
+use crate::entry_path::{EntryPath, split};
+use crate::error::{Exceeded, Unsafe};
+use crate::layout::{Layout, Selection};
+use crate::links::{self, Links};
+use crate::manifest::{Manifest, read_manifest};
+use crate::reader::{Entry, EntryKind, Tar};
+use crate::tree::Tree;
+use crate::{Limits, UnpackError};
+
+/// Bytes hashed and written at once: most files of a plugin need one call.
+const CHUNK: usize = 128 * 1024;
+
+/// Told what is written, while it is written.
+pub trait Record {
+    /// A file or symlink is in place.
+    ///
+    /// # Errors
+    /// An error ends the unpacking.
+    fn written(&mut self, entry: &Written<'_>) -> io::Result<()>;
+
+    /// Asked before each entry and each 128 KiB: whether to stop.
+    fn stopped(&self) -> bool {
+        false
+    }
+}
+
+/// A file or symlink of an unpacked plugin. Folders are not told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written<'a> {
+    /// The path within the plugin, components joined by `/`.
+    pub path: &'a str,
+    /// What is there.
+    pub content: Content<'a>,
+}
+
+/// What is at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content<'a> {
+    /// A regular file, or one more name of one.
+    Regular {
+        /// Its length in bytes.
+        len: u64,
+        /// The digest of its bytes.
+        sha256: Sha256,
+        /// Its mode.
+        mode: FileMode,
+    },
+    /// A relative symlink that stays in the plugin.
+    Symlink {
+        /// Its text.
+        target: &'a str,
+    },
+}
+
+/// A plugin on disk: every entry was accepted, and the artifact was read to its end.
+#[must_use = "an unpacked plugin is meant to be installed"]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unpacked {
+    manifest: Manifest,
+    files: u64,
+    bytes: u64,
+}
+
+impl Unpacked {
+    /// What its `package.json` says.
+    pub const fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// How many files and symlinks were written.
+    pub const fn files(&self) -> u64 {
+        self.files
+    }
+
+    /// How many bytes the files have, each hard link counted as a copy.
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+/// Unpacks `artifact`, a gzipped tar, into the empty directory `into`.
+///
+/// Files get mode `0644`, or `0755` if any execute bit is set; folders `0755`. Owners, times and attributes are
+/// ignored. Any entry that is not acceptable rejects the whole archive; what was written is for the caller to remove.
+///
+/// Nothing but a [`Verified`] artifact is taken:
+///
+/// ```compile_fail,E0308
+/// # use tarball::{Dir, Layout, Limits, Record, Unpacked, UnpackError, unpack};
+/// fn install(artifact: &mut std::fs::File, into: &Dir, record: &mut dyn Record) -> Result<Unpacked, UnpackError> {
+///     unpack(artifact, &Layout::Package, into, &Limits::default(), record)
+/// }
+/// ```
+///
+/// ```
+/// # use tarball::{Dir, Layout, Limits, Record, Unpacked, UnpackError, unpack};
+/// fn install(
+///     artifact: &mut integrity::Verified<std::fs::File>,
+///     into: &Dir,
+///     record: &mut dyn Record,
+/// ) -> Result<Unpacked, UnpackError> {
+///     unpack(artifact, &Layout::Package, into, &Limits::default(), record)
+/// }
+/// ```
+///
+/// # Errors
+/// [`UnpackError`] says what is wrong, with which entry.
+pub fn unpack<R: Read + Seek>(
+    artifact: &mut Verified<R>,
+    layout: &Layout,
+    into: &Dir,
+    limits: &Limits,
+    record: &mut dyn Record,
+) -> Result<Unpacked, UnpackError> {
+    artifact.rewind().map_err(|source| UnpackError::Artifact { source })?;
+    let compressed = artifact.len();
+    let mut tar = Tar::new(artifact, compressed, limits);
+    let mut selection = Selection::new(layout);
+    let mut unpacking = Unpacking {
+        layout,
+        limits,
+        tree: Tree::new(into),
+        links: Links::default(),
+        record,
+        buffer: vec![0; CHUNK].into_boxed_slice(),
+        files: 0,
+        bytes: 0,
+    };
+    while let Some(entry) = tar.next()? {
+        unpacking.entry(&mut tar, &mut selection, &entry)?;
+    }
+    selection.finish()?;
+    unpacking.symlinks()?;
+    let (files, bytes) = (unpacking.files, unpacking.bytes);
+    Ok(Unpacked { manifest: read_manifest(into, limits)?, files, bytes })
+}
+
+struct Unpacking<'a> {
+    layout: &'a Layout,
+    limits: &'a Limits,
+    tree: Tree<'a>,
+    links: Links,
+    record: &'a mut dyn Record,
+    buffer: Box<[u8]>,
+    files: u64,
+    bytes: u64,
+}
+
+impl Unpacking<'_> {
+    fn entry<R: Read>(
+        &mut self,
+        tar: &mut Tar<'_, R>,
+        selection: &mut Selection<'_>,
+        entry: &Entry,
+    ) -> Result<(), UnpackError> {
+        go_on(self.record)?;
+        if matches!(entry.kind, EntryKind::Directory) && matches!(&*entry.name, b"." | b"./") {
+            // The folder that was packed; it has no name to be unpacked to.
+            return Ok(());
+        }
+        let path =
+            EntryPath::parse(&entry.name, self.limits).map_err(|source| UnpackError::name(&entry.name, source))?;
+        let place = selection.place(&path, &entry.kind)?;
+        match (&entry.kind, place) {
+            (EntryKind::Directory, Some(place)) => {
+                self.tree.make_dir(place).map_err(|error| blocked(place, error))?;
+                Ok(())
+            }
+            (EntryKind::File { executable, len }, Some(place)) => {
+                let mode = if *executable { FileMode::Executable } else { FileMode::Plain };
+                self.file(tar, place, mode, *len)
+            }
+            (EntryKind::Directory | EntryKind::File { .. }, None) => Ok(()),
+            (EntryKind::Symlink { target }, place) => {
+                let target = links::target(&path, target, self.limits)?;
+                match place {
+                    Some(place) => self.links.defer(place, target, self.limits),
+                    None => links::stays_inside(&path, target),
+                }
+            }
+            (EntryKind::HardLink { target }, place) => {
+                let target =
+                    EntryPath::parse(target, self.limits).map_err(|source| UnpackError::name(&entry.name, source))?;
+                place.map_or(Ok(()), |place| self.hard_link(place, &target))
+            }
+        }
+    }
+
+    fn file<R: Read>(
+        &mut self,
+        tar: &mut Tar<'_, R>,
+        place: &str,
+        mode: FileMode,
+        len: u64,
+    ) -> Result<(), UnpackError> {
+        self.count(len)?;
+        let mut file = self.tree.make_file(place, mode).map_err(|error| blocked(place, error))?;
+        let record = &*self.record;
+        let sha256 = hashed(&mut self.buffer, |chunk| {
+            go_on(record)?;
+            let n = tar.read(chunk)?;
+            file.write_all(&chunk[..n]).map_err(|error| UnpackError::host("write", place, error))?;
+            Ok(n)
+        })?;
+        self.told(&Written { path: place, content: Content::Regular { len, sha256, mode } })
+    }
+
+    /// A hard link is one more name of an earlier file. There is no symlink on disk yet that could lead elsewhere.
+    fn hard_link(&mut self, place: &str, target: &EntryPath) -> Result<(), UnpackError> {
+        let refused = || UnpackError::unsafe_entry(place.as_bytes(), Unsafe::HardLink);
+        let failed = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidInput => refused(),
+            _ => UnpackError::host("open the target of", place, error),
+        };
+        let source = self.layout.within(target).filter(|source| !source.is_empty()).ok_or_else(refused)?;
+        let (parent, name) = split(source);
+        let dir = self.tree.dir(parent).and_then(Dir::try_clone).map_err(failed)?;
+        let mut file = dir.open_file(name).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        let executable = metadata.permissions().mode() & 0o111 != 0;
+        let mode = if executable { FileMode::Executable } else { FileMode::Plain };
+        let len = metadata.len();
+        self.count(len)?;
+        let record = &*self.record;
+        let sha256 = hashed(&mut self.buffer, |chunk| {
+            go_on(record)?;
+            file.read(chunk).map_err(|error| UnpackError::host("read", source, error))
+        })?;
+        let (parent, new) = split(place);
+        let linked = self.tree.make_dir(parent).and_then(|to| dir.hard_link(name, to, new));
+        linked.map_err(|error| blocked(place, error))?;
+        self.told(&Written { path: place, content: Content::Regular { len, sha256, mode } })
+    }
+
+    fn symlinks(&mut self) -> Result<(), UnpackError> {
+        for link in self.links.iter() {
+            go_on(self.record)?;
+            let (parent, name) = split(&link.path);
+            let made = self.tree.make_dir(parent).and_then(|dir| dir.symlink(&*link.target, name));
+            made.map_err(|error| blocked(&link.path, error))?;
+        }
+        let links = std::mem::take(&mut self.links);
+        let mut steps = 0;
+        for link in links.iter() {
+            go_on(self.record)?;
+            links::prove(&mut self.tree, link, self.limits, &mut steps)?;
+            self.told(&Written { path: &link.path, content: Content::Symlink { target: &link.target } })?;
+        }
+        Ok(())
+    }
+
+    /// Hard links cost no space and are read again by everyone who hashes the tree, so they count like files.
+    fn count(&mut self, len: u64) -> Result<(), UnpackError> {
+        self.bytes = self.bytes.saturating_add(len);
+        if self.bytes > self.limits.expanded {
+            return Err(Exceeded::Expanded { max: self.limits.expanded }.into());
+        }
+        Ok(())
+    }
+
+    fn told(&mut self, written: &Written<'_>) -> Result<(), UnpackError> {
+        self.files += 1;
+        self.record.written(written).map_err(|error| UnpackError::host("record", written.path, error))
+    }
+}
+
+fn go_on(record: &dyn Record) -> Result<(), UnpackError> {
+    if record.stopped() { Err(UnpackError::Stopped) } else { Ok(()) }
+}
+
+/// What stands in the way on disk was put there by an earlier entry.
+fn blocked(place: &str, error: io::Error) -> UnpackError {
+    match error.kind() {
+        io::ErrorKind::AlreadyExists => UnpackError::unsafe_entry(place.as_bytes(), Unsafe::Duplicate),
+        io::ErrorKind::NotADirectory => UnpackError::unsafe_entry(place.as_bytes(), Unsafe::BelowFile),
+        _ => UnpackError::host("create", place, error),
+    }
+}
+
+/// Hashes what `read` gives, chunk by chunk, and lets its own error through.
+fn hashed(buffer: &mut [u8], read: impl FnMut(&mut [u8]) -> Result<usize, UnpackError>) -> Result<Sha256, UnpackError> {
+    struct Chunks<F> {
+        read: F,
+        failure: Option<UnpackError>,
+    }
+
+    impl<F: FnMut(&mut [u8]) -> Result<usize, UnpackError>> Read for Chunks<F> {
+        fn read(&mut self, chunk: &mut [u8]) -> io::Result<usize> {
+            (self.read)(chunk).map_err(|failure| {
+                self.failure = Some(failure);
+                io::ErrorKind::Other.into()
+            })
+        }
+    }
+
+    let mut chunks = Chunks { read, failure: None };
+    Sha256::of_reader(&mut chunks, buffer).map_err(|source| chunks.failure.unwrap_or(UnpackError::Artifact { source }))
+}

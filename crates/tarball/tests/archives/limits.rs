@@ -1,0 +1,89 @@
+//! Every limit, at the limit and one past it.
+
+use crate::writer::{Tar, gzip};
+use crate::{MANIFEST, outcome, outcome_of};
+use tarball::{Layout, Limits};
+
+fn reason(artifact: &[u8], limits: &Limits) -> &'static str {
+    outcome_of(artifact, &Layout::Package, limits).reason()
+}
+
+#[test]
+fn every_limit_holds_at_the_limit_and_not_one_past_it() {
+    let all = Limits::default();
+    let bytes = MANIFEST.len() as u64;
+    let three = Tar::package().file("package/a", b"").file("package/b", b"").gz();
+    let file = Tar::package().file("package/a", &[1; 1000]).gz();
+    let expanded = 2 * 512 + 512 + 1024 + 1024;
+    let linked = Tar::package().hard_link("package/a", "package/package.json").gz();
+    let symlinked = Tar::package().symlink("package/l", "a/b/../c").gz();
+    let two_symlinks = Tar::package().symlink("package/l", "abc").symlink("package/m", "abc").gz();
+    let pax = Tar::package().extension(b'x', b"20 mtime=1700000000\n").file("package/a", b"").gz();
+    let row = Tar::package()
+        .pax(b'g', &[("comment", "x")])
+        .extension(b'L', b"package/a\0")
+        .extension(b'K', b"x\0")
+        .symlink("package/cut", "cut")
+        .gz();
+    let rows: [(&str, &[u8], Limits, Limits); 10] = [
+        ("entries", &three, Limits { entries: 3, ..all }, Limits { entries: 2, ..all }),
+        ("file", &file, Limits { file: 1000, ..all }, Limits { file: 999, ..all }),
+        ("expanded", &file, Limits { expanded, ..all }, Limits { expanded: expanded - 1, ..all }),
+        ("hard links", &linked, Limits { expanded: 2560, ..all }, Limits { expanded: 2 * bytes - 1, ..all }),
+        (
+            "depth",
+            &Tar::package().file("package/a/b", b"").gz(),
+            Limits { depth: 3, ..all },
+            Limits { depth: 2, ..all },
+        ),
+        ("path", &three, Limits { path: 20, ..all }, Limits { path: 19, ..all }),
+        ("symlinks", &two_symlinks, Limits { symlinks: 2 * 68, ..all }, Limits { symlinks: 2 * 68 - 1, ..all }),
+        ("symlink steps", &symlinked, Limits { symlink_steps: 4, ..all }, Limits { symlink_steps: 3, ..all }),
+        ("extension", &pax, Limits { extension: 20, ..all }, Limits { extension: 19, ..all }),
+        ("extensions", &row, Limits { extensions: 3, ..all }, Limits { extensions: 2, ..all }),
+    ];
+    for (name, artifact, at, past) in rows {
+        assert_eq!(
+            reason(artifact, &at),
+            "accepted",
+            "{name}: {:?}",
+            outcome_of(artifact, &Layout::Package, &at).result
+        );
+        assert_eq!(reason(artifact, &past), "archive_limit_exceeded", "{name}");
+    }
+}
+
+#[test]
+fn a_ratio_counts_once_enough_is_out() {
+    let artifact = Tar::package().file("package/zeros", &vec![0; 1 << 20]).gz();
+    let out = (512 + 512 + 512 + (1 << 20) + 1024) as u64;
+    let ratio = out.div_ceil(artifact.len() as u64);
+    let strict = Limits { ratio_from: 0, ..Limits::default() };
+    assert_eq!(reason(&artifact, &Limits { ratio, ..strict }), "accepted");
+    assert_eq!(reason(&artifact, &Limits { ratio: ratio - 1, ..strict }), "archive_limit_exceeded");
+    assert_eq!(reason(&artifact, &Limits { ratio: 1, ratio_from: out, ..strict }), "accepted");
+    assert_eq!(reason(&artifact, &Limits { ratio: 1, ratio_from: out - 1, ..strict }), "archive_limit_exceeded");
+}
+
+#[test]
+fn bombs_are_stopped_by_the_default_limits() {
+    let mut many = Tar::package();
+    for n in 0..100_000 {
+        many = many.file(&format!("package/{n}"), b"");
+    }
+    let mut deep = String::from("package");
+    for _ in 0..5000 {
+        deep.push_str("/d");
+    }
+    for (name, artifact) in [
+        ("one entry too many", many.gz()),
+        ("zeros", gzip(&[Tar::package().0, vec![0; 80 << 20]].concat())),
+        ("deep", Tar::package().pax(b'x', &[("path", &deep)]).file("x", b"").gz()),
+        ("huge PAX header", Tar::package().extension(b'x', &vec![b'a'; 1 << 20]).gz()),
+        ("huge GNU name", Tar::package().extension(b'L', &vec![b'a'; 1 << 20]).gz()),
+        ("extension headers without end", (0..8000).fold(Tar::package(), |tar, _| tar.pax(b'g', &[])).gz()),
+    ] {
+        let outcome = outcome(&artifact);
+        assert_eq!(outcome.reason(), "archive_limit_exceeded", "{name}: {:?}", outcome.result);
+    }
+}

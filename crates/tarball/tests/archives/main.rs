@@ -1,0 +1,106 @@
+//! Whole archives, good and hostile, through the public interface.
+
+#![cfg(test)]
+
+mod accepted;
+mod differential;
+mod limits;
+mod mutated;
+mod rejected;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::io::{self, Cursor, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use integrity::{HashingWriter, Sha256, Verified};
+use tarball::{Content, Dir, FileMode, Layout, Limits, Record, UnpackError, Unpacked, Written, unpack};
+
+/// A `package.json` that is good enough.
+const MANIFEST: &[u8] = br#"{"name":"@acme/plug","version":"1.0.0","backstage":{"role":"backend-plugin"}}"#;
+
+/// What was told and what is on disk after an archive was unpacked.
+struct Outcome {
+    result: Result<Unpacked, UnpackError>,
+    told: BTreeMap<String, String>,
+    tree: BTreeMap<String, String>,
+}
+
+impl Outcome {
+    fn reason(&self) -> &'static str {
+        self.result.as_ref().map_or_else(UnpackError::reason, |_| "accepted")
+    }
+}
+
+/// Unpacks beside a file that must not change, in a folder that nothing must leave.
+fn outcome_of(artifact: &[u8], layout: &Layout, limits: &Limits) -> Outcome {
+    let temp = tempfile::tempdir().unwrap();
+    let above = Dir::open(temp.path()).unwrap();
+    above.create_file("canary", FileMode::Plain).unwrap().write_all(b"alive").unwrap();
+    let into = above.create_dir("root").unwrap().create_dir("plugin").unwrap();
+    let mut told = Told::default();
+    let result = unpack(&mut verified(artifact), layout, &into, limits, &mut told);
+    let mut outside = BTreeMap::new();
+    list(temp.path(), "", &mut outside);
+    let tree: BTreeMap<_, _> = outside
+        .iter()
+        .filter_map(|(path, content)| Some((path.strip_prefix("root/plugin/")?.to_owned(), content.clone())))
+        .collect();
+    outside.retain(|path, _| !path.starts_with("root/plugin/"));
+    assert_eq!(outside.keys().collect::<Vec<_>>(), ["canary", "root", "root/plugin"], "written outside");
+    assert_eq!(outside["canary"], shown_file(b"alive", 0o644), "changed outside");
+    Outcome { result, told: told.0, tree }
+}
+
+fn outcome(artifact: &[u8]) -> Outcome {
+    outcome_of(artifact, &Layout::Package, &Limits::default())
+}
+
+fn verified(artifact: &[u8]) -> Verified<Cursor<Vec<u8>>> {
+    let mut spool = HashingWriter::new(Cursor::new(Vec::new()));
+    spool.write_all(artifact).unwrap();
+    let hashed = spool.finish();
+    let pinned = hashed.integrity();
+    hashed.verify(&pinned).unwrap()
+}
+
+#[derive(Default)]
+struct Told(BTreeMap<String, String>);
+
+impl Record for Told {
+    fn written(&mut self, entry: &Written<'_>) -> io::Result<()> {
+        let told = match entry.content {
+            Content::Regular { len, sha256, mode } => {
+                format!("{len} {sha256} {}", if mode == FileMode::Executable { "755" } else { "644" })
+            }
+            Content::Symlink { target } => format!("-> {target}"),
+        };
+        assert!(self.0.insert(entry.path.to_owned(), told).is_none(), "told twice: {}", entry.path);
+        Ok(())
+    }
+}
+
+fn shown_file(bytes: &[u8], mode: u32) -> String {
+    let sha256 = Sha256::of_reader(&mut &bytes[..], &mut [0; 64]).unwrap();
+    format!("{} {sha256} {mode:o}", bytes.len())
+}
+
+/// Every path below `root`; folders are shown by their mode, links by their text.
+fn list(root: &Path, below: &str, listed: &mut BTreeMap<String, String>) {
+    for entry in std::fs::read_dir(root.join(below)).unwrap() {
+        let entry = entry.unwrap();
+        let path = format!("{below}{}", entry.file_name().to_str().unwrap());
+        let metadata = entry.metadata().unwrap();
+        let mode = metadata.permissions().mode() & 0o7777;
+        let shown = if metadata.is_dir() {
+            list(root, &format!("{path}/"), listed);
+            format!("{mode:o}/")
+        } else if metadata.is_symlink() {
+            format!("-> {}", std::fs::read_link(entry.path()).unwrap().to_str().unwrap())
+        } else {
+            shown_file(&std::fs::read(entry.path()).unwrap(), mode)
+        };
+        listed.insert(path, shown);
+    }
+}
