@@ -29,6 +29,21 @@ pub enum Event<'a> {
         /// This program's version.
         version: &'a str,
     },
+    /// Something in the file is wrong; a run that says so ends with [`Fatal`](Self::Fatal).
+    ConfigProblem {
+        /// The file read.
+        config_file: &'a str,
+        /// The line, from 1.
+        line: u32,
+        /// The column, from 1.
+        column: u32,
+        /// What is wrong, in words.
+        detail: &'a str,
+        /// The source line, safe to show.
+        source_line: Option<&'a str>,
+        /// What to do about it.
+        hint: Option<&'a str>,
+    },
     /// No list of allowed sources: every source is accepted.
     StartupPermissiveMode,
     /// A plugin is visible on the root, with the promised bytes.
@@ -148,6 +163,7 @@ impl Event<'_> {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Startup { .. } => "startup",
+            Self::ConfigProblem { .. } => "config_problem",
             Self::StartupPermissiveMode => "startup_permissive_mode",
             Self::PluginInstalled { .. } => "plugin_installed",
             Self::PluginSkipped { .. } => "plugin_skipped",
@@ -163,7 +179,7 @@ impl Event<'_> {
     /// How much it matters; errors go to their own stream.
     pub const fn level(&self) -> Level {
         match self {
-            Self::PluginRejected { .. } | Self::Fatal { .. } => Level::Error,
+            Self::ConfigProblem { .. } | Self::PluginRejected { .. } | Self::Fatal { .. } => Level::Error,
             Self::StartupPermissiveMode | Self::Warning { .. } => Level::Warn,
             Self::Startup { .. }
             | Self::PluginInstalled { .. }
@@ -183,6 +199,14 @@ impl Event<'_> {
                 record.number("plugin_count", plugin_count as u64);
                 record.list("allowed_sources", allowed_sources.prefixes());
                 record.text("version", version);
+            }
+            Self::ConfigProblem { config_file, line, column, detail, source_line, hint } => {
+                record.text("config_file", config_file);
+                record.number("line", u64::from(line));
+                record.number("column", u64::from(column));
+                record.text("detail", detail);
+                record.optional("source_line", source_line);
+                record.optional("hint", hint);
             }
             Self::StartupPermissiveMode => record.text("reason", "allowedSources_unset_permissive"),
             Self::PluginInstalled { package, integrity, name, dest, version, bytes, duration_ms, adopted } => {

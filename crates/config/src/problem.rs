@@ -100,6 +100,11 @@ impl fmt::Display for Problems {
 impl std::error::Error for Problems {}
 
 impl Problem {
+    /// The marked source line, without what may be secret; `None` where it cannot be shown.
+    pub fn source_line(&self) -> Option<&str> {
+        self.excerpt.as_ref().map(|excerpt| excerpt.text.as_str())
+    }
+
     fn render(&self, file: &str, page: &mut String) {
         line(page, format_args!("error: {}", self.message));
         let number = self.position.line.to_string();

@@ -13,7 +13,7 @@ use base64ct::{Base64, Encoding};
 use bench::{Bench, Setup, everything_said, fetch, outcome, verified};
 use fetch::{Access, Credentials, HelperProcess};
 use tempfile::TempDir;
-use testkit::{Auth, DockerRegistry, Plugin, Quirks, Ranges, Registry, RegistryBuilder, Request, docker_config};
+use testkit::{Auth, DockerRegistry, Login, Plugin, Quirks, Registry, RegistryBuilder, Request, docker_config};
 
 const INSTALLED: &str = "installed";
 const UNAUTHORIZED: &str = "oci_pull_failed unauthorized";
@@ -21,24 +21,24 @@ const FORBIDDEN: &str = "oci_pull_failed forbidden";
 const NOT_FOUND: &str = "oci_pull_failed not_found";
 
 #[derive(Clone, Copy)]
-enum Login {
+enum Who {
     Right,
     Wrong,
     Missing,
 }
 
 /// Who asks for what, and what comes of it where nobody, HTTP basic or a token server stands at the door.
-const VISITS: [(&str, Login, &str, [&str; 3]); 9] = [
-    ("private, right", Login::Right, "my-org/hello:1", [INSTALLED, INSTALLED, INSTALLED]),
-    ("private, wrong", Login::Wrong, "my-org/hello:1", [INSTALLED, UNAUTHORIZED, UNAUTHORIZED]),
-    ("private, missing", Login::Missing, "my-org/hello:1", [INSTALLED, UNAUTHORIZED, UNAUTHORIZED]),
-    ("public, right", Login::Right, "open/hello:1", [INSTALLED, INSTALLED, INSTALLED]),
+const VISITS: [(&str, Who, &str, [&str; 3]); 9] = [
+    ("private, right", Who::Right, "my-org/hello:1", [INSTALLED, INSTALLED, INSTALLED]),
+    ("private, wrong", Who::Wrong, "my-org/hello:1", [INSTALLED, UNAUTHORIZED, UNAUTHORIZED]),
+    ("private, missing", Who::Missing, "my-org/hello:1", [INSTALLED, UNAUTHORIZED, UNAUTHORIZED]),
+    ("public, right", Who::Right, "open/hello:1", [INSTALLED, INSTALLED, INSTALLED]),
     // Where nobody asks for a password, nobody learns that it is wrong.
-    ("public, wrong", Login::Wrong, "open/hello:1", [INSTALLED, INSTALLED, UNAUTHORIZED]),
-    ("public, missing", Login::Missing, "open/hello:1", [INSTALLED, INSTALLED, INSTALLED]),
-    ("not permitted", Login::Right, "other/hello:1", [INSTALLED, FORBIDDEN, FORBIDDEN]),
-    ("not permitted, missing", Login::Missing, "other/hello:1", [INSTALLED, UNAUTHORIZED, UNAUTHORIZED]),
-    ("no such tag", Login::Right, "my-org/hello:2", [NOT_FOUND, NOT_FOUND, NOT_FOUND]),
+    ("public, wrong", Who::Wrong, "open/hello:1", [INSTALLED, INSTALLED, UNAUTHORIZED]),
+    ("public, missing", Who::Missing, "open/hello:1", [INSTALLED, INSTALLED, INSTALLED]),
+    ("not permitted", Who::Right, "other/hello:1", [INSTALLED, FORBIDDEN, FORBIDDEN]),
+    ("not permitted, missing", Who::Missing, "other/hello:1", [INSTALLED, UNAUTHORIZED, UNAUTHORIZED]),
+    ("no such tag", Who::Right, "my-org/hello:2", [NOT_FOUND, NOT_FOUND, NOT_FOUND]),
 ];
 
 fn access(config: &str) -> Access {
@@ -54,15 +54,15 @@ fn setup(access: Access) -> Setup {
     Setup { access, ..Setup::default() }
 }
 
-fn config(registry: &Registry, login: Login) -> String {
-    match (login, &registry.quirks().auth) {
-        (Login::Missing, _) => "{}".to_owned(),
-        (Login::Right, _) => registry.docker_config(),
-        (Login::Wrong, Auth::None) => docker_config(registry.host(), "somebody", "wrong-password"),
-        (Login::Wrong, Auth::Bearer(bearer)) if bearer.identity_token.is_some() => {
+fn config(registry: &Registry, who: Who) -> String {
+    match (who, &registry.quirks().auth) {
+        (Who::Missing, _) => "{}".to_owned(),
+        (Who::Right, _) => registry.docker_config(),
+        (Who::Wrong, Auth::None) => docker_config(registry.host(), "somebody", "wrong-password"),
+        (Who::Wrong, Auth::Bearer(bearer)) if bearer.identity_token.is_some() => {
             registry.docker_config().replace("made-identity-token", "wrong-identity-token")
         }
-        (Login::Wrong, auth) => {
+        (Who::Wrong, auth) => {
             let user = &auth.login().unwrap().user;
             docker_config(&registry.quirks().config_key, user, "wrong-password")
         }
@@ -73,7 +73,7 @@ fn config(registry: &Registry, login: Login) -> String {
 fn secrets(registry: &Registry) -> Vec<String> {
     let fixed = ["made-password", "made-identity-token", "wrong-", "made-token", "signature=", "private_key"];
     let mut secrets: Vec<String> = fixed.map(str::to_owned).to_vec();
-    for (user, password) in registry.quirks().auth.login().map(|login| (&login.user, &login.password)) {
+    if let Some(Login { user, password }) = registry.quirks().auth.login() {
         secrets.push(password.clone());
         secrets.extend([password, "wrong-password"].map(|password| encoded(user, password)));
     }
@@ -103,8 +103,8 @@ fn each_registry_lets_in_whom_it_should_and_tells_the_others_why() {
             Auth::Basic(_) => 1,
             Auth::Bearer(_) => 2,
         };
-        for (name, login, place, expected) in VISITS {
-            let result = bench.fetch(setup(access(&config(&registry, login))), &format!("oci://{host}/{place}"));
+        for (name, who, place, expected) in VISITS {
+            let result = bench.fetch(setup(access(&config(&registry, who))), &format!("oci://{host}/{place}"));
             assert_eq!(outcome(&result), expected[door], "{host}: {name}");
             match result {
                 Ok(fetched) => assert_eq!(verified(fetched, &pushed.integrity), tarball, "{host}: {name}"),
@@ -121,7 +121,7 @@ fn each_registry_lets_in_whom_it_should_and_tells_the_others_why() {
             assert!(own.contains(&Some(origin)), "{host}: credentials at {origin}");
             assert!(request.bearer_token().is_none() || own[0] == Some(origin), "{host}: a token at {origin}");
         }
-        assert_eq!(bench.clock.waits(), Vec::<Duration>::new(), "{host}: none of this is worth a second try");
+        assert_eq!(bench.waits(), Vec::<Duration>::new(), "{host}: none of this is worth a second try");
     }
 }
 
@@ -133,7 +133,7 @@ fn rate_limit_of_docker_hub_is_waited_out() {
     hub.rate_limit(2, "7");
     let fetched = bench.fetch(setup(access(&hub.docker_config())), &pushed.reference).unwrap();
     verified(fetched, &pushed.integrity);
-    assert_eq!(bench.clock.waits(), [Duration::from_secs(7); 2]);
+    assert_eq!(bench.waits(), [Duration::from_secs(7); 2]);
 }
 
 #[test]
@@ -160,10 +160,8 @@ fn registry_on_a_port_is_spoken_to_by_the_scheme_it_speaks() {
         ("basic", Auth::basic("robot$project+name", "p:w")),
         ("bearer", Auth::bearer("my-org+robot", "made-password")),
     ] {
-        for (scheme, builder) in
-            [("http", Registry::builder()), ("https", Registry::builder().tls(bench.world.ca()))]
-        {
-            let registry = builder.auth(auth.clone()).ranges(Ranges::Ignored).start();
+        for (scheme, builder) in [("http", Registry::builder()), ("https", Registry::builder().tls(bench.world.ca()))] {
+            let registry = builder.auth(auth.clone()).start();
             let pushed = registry.push("my-org/hello", "1", &tarball);
             let right = bench.fetch(setup(access(&registry.docker_config())), &pushed.reference);
             assert_eq!(verified(right.unwrap(), &pushed.integrity), tarball, "{scheme}, {name}");
@@ -181,7 +179,7 @@ fn plain_registry_never_sees_credentials_that_it_did_not_ask_for() {
     let registry = Registry::start();
     let pushed = registry.push("my-org/hello", "1", b"tarball");
     let config = docker_config(registry.host(), "robot", "made-password");
-    bench.fetch(setup(access(&config)), &pushed.reference).unwrap();
+    verified(bench.fetch(setup(access(&config)), &pushed.reference).unwrap(), &pushed.integrity);
     assert_eq!(registry.recorder().with_header("authorization"), []);
 }
 

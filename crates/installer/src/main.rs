@@ -1,2 +1,28 @@
-//! Stub.
-fn main() {}
+//! `butler-plugin-installer`: the initContainer that puts allowed and verified plugins on a portal's root.
+
+mod check;
+mod cli;
+mod config_file;
+mod environment;
+mod exit;
+mod run;
+mod settings;
+mod termination;
+mod units;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::cli::{Args, Command};
+use crate::environment::Environment;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let environment = Environment::from_process();
+    let status = match &args.command {
+        None => run::run(&args, &environment),
+        Some(Command::Check(check)) => check::run(&args, check, &environment),
+    };
+    status.into()
+}

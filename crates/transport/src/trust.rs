@@ -37,6 +37,14 @@ pub enum TrustError {
 }
 
 impl Trust {
+    /// Looks at the extra bundles now, so that a wrong path is told before anything is asked.
+    ///
+    /// # Errors
+    /// When one of them gives no certificate.
+    pub fn check_extra(&self) -> Result<(), TrustError> {
+        self.extra.iter().try_for_each(|file| load_named(file, Some(file), None).map(drop))
+    }
+
     /// Loads the certificates: what is named; without `file` and `dir` the system's bundle, and Mozilla's list, built
     /// in, where there is none.
     ///

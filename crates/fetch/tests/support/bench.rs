@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt::Write as _;
 use std::io::{Read, Seek, Write as _};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use fetch::{Access, FetchError, FetchLimits, Fetched, Fetcher, Spool};
@@ -20,7 +20,7 @@ const START: Duration = Duration::from_secs(784_111_777);
 pub(crate) struct Bench {
     pub(crate) world: World,
     pub(crate) clock: Arc<Dial>,
-    proxy: Proxy,
+    pub(crate) proxy: Proxy,
     authority: NamedTempFile,
 }
 
@@ -32,18 +32,19 @@ pub(crate) struct Setup {
     pub(crate) timeouts: Timeouts,
 }
 
-/// Time that passes by sleeping, and by `tick` whenever somebody looks.
+/// Time that passes by sleeping, and whenever somebody looks at it.
+#[derive(Default)]
 pub(crate) struct Dial {
-    state: Mutex<State>,
+    uptime: Mutex<Duration>,
+    /// How long each look takes.
+    pub(crate) tick: Mutex<Duration>,
+    /// What was slept through.
+    pub(crate) waits: Mutex<Vec<Duration>>,
+    /// Happens in each sleep, and is told the number of it, from 1.
+    pub(crate) at_wait: Mutex<Option<AtWait>>,
 }
 
-#[derive(Default)]
-struct State {
-    uptime: Duration,
-    tick: Duration,
-    waits: Vec<Duration>,
-    at_wait: Option<Box<dyn FnMut(usize) + Send>>,
-}
+type AtWait = Box<dyn FnMut(usize) + Send>;
 
 impl Default for Setup {
     fn default() -> Self {
@@ -62,7 +63,12 @@ impl Bench {
         let proxy = Proxy::start(&world);
         let mut authority = NamedTempFile::new().expect("a temporary file can be made");
         authority.write_all(world.ca().pem().as_bytes()).expect("the temporary file can be written");
-        Self { world, clock: Arc::new(Dial { state: Mutex::default() }), proxy, authority }
+        Self { world, clock: Arc::default(), proxy, authority }
+    }
+
+    /// What was waited for so far.
+    pub(crate) fn waits(&self) -> Vec<Duration> {
+        lock(&self.clock.waits).clone()
     }
 
     /// The real client, which trusts this world's authority and no other.
@@ -84,48 +90,24 @@ impl Bench {
     }
 }
 
-impl Dial {
-    /// Every look at the clock takes that long from now on.
-    pub(crate) fn tick(&self, tick: Duration) {
-        self.with(|state| state.tick = tick);
-    }
-
-    /// How long each wait took so far.
-    pub(crate) fn waits(&self) -> Vec<Duration> {
-        self.with(|state| state.waits.clone())
-    }
-
-    /// Does something in each wait, which it is told the number of, from 1.
-    pub(crate) fn at_wait(&self, act: impl FnMut(usize) + Send + 'static) {
-        self.with(|state| state.at_wait = Some(Box::new(act)));
-    }
-
-    fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
-        act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
 impl Clock for Dial {
     fn now(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + START + self.with(|state| state.uptime)
+        SystemTime::UNIX_EPOCH + START + *lock(&self.uptime)
     }
 
     fn uptime(&self) -> Duration {
-        self.with(|state| {
-            state.uptime += state.tick;
-            state.uptime
-        })
+        let mut uptime = lock(&self.uptime);
+        *uptime += *lock(&self.tick);
+        *uptime
     }
 
     fn sleep(&self, duration: Duration, _: &Stop) {
-        self.with(|state| {
-            state.uptime += duration;
-            state.waits.push(duration);
-            let count = state.waits.len();
-            if let Some(act) = &mut state.at_wait {
-                act(count);
-            }
-        });
+        *lock(&self.uptime) += duration;
+        let mut waits = lock(&self.waits);
+        waits.push(duration);
+        if let Some(act) = &mut *lock(&self.at_wait) {
+            act(waits.len());
+        }
     }
 }
 
@@ -163,4 +145,8 @@ pub(crate) fn everything_said(error: &FetchError) -> String {
         cause = error.source();
     }
     said
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,0 +1,199 @@
+//! `check`: what a run would say to a file, for a pull request's CI.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use config::{Entry, Layout, MAX_CONFIG_BYTES, Plan, Problems, Request};
+use fetch::{FetchError, Fetcher};
+use install::Chain;
+use serde_json::{Value, json};
+use source::SourcePolicy;
+use transport::{Stop, SystemClock};
+
+use crate::cli::{Args, CheckArgs, ReportFormat};
+use crate::environment::Environment;
+use crate::exit::Status;
+use crate::{config_file, settings};
+
+/// What is said about one entry.
+struct Finding {
+    package: String,
+    line: u32,
+    verdict: Verdict,
+}
+
+enum Verdict {
+    Disabled,
+    Fine { known: Option<String> },
+    Rejected { reason: &'static str, detail: String, hint: Option<String> },
+}
+
+/// Parses, admits, asks if wanted, and reports on standard output.
+pub(crate) fn run(args: &Args, check: &CheckArgs, environment: &Environment) -> Status {
+    let path = check.file.as_ref().unwrap_or(&args.config);
+    let file = path.display().to_string();
+    let report = Report { file: &file, format: check.format };
+    let bytes = match config_file::read(path, MAX_CONFIG_BYTES) {
+        Ok(bytes) => bytes,
+        Err(error) => return report.failed("config_unreadable", &Chain(&error).to_string(), error.hint()),
+    };
+    let plan = match config::parse(&bytes) {
+        Ok(plan) => plan,
+        Err(problems) => return report.problems(&problems),
+    };
+    let fetcher = if check.online {
+        let clock = Arc::new(SystemClock::start());
+        match settings::fetcher(args, environment, plan.policy.clone(), clock) {
+            Ok(fetcher) => Some(fetcher),
+            Err(error) => return report.failed("usage", &Chain(&error).to_string(), error.hint().as_deref()),
+        }
+    } else {
+        None
+    };
+    let Plan { policy, entries, layout, .. } = plan;
+    let findings: Vec<_> = entries.into_iter().map(|entry| Finding::of(entry, &policy, fetcher.as_ref())).collect();
+    report.findings(&findings, &policy, &layout)
+}
+
+impl Finding {
+    fn of(entry: Entry, policy: &SourcePolicy, fetcher: Option<&Fetcher>) -> Self {
+        let verdict = match entry.request {
+            Request::Disabled => Verdict::Disabled,
+            Request::Wanted(wanted) => match wanted.admit(policy) {
+                Err(why) => Verdict::rejected(why.reason(), &why, why.hint()),
+                Ok(admitted) => match fetcher.map(|fetcher| fetcher.probe(&admitted.source, &Stop::new())) {
+                    None => Verdict::Fine { known: None },
+                    Some(Ok(probe)) => {
+                        let size = probe.size.map(|bytes| format!("{bytes} bytes"));
+                        let manifest = probe.manifest.map(|digest| digest.to_string());
+                        let known: Vec<_> = manifest.into_iter().chain(size).collect();
+                        Verdict::Fine { known: Some(known.join(", ")) }
+                    }
+                    Some(Err(why)) => Verdict::unreachable(&why),
+                },
+            },
+        };
+        Self { package: entry.package, line: entry.position.line, verdict }
+    }
+}
+
+impl Verdict {
+    fn rejected(reason: &'static str, why: &dyn std::error::Error, hint: Option<String>) -> Self {
+        Self::Rejected { reason, detail: Chain(why).to_string(), hint }
+    }
+
+    fn unreachable(why: &FetchError) -> Self {
+        Self::rejected(why.reason(), why, why.hint())
+    }
+}
+
+/// Where a report goes and how it looks.
+struct Report<'a> {
+    file: &'a str,
+    format: ReportFormat,
+}
+
+impl Report<'_> {
+    fn failed(&self, reason: &str, detail: &str, hint: Option<&str>) -> Status {
+        match self.format {
+            ReportFormat::Json => {
+                print(&json!({ "file": self.file, "valid": false, "reason": reason, "detail": detail, "hint": hint }));
+            }
+            ReportFormat::Text => {
+                let hint = hint.map(|hint| format!("help: {hint}\n")).unwrap_or_default();
+                print_text(&format!("error: {}: {detail} [{reason}]\n{hint}", self.file));
+            }
+        }
+        Status::Usage
+    }
+
+    fn problems(&self, problems: &Problems) -> Status {
+        match self.format {
+            ReportFormat::Text => print_text(&problems.render(self.file)),
+            ReportFormat::Json => {
+                let list: Vec<Value> = problems
+                    .iter()
+                    .map(|problem| {
+                        json!({
+                            "line": problem.position.line,
+                            "column": problem.position.column,
+                            "length": problem.length,
+                            "message": problem.message,
+                            "hint": problem.hint,
+                        })
+                    })
+                    .collect();
+                print(&json!({
+                    "file": self.file,
+                    "valid": false,
+                    "reason": problems.reason(),
+                    "problem_count": problems.count(),
+                    "problems": list,
+                }));
+            }
+        }
+        Status::Usage
+    }
+
+    fn findings(&self, findings: &[Finding], policy: &SourcePolicy, layout: &Layout) -> Status {
+        let rejected = findings.iter().filter(|finding| matches!(finding.verdict, Verdict::Rejected { .. })).count();
+        match self.format {
+            ReportFormat::Text => print_text(&self.page(findings, policy, layout, rejected)),
+            ReportFormat::Json => print(&json!({
+                "file": self.file,
+                "valid": true,
+                "permissive": policy.is_permissive(),
+                "rejected": rejected,
+                "plugins": findings.iter().map(Finding::to_json).collect::<Vec<_>>(),
+            })),
+        }
+        if rejected == 0 { Status::Completed } else { Status::Rejected }
+    }
+
+    fn page(&self, findings: &[Finding], policy: &SourcePolicy, layout: &Layout, rejected: usize) -> String {
+        let mut lines: Vec<String> = findings.iter().map(|finding| finding.describe(self.file)).collect();
+        if policy.is_permissive() {
+            lines.push("warning: `allowedSources` is not set: every source is accepted".to_owned());
+        }
+        if matches!(layout, Layout::HelmValues { enabled: false, .. }) {
+            lines.push("note: `dynamicPlugins.enabled` is false: nothing would be installed".to_owned());
+        }
+        lines.push(format!("{}: {} plugins, {rejected} would be rejected\n", self.file, findings.len()));
+        lines.join("\n")
+    }
+}
+
+impl Finding {
+    fn describe(&self, file: &str) -> String {
+        let Self { package, line, verdict } = self;
+        match verdict {
+            Verdict::Disabled => format!("disabled: {package}"),
+            Verdict::Fine { known: None } => format!("ok: {package}"),
+            Verdict::Fine { known: Some(known) } => format!("ok: {package} ({known})"),
+            Verdict::Rejected { reason, detail, hint } => {
+                let hint = hint.as_ref().map(|hint| format!("\nhelp: {hint}")).unwrap_or_default();
+                format!("error: {detail} [{reason}]\n --> {file}:{line}{hint}")
+            }
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        let Self { package, line, verdict } = self;
+        match verdict {
+            Verdict::Disabled => json!({ "package": package, "line": line, "status": "disabled" }),
+            Verdict::Fine { known } => json!({ "package": package, "line": line, "status": "ok", "found": known }),
+            Verdict::Rejected { reason, detail, hint } => json!({
+                "package": package, "line": line, "status": "rejected", "reason": reason, "detail": detail, "hint": hint,
+            }),
+        }
+    }
+}
+
+fn print(value: &Value) {
+    print_text(&format!("{value:#}\n"));
+}
+
+fn print_text(text: &str) {
+    // A reader that went away (`check | head`) is no reason to fail.
+    drop(io::stdout().write_all(text.as_bytes()));
+}

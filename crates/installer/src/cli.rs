@@ -1,0 +1,186 @@
+//! The command line.
+#![expect(clippy::doc_markdown, reason = "these comments are the help that an operator reads in a terminal")]
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::units;
+
+/// Installs the plugins of a Backstage portal: only from allowed sources, only with the promised bytes, all at once
+/// or not at all.
+///
+/// Without a command it does what the chart's initContainer needs: reads --config, and makes --root hold the plugins
+/// listed there.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, after_help = AFTER_HELP)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
+    /// The plugin list
+    #[arg(long, value_name = "FILE", env = "BUTLER_PLUGINS_CONFIG", hide_env_values = true)]
+    #[arg(default_value = "/etc/butler-portal/dynamic-plugins.yaml")]
+    pub(crate) config: PathBuf,
+
+    /// The folder that the portal scans; it must exist and be writable
+    #[arg(long, value_name = "DIR", env = "BUTLER_PLUGINS_ROOT", hide_env_values = true)]
+    #[arg(default_value = "/dynamic-plugins-root")]
+    pub(crate) root: PathBuf,
+
+    /// Plugins worked on at once
+    #[arg(long, value_name = "N", env = "BUTLER_PLUGINS_JOBS", hide_env_values = true, default_value = "4")]
+    pub(crate) jobs: NonZeroUsize,
+
+    /// Least level written to the log
+    #[arg(long, value_name = "LEVEL", env = "BUTLER_PLUGINS_LOG_LEVEL", hide_env_values = true)]
+    #[arg(value_enum, default_value = "info")]
+    pub(crate) log_level: LogLevel,
+
+    /// Form of the log
+    #[arg(long, value_name = "FORMAT", env = "BUTLER_PLUGINS_LOG_FORMAT", hide_env_values = true)]
+    #[arg(value_enum, default_value = "logfmt")]
+    pub(crate) log_format: LogFormat,
+
+    /// The file in which Kubernetes looks for a last message
+    #[arg(long, value_name = "FILE", env = "BUTLER_PLUGINS_TERMINATION_LOG", hide_env_values = true)]
+    #[arg(default_value = "/dev/termination-log")]
+    pub(crate) termination_log: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) access: AccessArgs,
+
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+/// Who we are to servers, and whom we trust.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Registries and servers")]
+pub(crate) struct AccessArgs {
+    /// Registry logins in Docker's format; else config.json in $DOCKER_CONFIG or $HOME/.docker
+    #[arg(long, value_name = "FILE", env = "REGISTRY_AUTH_FILE", hide_env_values = true)]
+    pub(crate) registry_auth_file: Option<PathBuf>,
+
+    /// Logins of https servers in netrc's format
+    #[arg(long, value_name = "FILE", env = "NETRC", hide_env_values = true)]
+    pub(crate) netrc: Option<PathBuf>,
+
+    /// A token server that may see the registry's login although it has another host (repeatable)
+    #[arg(long, value_name = "REGISTRY=HOST", env = "BUTLER_PLUGINS_TOKEN_REALMS", hide_env_values = true)]
+    #[arg(value_delimiter = ',')]
+    pub(crate) token_realm: Vec<String>,
+
+    /// CA certificates (PEM) trusted besides the system's (repeatable)
+    #[arg(long, value_name = "FILE", env = "BUTLER_PLUGINS_CA_FILE", hide_env_values = true, value_delimiter = ',')]
+    pub(crate) ca_file: Vec<PathBuf>,
+}
+
+/// How much time and space a run may take.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct LimitArgs {
+    /// Longest wait for another installer on the same root
+    #[arg(long, value_name = "TIME", env = "BUTLER_PLUGINS_LOCK_TIMEOUT", hide_env_values = true)]
+    #[arg(value_parser = units::time, default_value = "10m")]
+    pub(crate) lock_timeout: Duration,
+
+    /// Longest time for one plugin, all tries together
+    #[arg(long, value_name = "TIME", env = "BUTLER_PLUGINS_PLUGIN_TIMEOUT", hide_env_values = true)]
+    #[arg(value_parser = units::time, default_value = "15m")]
+    pub(crate) plugin_timeout: Duration,
+
+    /// Longest time in which a transfer may bring less than 1 KiB/s
+    #[arg(long, value_name = "TIME", env = "BUTLER_PLUGINS_STALL_TIMEOUT", hide_env_values = true)]
+    #[arg(value_parser = units::time, default_value = "30s")]
+    pub(crate) stall_timeout: Duration,
+
+    /// Tries for each request, the first included
+    #[arg(long, value_name = "N", env = "BUTLER_PLUGINS_TRIES", hide_env_values = true, default_value = "5")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) tries: u32,
+
+    /// Largest artifact, compressed
+    #[arg(long, value_name = "BYTES", env = "BUTLER_PLUGINS_MAX_ARTIFACT_BYTES", hide_env_values = true)]
+    #[arg(value_parser = units::bytes, default_value = "512MiB")]
+    pub(crate) max_artifact_bytes: u64,
+
+    /// Largest plugin, unpacked
+    #[arg(long, value_name = "BYTES", env = "BUTLER_PLUGINS_MAX_EXPANDED_BYTES", hide_env_values = true)]
+    #[arg(value_parser = units::bytes, default_value = "2GiB")]
+    pub(crate) max_expanded_bytes: u64,
+
+    /// Largest single file
+    #[arg(long, value_name = "BYTES", env = "BUTLER_PLUGINS_MAX_FILE_BYTES", hide_env_values = true)]
+    #[arg(value_parser = units::bytes, default_value = "512MiB")]
+    pub(crate) max_file_bytes: u64,
+
+    /// Most entries of one archive
+    #[arg(long, value_name = "N", env = "BUTLER_PLUGINS_MAX_ENTRIES", hide_env_values = true)]
+    #[arg(default_value = "100000")]
+    pub(crate) max_entries: u64,
+
+    /// Highest compression ratio, looked at once 64 MiB are unpacked
+    #[arg(long, value_name = "N", env = "BUTLER_PLUGINS_MAX_RATIO", hide_env_values = true, default_value = "200")]
+    pub(crate) max_ratio: u64,
+}
+
+/// What to do instead of installing.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Say what is wrong with a plugin list or a chart's values file, without touching the root
+    Check(CheckArgs),
+}
+
+/// The flags of `check`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CheckArgs {
+    /// A dynamic-plugins.yaml, or a Helm values file with a dynamicPlugins block [default: --config]
+    pub(crate) file: Option<PathBuf>,
+
+    /// Also ask each source whether it is there and may be read
+    #[arg(long)]
+    pub(crate) online: bool,
+
+    /// Form of the report
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: ReportFormat,
+}
+
+/// Levels of the log.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+}
+
+/// Forms of the log.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum LogFormat {
+    Logfmt,
+    Json,
+}
+
+/// Forms of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    Text,
+    Json,
+}
+
+const AFTER_HELP: &str = "\
+Environment:
+  CONTINUE_ON_ERROR            true or false, as in the file; the stricter of the two (false) wins
+  HTTPS_PROXY, NO_PROXY        proxy for all but the hosts, suffixes and networks named
+  SSL_CERT_FILE, SSL_CERT_DIR  CA certificates instead of the system's
+
+Exit status:
+  0    completed (with continueOnError: true also when plugins were rejected)
+  1    a plugin was rejected and nothing was changed
+  2    the command line, the environment or the file is wrong
+  3    the root cannot be used, or was locked for too long
+  130  interrupted    143  terminated";

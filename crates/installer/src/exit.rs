@@ -1,0 +1,26 @@
+//! Exit status, a contract with whoever looks at the container.
+
+use std::process::ExitCode;
+
+/// How the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// The run completed.
+    Completed = 0,
+    /// A plugin was rejected and the run was fail-closed; for `check`: an entry would be rejected.
+    Rejected = 1,
+    /// The command line, the environment or the file is wrong.
+    Usage = 2,
+    /// The root is unusable, or was locked for too long.
+    Root = 3,
+    /// Interrupted (SIGINT).
+    Interrupted = 130,
+    /// Terminated (SIGTERM).
+    Terminated = 143,
+}
+
+impl From<Status> for ExitCode {
+    fn from(status: Status) -> Self {
+        Self::from(status as u8)
+    }
+}

@@ -1,0 +1,164 @@
+//! The chart's job: make the root hold what the file lists.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::SystemTime;
+
+use audit::{Event, Format, Level, Log};
+use config::{MAX_CONFIG_BYTES, Plan};
+use install::{Chain, Job, Locking, RunError};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use transport::{Clock, Stop, SystemClock};
+
+use crate::cli::{Args, LogFormat, LogLevel};
+use crate::environment::Environment;
+use crate::exit::Status;
+use crate::settings::SettingsError;
+use crate::{config_file, settings, termination};
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Why nothing was begun.
+struct Failure {
+    reason: &'static str,
+    detail: String,
+    hint: Option<String>,
+}
+
+/// Installs, and says in the log what became of each plugin.
+pub(crate) fn run(args: &Args, environment: &Environment) -> Status {
+    let mut log = open_log(args);
+    let signals = Signals::watch();
+    let started = prepare(args, environment, &mut log).and_then(|(plan, clock)| {
+        let fetcher = settings::fetcher(args, environment, plan.policy.clone(), Arc::clone(&clock))?;
+        Ok((job(args, environment, plan, clock, &signals.stop), Arc::new(fetcher)))
+    });
+    let (job, fetcher) = match started {
+        Ok(started) => started,
+        Err(Failure { reason, detail, hint }) => {
+            log.record(&Event::Fatal { reason, detail: &detail, hint: hint.as_deref() });
+            termination::leave(&args.termination_log, reason, &detail, hint.as_deref());
+            return Status::Usage;
+        }
+    };
+    match install::run(job, &fetcher, &mut log) {
+        Ok(_) => Status::Completed,
+        Err(error) => {
+            let detail = Chain(&error).to_string();
+            termination::leave(&args.termination_log, error.reason(), &detail, error.hint().as_deref());
+            signals.status_of(&error)
+        }
+    }
+}
+
+fn open_log(args: &Args) -> Log {
+    let format = match args.log_format {
+        LogFormat::Logfmt => Format::Logfmt,
+        LogFormat::Json => Format::Json,
+    };
+    let level = match args.log_level {
+        LogLevel::Error => Level::Error,
+        LogLevel::Warn => Level::Warn,
+        LogLevel::Info => Level::Info,
+        LogLevel::Debug => Level::Debug,
+    };
+    Log::new(format, level, now, io::stdout(), io::stderr())
+}
+
+#[expect(clippy::disallowed_methods, reason = "the log's clock enters here")]
+fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+/// Reads the file and settles what a rejection means.
+fn prepare(args: &Args, environment: &Environment, log: &mut Log) -> Result<(Plan, Arc<dyn Clock>), Failure> {
+    let file = args.config.display().to_string();
+    let bytes = config_file::read(&args.config, MAX_CONFIG_BYTES).map_err(|why| Failure {
+        reason: "config_unreadable",
+        detail: format!("failed to read `{file}`: {}", Chain(&why)),
+        hint: why.hint().map(str::to_owned),
+    })?;
+    let mut plan = config::parse(&bytes).map_err(|problems| {
+        for problem in problems.iter() {
+            log.record(&Event::ConfigProblem {
+                config_file: &file,
+                line: problem.position.line,
+                column: problem.position.column,
+                detail: &problem.message,
+                source_line: problem.source_line(),
+                hint: problem.hint.as_deref(),
+            });
+        }
+        let hint = problems.hint().map(str::to_owned);
+        Failure { reason: problems.reason(), detail: format!("`{file}`: {}", problems.summary()), hint }
+    })?;
+    let (on_reject, differs) = settings::on_reject(&plan, environment)?;
+    if differs {
+        log.record(&Event::Warning {
+            reason: "continue_on_error_mismatch",
+            detail: "the file and CONTINUE_ON_ERROR disagree; the stricter `false` holds",
+            hint: Some("set both alike"),
+        });
+    }
+    plan.on_reject = on_reject;
+    Ok((plan, Arc::new(SystemClock::start())))
+}
+
+fn job(args: &Args, environment: &Environment, plan: Plan, clock: Arc<dyn Clock>, stop: &Stop) -> Job {
+    let pod = environment.hostname.as_deref().unwrap_or("an unnamed host");
+    let since = clock.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    Job {
+        plan,
+        config_file: args.config.display().to_string(),
+        root: args.root.clone(),
+        jobs: args.jobs,
+        limits: settings::limits(&args.limits),
+        locking: Locking {
+            holder: format!("{pod} (process {}, since second {since} of the epoch)", std::process::id()),
+            timeout: args.limits.lock_timeout,
+        },
+        clock,
+        stop: stop.clone(),
+        version: VERSION,
+    }
+}
+
+/// TERM and INT, as a wish to stop and as the status to end with.
+struct Signals {
+    stop: Stop,
+    received: Arc<AtomicUsize>,
+}
+
+impl Signals {
+    fn watch() -> Self {
+        let signals = Self { stop: Stop::new(), received: Arc::new(AtomicUsize::new(0)) };
+        for (signal, status) in [(SIGTERM, Status::Terminated), (SIGINT, Status::Interrupted)] {
+            let received = Arc::clone(&signals.received);
+            // Without a handler the signal ends the process at once, which the next run copes with.
+            drop(signal_hook::flag::register_usize(signal, received, status as usize));
+            drop(signal_hook::flag::register(signal, signals.stop.flag()));
+        }
+        signals
+    }
+
+    fn status_of(&self, error: &RunError) -> Status {
+        match error {
+            _ if self.stop.is_asked() && error.reason() == "interrupted" => {
+                if self.received.load(Ordering::Relaxed) == Status::Interrupted as usize {
+                    Status::Interrupted
+                } else {
+                    Status::Terminated
+                }
+            }
+            RunError::Root(_) => Status::Root,
+            _ => Status::Rejected,
+        }
+    }
+}
+
+impl From<SettingsError> for Failure {
+    fn from(error: SettingsError) -> Self {
+        Self { reason: "usage", detail: Chain(&error).to_string(), hint: error.hint() }
+    }
+}

@@ -1,0 +1,117 @@
+//! `cargo xtask fixtures`: the real plugins of `fixtures/real.toml`, downloaded once and checked every time.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use integrity::{HashingWriter, Integrity};
+
+use crate::{command, workspace};
+
+/// Makes sure that every listed tarball lies in `target/fixtures/` and is the listed one.
+pub(crate) fn run() -> anyhow::Result<()> {
+    let list = workspace::root().join("fixtures/real.toml");
+    let text = fs::read_to_string(&list).with_context(|| format!("could not read `{}`", list.display()))?;
+    let folder = workspace::fixtures();
+    fs::create_dir_all(&folder).with_context(|| format!("could not create `{}`", folder.display()))?;
+    for plugin in parse(&text)? {
+        let tarball = folder.join(plugin.file_name());
+        if tarball.exists() && check(&tarball, &plugin.integrity).is_ok() {
+            println!("kept       {}", plugin.file_name());
+            continue;
+        }
+        plugin.download(&folder)?;
+        check(&tarball, &plugin.integrity)?;
+        println!("downloaded {}", plugin.file_name());
+    }
+    Ok(())
+}
+
+/// One table of `real.toml`.
+#[derive(Debug, PartialEq)]
+struct Plugin {
+    name: String,
+    version: String,
+    integrity: Integrity,
+}
+
+impl Plugin {
+    /// The name that `npm pack` gives to a tarball.
+    fn file_name(&self) -> String {
+        format!("{}-{}.tgz", self.name.trim_start_matches('@').replace('/', "-"), self.version)
+    }
+
+    /// Goes through the npm client, so that a mirror or proxy it is set up for is used here, too.
+    fn download(&self, folder: &Path) -> anyhow::Result<()> {
+        let spec = format!("{}@{}", self.name, self.version);
+        let mut npm = command::program("npm", &["pack", &spec, "--silent", "--ignore-scripts", "--pack-destination"]);
+        command::run(npm.arg(folder)).with_context(|| format!("could not download `{spec}`"))
+    }
+}
+
+/// Reads the part of TOML that `real.toml` needs: `[[plugin]]`, `key = "value"`, comments.
+fn parse(text: &str) -> anyhow::Result<Vec<Plugin>> {
+    text.split("[[plugin]]").skip(1).map(parse_plugin).collect()
+}
+
+fn parse_plugin(table: &str) -> anyhow::Result<Plugin> {
+    let value = |key: &str| {
+        table
+            .lines()
+            .filter_map(|line| line.split_once(" = "))
+            .find_map(|(name, value)| (name == key).then(|| value.trim_matches('"').to_owned()))
+            .with_context(|| format!("a plugin in `fixtures/real.toml` has no `{key}`"))
+    };
+    let name = value("name")?;
+    let integrity = value("integrity")?.parse().with_context(|| format!("could not read the integrity of `{name}`"))?;
+    Ok(Plugin { version: value("version")?, name, integrity })
+}
+
+fn check(tarball: &Path, pinned: &Integrity) -> anyhow::Result<()> {
+    let shown = tarball.display();
+    let mut file = File::open(tarball).with_context(|| format!("could not open `{shown}`"))?;
+    let mut hash = HashingWriter::new(io::sink());
+    io::copy(&mut file, &mut hash).with_context(|| format!("could not read `{shown}`"))?;
+    match hash.finish().verify(pinned) {
+        Ok(_) => Ok(()),
+        Err(mismatch) => bail!("`{shown}` is not the listed tarball: {mismatch}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PIN: &str = "sha512-m3HSJL1i83hdltRq0+o9czGb+8KJDKra4t/3JRlnPKcjI8PZm6XBHXx6zG4UuMXaDEZjR1wuXDre9G9zvN7AQw==";
+
+    #[test]
+    fn a_table_is_read_and_named_as_npm_names_it() {
+        let text =
+            format!("# list\n\n[[plugin]] # small\nname = \"@a/b\"\nversion = \"1.0.0\"\nintegrity = \"{PIN}\"\n");
+        let plugins = parse(&text).unwrap();
+        assert_eq!(plugins, [Plugin { name: "@a/b".into(), version: "1.0.0".into(), integrity: PIN.parse().unwrap() }]);
+        assert_eq!(plugins[0].file_name(), "a-b-1.0.0.tgz");
+    }
+
+    #[test]
+    fn a_missing_key_is_named() {
+        let error = parse("[[plugin]]\nname = \"x\"\n").unwrap_err();
+        assert_eq!(error.to_string(), "a plugin in `fixtures/real.toml` has no `integrity`");
+    }
+
+    #[test]
+    fn the_list_in_the_repository_holds_three_plugins() {
+        assert_eq!(parse(include_str!("../../fixtures/real.toml")).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn other_bytes_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let tarball = folder.path().join("x.tgz");
+        fs::write(&tarball, "hello").unwrap();
+        check(&tarball, &PIN.parse().unwrap()).unwrap();
+        fs::write(&tarball, "hellO").unwrap();
+        assert!(check(&tarball, &PIN.parse().unwrap()).is_err());
+    }
+}

@@ -1,0 +1,27 @@
+//! `cargo xtask …`: everything one does to this repository that is more than a cargo command.
+//!
+//! Each subcommand is one module with one public function. Nothing here ends up in a product.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool for people at a terminal")]
+#![expect(clippy::disallowed_methods, reason = "a tool works with paths and with the environment it is started in")]
+
+mod ci;
+mod cli;
+mod command;
+mod demo;
+mod dist;
+mod fixtures;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

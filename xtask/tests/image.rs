@@ -1,0 +1,120 @@
+//! The image that the `Dockerfile` makes of `dist/`, built by Debian's buildah: no engine, no base image, no network.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::disallowed_methods, reason = "a test works with paths and with the environment it is started in")]
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+const TAG: &str = "butler-portal-plugin-installer";
+
+/// buildah with a storage of its own, and nothing it needs a kernel feature or a configuration for.
+struct Buildah {
+    storage: tempfile::TempDir,
+}
+
+impl Buildah {
+    /// Builds the image of the repository's `Dockerfile` in this context; the error is what buildah says.
+    fn build(context: &Path) -> Result<Self, String> {
+        let buildah = Self { storage: tempfile::tempdir().unwrap() };
+        let dockerfile = format!("{REPOSITORY}/Dockerfile");
+        let context = context.to_str().unwrap();
+        buildah.run(&["bud", "--isolation", "chroot", "--tag", TAG, "--file", &dockerfile, context])?;
+        Ok(buildah)
+    }
+
+    fn run(&self, arguments: &[&str]) -> Result<Vec<u8>, String> {
+        let at = |folder| self.storage.path().join(folder);
+        let answer = Command::new("buildah")
+            .args(["--storage-driver", "vfs", "--root"])
+            .arg(at("root"))
+            .arg("--runroot")
+            .arg(at("run"))
+            .args(arguments)
+            .output()
+            .expect("buildah is missing: `cargo xtask test` installs it");
+        if answer.status.success() { Ok(answer.stdout) } else { Err(String::from_utf8(answer.stderr).unwrap()) }
+    }
+
+    fn config(&self) -> Value {
+        let inspected = self.run(&["inspect", "--type", "image", TAG]).unwrap();
+        let inspected: Value = serde_json::from_slice(&inspected).unwrap();
+        inspected["OCIv1"]["config"].clone()
+    }
+
+    /// The files in the image's layers.
+    fn files(&self) -> Vec<File> {
+        let layout = self.storage.path().join("layout");
+        self.run(&["push", TAG, &format!("oci:{}", layout.display())]).unwrap();
+        let blobs = layout.join("blobs/sha256");
+        let read_json = |path: &Path| -> Value { serde_json::from_slice(&fs::read(path).unwrap()).unwrap() };
+        let blob = |digest: &Value| blobs.join(digest.as_str().unwrap().trim_start_matches("sha256:"));
+        let index = read_json(&layout.join("index.json"));
+        let manifest = read_json(&blob(&index["manifests"][0]["digest"]));
+        let layers = manifest["layers"].as_array().unwrap();
+        layers.iter().flat_map(|layer| list(&blob(&layer["digest"]))).collect()
+    }
+}
+
+/// Mode, name and size of a file in a layer.
+type File = (String, String, u64);
+
+/// What GNU tar lists, folders left out.
+fn list(layer: &Path) -> Vec<File> {
+    let output = Command::new("tar").args(["--verbose", "--list", "--gzip", "--file"]).arg(layer).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let listing = String::from_utf8(output.stdout).unwrap();
+    let file = |line: &str| {
+        let columns: Vec<_> = line.split_whitespace().collect();
+        (columns[0].to_owned(), columns[5].to_owned(), columns[2].parse().unwrap())
+    };
+    listing.lines().filter(|line| line.starts_with('-')).map(file).collect()
+}
+
+/// A build context with what `cargo xtask dist` left, or, in a plain `cargo test`, with stand-ins for it.
+fn context() -> tempfile::TempDir {
+    let context = tempfile::tempdir().unwrap();
+    let dist = context.path().join("dist");
+    fs::create_dir(&dist).unwrap();
+    for (name, mode) in [("butler-plugin-installer", 0o755), ("ca-certificates.crt", 0o644)] {
+        let file = dist.join(name);
+        match std::env::var_os("BUTLER_DIST") {
+            Some(built) => drop(fs::copy(Path::new(&built).join(name), &file).unwrap()),
+            None => fs::write(&file, "stand-in").unwrap(),
+        }
+        fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+    }
+    context
+}
+
+#[test]
+fn image_holds_binary_and_bundle_and_runs_as_nonroot() {
+    let context = context();
+    let size = |name: &str| fs::metadata(context.path().join("dist").join(name)).unwrap().len();
+    let image = Buildah::build(context.path()).unwrap();
+
+    let config = image.config();
+    assert_eq!(config["User"], "65532:65532");
+    assert_eq!(config["Entrypoint"], json!(["/usr/local/bin/butler-plugin-installer"]));
+    assert_eq!(config["Cmd"], Value::Null);
+
+    let file = |mode: &str, folder: &str, name| (mode.to_owned(), format!("{folder}/{name}"), size(name));
+    assert_eq!(
+        image.files(),
+        [
+            file("-rw-r--r--", "etc/ssl/certs", "ca-certificates.crt"),
+            file("-rwxr-xr-x", "usr/local/bin", "butler-plugin-installer"),
+        ]
+    );
+}
+
+#[test]
+fn image_is_not_built_without_dist() {
+    let empty = tempfile::tempdir().unwrap();
+    let error = Buildah::build(empty.path()).err().unwrap();
+    assert!(error.contains("ca-certificates.crt"), "{error}");
+}
