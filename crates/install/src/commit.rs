@@ -4,7 +4,7 @@
 //! commit is written and synced. Then the intent replaces the state, names are swapped one by one, and the settled
 //! state replaces the intent. A kill at any point leaves either the old state, or an intent that `recover` finishes.
 
-use std::io::{self, BufRead, BufReader, BufWriter, Read};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 
 use integrity::{Algorithm, OciDigest};
 use rustix::io::Errno;
@@ -26,6 +26,8 @@ const INTENT: &str = "state.intent";
 const BEFORE: &str = "state.before";
 /// The app-config before the commit, kept for the way back.
 const APP_CONFIG_BEFORE: &str = "app-config.before";
+/// Most bytes of an app-config that are compared; quoting makes one longer than the file it comes from.
+const APP_CONFIG_LIMIT: u64 = 8 * config::MAX_CONFIG_BYTES as u64;
 /// What the first line of an app-config that we wrote holds.
 const MARK: &str = "butler-plugin-installer";
 
@@ -69,65 +71,120 @@ pub(crate) enum Placed {
     Moved,
 }
 
+/// A commit that failed.
+#[derive(Debug)]
+pub(crate) struct CommitError {
+    pub(crate) source: io::Error,
+    /// Whether the root is as it was before; otherwise the next run carries the commit through.
+    pub(crate) undone: bool,
+}
+
+impl From<io::Error> for CommitError {
+    /// Of the steps before the first rename, which leave everything as it was.
+    fn from(source: io::Error) -> Self {
+        Self { source, undone: true }
+    }
+}
+
 impl LockedRoot {
     /// Makes the changes visible.
     ///
     /// # Errors
-    /// When a step fails; what had been done is undone then.
-    pub(crate) fn commit(&self, changes: &Changes<'_>, installer: &str, now: u64) -> io::Result<()> {
-        let app_config = changes.app_config.as_deref().map(|text| hex(text.as_bytes()));
-        let known_config = self.state.as_ref().and_then(|state| state.header.app_config.clone());
-        let changes_nothing = changes.put.is_empty() && changes.remove.is_empty() && app_config == known_config;
-        if changes_nothing && app_config == self.app_config_on_disk()? {
+    /// When a step fails; what had been done is undone then, as far as the file system lets us.
+    pub(crate) fn commit(&self, changes: &Changes<'_>, installer: &str, now: u64) -> Result<(), CommitError> {
+        if self.holds(changes)? {
             return Ok(());
         }
-        let staging = &self.staging.dir;
-        if let Some(text) = &changes.app_config {
-            let mut file = self.staging.create(APP_CONFIG_STAGED)?;
-            io::Write::write_all(&mut file, text.as_bytes())?;
-        }
-        let settled = Header::new(installer, now, app_config, None);
-        let remove = changes.remove.iter().map(|known| known.record.dest.clone()).collect();
-        let intent = Header { commit: Some(Intent { run: self.staging.run.clone(), remove }), ..settled.clone() };
-        self.write_state(SETTLED, settled, changes)?;
-        self.write_state(INTENT, intent, changes)?;
-        let had_state = self.set_aside(STATE, BEFORE)?;
-        staging.sync()?;
-        staging.rename(INTENT, &self.dir, STATE)?;
-        self.dir.sync()?;
+        let had_state = self.prepare(changes, installer, now)?;
+        self.announce()?;
         let mut done = Vec::new();
-        if let Err(error) = self.swap(changes, &mut done) {
-            self.undo(done, had_state)?;
-            return Err(error);
+        self.swap(changes, &mut done).and_then(|()| self.settle()).map_err(|source| {
+            let undone = self.undo(done, had_state).is_ok();
+            CommitError { source, undone }
+        })
+    }
+
+    /// Whether the root is as the changes want it already.
+    fn holds(&self, changes: &Changes<'_>) -> io::Result<bool> {
+        let (settled, known_config) = match &self.state {
+            Some(state) => (state.header.commit.is_none(), state.header.app_config.clone()),
+            None => (true, None),
+        };
+        let wanted_config = changes.app_config.as_deref().map(digest);
+        Ok(settled
+            && changes.put.is_empty()
+            && changes.remove.is_empty()
+            && wanted_config == known_config
+            && wanted_config == self.app_config_on_disk()?)
+    }
+
+    /// Writes all that the commit needs, and syncs it. Returns whether there was a state before.
+    fn prepare(&self, changes: &Changes<'_>, installer: &str, now: u64) -> io::Result<bool> {
+        if let Some(text) = &changes.app_config {
+            self.staging.create(APP_CONFIG_STAGED)?.write_all(text.as_bytes())?;
         }
-        staging.rename(SETTLED, &self.dir, STATE)?;
+        let settled = Header::new(installer, now, changes.app_config.as_deref().map(digest), None);
+        let remove = changes.remove.iter().map(|known| known.record.dest.clone()).collect();
+        let intent = Intent { run: self.staging.run.clone(), remove };
+        self.write_state(INTENT, Header { commit: Some(intent), ..settled.clone() }, changes)?;
+        self.write_state(SETTLED, settled, changes)?;
+        let had_state = self.set_aside(STATE, BEFORE)?;
+        self.staging.dir.sync()?;
+        Ok(had_state)
+    }
+
+    /// From here on a killed run is carried through by the next one.
+    fn announce(&self) -> io::Result<()> {
+        self.staging.dir.rename(INTENT, &self.dir, STATE)?;
         self.dir.sync()
     }
 
+    /// From here on there is nothing left to do but to clean up.
+    fn settle(&self) -> io::Result<()> {
+        self.staging.dir.rename(SETTLED, &self.dir, STATE)?;
+        self.dir.sync()
+    }
+
+    /// One rename for each step, told to `done` as it is taken.
     fn swap(&self, changes: &Changes<'_>, done: &mut Vec<Done>) -> io::Result<()> {
-        let staging = &self.staging.dir;
         for put in &changes.put {
-            let names = &put.staged.names;
-            let how = put_in_place(staging, &names.folder, &names.old, &self.dir, &put.dest)?;
-            done.push(Done::Put { folder: names.folder.clone(), dest: put.dest.clone(), how });
+            done.push(self.put(put)?);
         }
         for known in &changes.remove {
-            let dest = &known.record.dest;
-            if self.dir.kind(dest)? == Some(Kind::Directory) {
-                let name = format!("{dest}.removed");
-                self.dir.rename(dest, staging, &name)?;
-                done.push(Done::Removed { name, dest: dest.clone() });
-            }
+            done.extend(self.remove(known)?);
         }
-        if changes.app_config.is_some() {
+        done.extend(self.swap_app_config(changes.app_config.is_some())?);
+        Ok(())
+    }
+
+    fn put(&self, put: &Put<'_>) -> io::Result<Done> {
+        let names = &put.staged.names;
+        let how = put_in_place(&self.staging.dir, &names.folder, &names.old, &self.dir, &put.dest)?;
+        Ok(Done::Put { folder: names.folder.clone(), dest: put.dest.clone(), how })
+    }
+
+    fn remove(&self, known: &Known) -> io::Result<Option<Done>> {
+        let dest = known.record.dest.clone();
+        if self.dir.kind(&dest)? != Some(Kind::Directory) {
+            return Ok(None);
+        }
+        let name = format!("{dest}.removed");
+        self.dir.rename(&dest, &self.staging.dir, &name)?;
+        Ok(Some(Done::Removed { name, dest }))
+    }
+
+    fn swap_app_config(&self, has_one: bool) -> io::Result<Option<Done>> {
+        let staging = &self.staging.dir;
+        if has_one {
             let had = self.set_aside(APP_CONFIG, APP_CONFIG_BEFORE)?;
             staging.rename(APP_CONFIG_STAGED, &self.dir, APP_CONFIG)?;
-            done.push(Done::AppConfig { had });
-        } else if is_our_app_config(&self.dir)? {
-            self.dir.rename(APP_CONFIG, staging, APP_CONFIG_BEFORE)?;
-            done.push(Done::AppConfig { had: true });
+            return Ok(Some(Done::AppConfig { had }));
         }
-        Ok(())
+        if is_our_app_config(&self.dir)? {
+            self.dir.rename(APP_CONFIG, staging, APP_CONFIG_BEFORE)?;
+            return Ok(Some(Done::AppConfig { had: true }));
+        }
+        Ok(None)
     }
 
     /// The way back, last step first. It goes on whatever happens, and tells the first thing that went wrong.
@@ -192,8 +249,8 @@ impl LockedRoot {
         match self.dir.open_file(APP_CONFIG) {
             Ok(file) => {
                 let mut bytes = Vec::new();
-                file.take(config::MAX_CONFIG_BYTES as u64 * 2).read_to_end(&mut bytes)?;
-                Ok(Some(hex(&bytes)))
+                file.take(APP_CONFIG_LIMIT).read_to_end(&mut bytes)?;
+                Ok(Some(digest(&String::from_utf8_lossy(&bytes))))
             }
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) => Ok(None),
             Err(error) => Err(error),
@@ -232,6 +289,9 @@ pub(crate) fn is_our_app_config(root: &Dir) -> io::Result<bool> {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    OciDigest::of(Algorithm::Sha256, bytes).to_string()
+fn digest(text: &str) -> String {
+    OciDigest::of(Algorithm::Sha256, text.as_bytes()).to_string()
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,7 @@ pub struct Report {
     pub removed: usize,
 }
 
-/// A run that did not complete. Nothing visible on the root has changed.
+/// A run that did not complete. Nothing visible on the root has changed, unless a failed commit says otherwise.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
@@ -38,11 +38,13 @@ pub enum RunError {
     /// The root cannot be worked on.
     #[error("the plugin root cannot be used")]
     Root(#[from] RootError),
-    /// The swap itself failed, and was undone.
-    #[error("failed to make the plugins visible")]
+    /// The swap itself failed.
+    #[error("failed to make the plugins visible{}", if *.undone { "" } else { ", and to undo what was done; the next run carries it through" })]
     Commit {
         /// Why.
         source: std::io::Error,
+        /// Whether the root is as it was before.
+        undone: bool,
     },
     /// The run was asked to stop.
     #[error("the run was stopped")]
@@ -85,7 +87,7 @@ impl RunError {
         match self {
             Self::Rejected { hint, .. } => hint.clone(),
             Self::Root(error) => error.hint(),
-            Self::Commit { source } if source.kind() == std::io::ErrorKind::StorageFull => {
+            Self::Commit { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 Some("the volume is full: give it more space (`sizeLimit` of an `emptyDir`)".to_owned())
             }
             Self::Commit { .. } | Self::Interrupted => None,

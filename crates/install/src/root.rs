@@ -83,7 +83,10 @@ impl Root {
             });
         }
         let unwritable = |act| move |source| RootError::Unwritable { act, source };
-        let state = recover::settle(&self.dir, stop, &mut remarks).map_err(unwritable("finish an earlier commit"))?;
+        let state = recover::settle(&self.dir, stop, &mut remarks).map_err(|source| match source.kind() {
+            io::ErrorKind::Interrupted => RootError::Interrupted,
+            _ => RootError::Unwritable { act: "finish an earlier commit", source },
+        })?;
         let staging = Staging::fresh(&self.dir, clock).map_err(unwritable("make the staging folder"))?;
         Ok(LockedRoot { dir: self.dir, state, staging, remarks, _lock: lock })
     }

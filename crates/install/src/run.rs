@@ -10,7 +10,7 @@ use fetch::Fetcher;
 use integrity::Integrity;
 use transport::Stop;
 
-use crate::commit::{Changes, Put};
+use crate::commit::{Changes, CommitError, Put};
 use crate::root::LockedRoot;
 use crate::select::{Before, Selection};
 use crate::workers::{Finished, Seen, Shop, Task, work};
@@ -104,6 +104,9 @@ impl Run {
             log.record(&Event::Warning { reason: remark.reason, detail: &remark.detail, hint: None });
         }
         let result = self.see_to_all(&root, fetcher, log).and_then(|()| self.make_visible(&root));
+        if matches!(result, Err(RunError::Commit { undone: false, .. })) {
+            return result;
+        }
         if let Err(error) = root.release() {
             let detail = format!("the staging folder could not be removed: {error}");
             log.record(&Event::Warning { reason: "staging_left", detail: &detail, hint: None });
@@ -216,7 +219,8 @@ impl Run {
             return Err(RunError::Interrupted);
         }
         let now = self.job.clock.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        root.commit(&changes, self.job.version, now).map_err(|source| RunError::Commit { source })?;
+        root.commit(&changes, self.job.version, now)
+            .map_err(|CommitError { source, undone }| RunError::Commit { source, undone })?;
         let removed: Vec<_> =
             changes.remove.iter().map(|known| (known.record.name.clone(), known.record.dest.clone())).collect();
         let (installed, kept) = (changes.put.len(), changes.keep.len());
@@ -322,12 +326,17 @@ fn tell_start(job: &Job, log: &mut Log) {
 }
 
 fn tell_rejection(package: &str, why: &Rejection, log: &mut Log) {
+    let detail = match why.mismatch() {
+        // Both values have fields of their own.
+        Some(mismatch) => format!("the artifact's {} bytes are not the pinned ones", mismatch.len),
+        None => Chain(why).to_string(),
+    };
     log.record(&Event::PluginRejected {
         package,
         reason: why.reason(),
         mismatch: why.mismatch(),
         cause: why.cause(),
-        detail: &Chain(why).to_string(),
+        detail: &detail,
         hint: why.hint().as_deref(),
     });
 }

@@ -62,7 +62,6 @@ pub(crate) struct PluginRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FileRecord {
     pub(crate) path: String,
-    #[serde(flatten)]
     pub(crate) content: ContentRecord,
 }
 
@@ -260,4 +259,83 @@ fn write_line(out: &mut impl Write, line: &Line) -> io::Result<()> {
 
 fn malformed() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "the state file is malformed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(name: &str, files: u64) -> PluginRecord {
+        PluginRecord {
+            name: name.to_owned(),
+            version: "1.0.0".to_owned(),
+            dest: format!("{name}-dynamic"),
+            source: format!("oci://r.example.com/{name}:1"),
+            integrity: "sha512-…".to_owned(),
+            files,
+            staged: None,
+        }
+    }
+
+    fn files(count: usize) -> Vec<FileRecord> {
+        let file = |n| FileRecord {
+            path: format!("dist/{n}.js"),
+            content: ContentRecord::Sha256 { hex: "0a".repeat(32), len: n as u64, executable: n % 2 == 0 },
+        };
+        (0..count).map(file).collect()
+    }
+
+    fn written() -> Vec<u8> {
+        let mut writer = StateWriter::begin(Vec::new(), Header::new("0.0.0", 1, None, None)).unwrap();
+        for (name, count) in [("a", 3), ("b", 0), ("c", 1)] {
+            let mut lines = Vec::new();
+            for file in files(count) {
+                file.write(&mut lines).unwrap();
+            }
+            writer.plugin(record(name, count as u64), &mut lines.as_slice()).unwrap();
+        }
+        writer.end().unwrap()
+    }
+
+    /// A root that holds these bytes as its state.
+    fn root(bytes: &[u8]) -> (tempfile::TempDir, Dir) {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Dir::open(folder.path()).unwrap();
+        root.create_file(STATE, FileMode::Plain).unwrap().write_all(bytes).unwrap();
+        (folder, root)
+    }
+
+    fn read(bytes: &[u8]) -> Option<State> {
+        State::read(&root(bytes).1).unwrap()
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_plugin_by_plugin() {
+        let (_folder, root) = root(&written());
+        let state = State::read(&root).unwrap().unwrap();
+        let names: Vec<_> = state.plugins.iter().map(|known| known.record.name.as_str()).collect();
+        assert_eq!(names, ["a", "b", "c"]);
+        for known in &state.plugins {
+            let mut listed = known.files(&root).unwrap();
+            let found: Vec<_> = std::iter::from_fn(|| listed.next().unwrap()).collect();
+            assert_eq!(found, files(usize::try_from(known.record.files).unwrap()));
+        }
+    }
+
+    #[test]
+    fn a_state_cut_at_any_byte_counts_as_none() {
+        let whole = written();
+        assert!(read(&whole).is_some());
+        for end in 0..whole.len() {
+            assert!(read(&whole[..end]).is_none(), "cut at byte {end}");
+        }
+    }
+
+    #[test]
+    fn a_foreign_or_endless_file_counts_as_none() {
+        let long = format!("{{\"header\":\"{}\"}}\n", "x".repeat(100_000));
+        for bytes in [b"{}\n".as_slice(), b"\xff\xfe\n", b"{\"header\":{\"format\":2}}\n", long.as_bytes()] {
+            assert!(read(bytes).is_none());
+        }
+    }
 }

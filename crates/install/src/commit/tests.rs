@@ -1,0 +1,175 @@
+//! A commit is killed after each of its steps, or fails at one, and the root is whole all the same.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use integrity::HashingWriter;
+use tarball::Limits;
+use testkit::{Plugin, Tree};
+use transport::{Stop, SystemClock};
+
+use super::*;
+use crate::inspect::{Condition, inspect};
+use crate::stage::open_destination;
+use crate::staging::STAGING;
+use crate::{Locking, Root};
+
+fn lock(path: &Path) -> LockedRoot {
+    let locking = Locking { holder: "a test".to_owned(), timeout: Duration::ZERO };
+    Root::open(path).unwrap().lock(&locking, &SystemClock::start(), &Stop::new(), &mut |_| {}).unwrap()
+}
+
+fn stage(root: &LockedRoot, number: usize, name: &str, content: &str) -> Staged {
+    let tarball = Plugin::backend(name).file("dist/index.cjs.js", content).tarball();
+    let mut spool = HashingWriter::new(root.staging.spool().unwrap());
+    spool.write_all(&tarball).unwrap();
+    let hashed = spool.finish();
+    let pinned = hashed.integrity();
+    let artifact = hashed.verify(&pinned).unwrap();
+    root.staging.stage(number, artifact, None, &Limits::default(), &Stop::new()).unwrap()
+}
+
+fn put<'a>(staged: &'a Staged, source: &str) -> Put<'a> {
+    let dest = staged.manifest().name().destination().to_string();
+    Put { staged, dest, source: source.to_owned(), integrity: "sha512-…".to_owned() }
+}
+
+/// Two plugins and an app-config, as an earlier run left them.
+fn installed() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let root = lock(folder.path());
+    let (a, b) = (stage(&root, 0, "a", "old a"), stage(&root, 1, "b", "old b"));
+    let changes = Changes {
+        put: vec![put(&a, "oci://r.example.com/a:1"), put(&b, "oci://r.example.com/b:1")],
+        app_config: Some("# butler-plugin-installer\nold: true\n".to_owned()),
+        ..Changes::default()
+    };
+    root.commit(&changes, "0.0.0", 1).unwrap();
+    root.release().unwrap();
+    folder
+}
+
+/// What a portal sees: everything but our own dot files.
+fn visible(path: &Path) -> Vec<String> {
+    Tree::of(path).unwrap().lines().iter().filter(|line| !line.contains(".butler-plugins.")).cloned().collect()
+}
+
+/// Upgrades `a`, adds `c`, removes `b`, changes the app-config; stops where `steps` says, as a killed run does.
+fn upgrade(folder: &Path, steps: impl FnOnce(&LockedRoot, &Changes<'_>)) {
+    let root = lock(folder);
+    let (a, c) = (stage(&root, 0, "a", "new a"), stage(&root, 1, "c", "new c"));
+    let plugins = &root.state.as_ref().unwrap().plugins;
+    let changes = Changes {
+        put: vec![put(&a, "oci://r.example.com/a:2"), put(&c, "oci://r.example.com/c:1")],
+        remove: plugins.iter().filter(|known| known.record.name == "b").collect(),
+        app_config: Some("# butler-plugin-installer\nnew: true\n".to_owned()),
+        ..Changes::default()
+    };
+    steps(&root, &changes);
+}
+
+/// What the next run finds, after it has put things in order.
+fn heal(folder: &Path) -> Vec<String> {
+    let root = lock(folder);
+    let state = root.state.as_ref().unwrap();
+    assert!(state.header.commit.is_none(), "the commit is still open");
+    for known in &state.plugins {
+        let dir = open_destination(&root.dir, &known.record.dest).unwrap().unwrap();
+        assert_eq!(inspect(&root.dir, known, &dir, &Stop::new()).unwrap(), Condition::Intact, "{}", known.record.dest);
+    }
+    root.release().unwrap();
+    assert!(!folder.join(STAGING).exists());
+    visible(folder)
+}
+
+#[test]
+fn a_commit_killed_after_any_step_is_finished_by_the_next_run() {
+    type Step = fn(&LockedRoot, &Changes<'_>);
+    let steps: [(&str, Step); 8] = [
+        ("prepare", |root, changes| assert!(root.prepare(changes, "0.0.0", 2).unwrap())),
+        ("announce", |root, _| root.announce().unwrap()),
+        ("first put", |root, changes| drop(root.put(&changes.put[0]).unwrap())),
+        ("second put", |root, changes| drop(root.put(&changes.put[1]).unwrap())),
+        ("remove", |root, changes| drop(root.remove(changes.remove[0]).unwrap())),
+        ("app-config", |root, _| drop(root.swap_app_config(true).unwrap())),
+        ("settle", |root, _| root.settle().unwrap()),
+        ("release", |root, _| root.dir.remove_tree(STAGING).unwrap()),
+    ];
+    let old = visible(installed().path());
+    let new = {
+        let folder = installed();
+        upgrade(folder.path(), |root, changes| root.commit(changes, "0.0.0", 2).unwrap());
+        heal(folder.path())
+    };
+    assert_ne!(old, new);
+    for killed_after in 0..steps.len() {
+        let folder = installed();
+        upgrade(folder.path(), |root, changes| {
+            steps[..=killed_after].iter().for_each(|(_, step)| step(root, changes));
+        });
+        let expected = if killed_after == 0 { &old } else { &new };
+        assert_eq!(&heal(folder.path()), expected, "killed after {}", steps[killed_after].0);
+        assert_eq!(&heal(folder.path()), expected, "a second run after {}", steps[killed_after].0);
+    }
+}
+
+#[test]
+fn a_kill_between_two_renames_is_finished_by_the_next_run() {
+    let folder = installed();
+    upgrade(folder.path(), |root, changes| {
+        root.prepare(changes, "0.0.0", 2).unwrap();
+        root.announce().unwrap();
+        root.dir.rename("a-dynamic", &root.staging.dir, "0000.old").unwrap();
+    });
+    let healed = heal(folder.path());
+    assert!(healed.iter().any(|line| line.contains("a-dynamic/package.json")), "{healed:?}");
+}
+
+#[test]
+fn a_torn_new_copy_gives_way_to_the_old_one() {
+    let folder = installed();
+    let before = visible(folder.path());
+    upgrade(folder.path(), |root, changes| {
+        root.prepare(changes, "0.0.0", 2).unwrap();
+        root.announce().unwrap();
+        root.dir.rename("a-dynamic", &root.staging.dir, "0000.old").unwrap();
+        root.staging.dir.open_dir("0000").unwrap().remove_file("package.json").unwrap();
+    });
+    let root = lock(folder.path());
+    let after = visible(folder.path());
+    drop(root);
+    let of_a = |lines: &[String]| lines.iter().filter(|line| line.contains("a-dynamic")).cloned().collect::<Vec<_>>();
+    assert_eq!(of_a(&after), of_a(&before));
+}
+
+#[test]
+fn a_commit_that_fails_at_any_put_is_undone() {
+    for failing in [0, 1] {
+        let folder = installed();
+        let before = Tree::of(folder.path()).unwrap();
+        upgrade(folder.path(), |root, changes| {
+            root.staging.dir.remove_tree(&changes.put[failing].staged.names.folder).unwrap();
+            let error = root.commit(changes, "0.0.0", 2).unwrap_err();
+            assert!(error.undone, "{error:?}");
+            root.dir.remove_tree(STAGING).unwrap();
+        });
+        assert_eq!(Tree::of(folder.path()).unwrap(), before, "put {failing}");
+    }
+}
+
+#[test]
+fn a_commit_that_changes_nothing_writes_nothing() {
+    let folder = installed();
+    let written = || std::fs::metadata(folder.path().join(STATE)).unwrap().modified().unwrap();
+    let before = written();
+    let root = lock(folder.path());
+    let changes = Changes {
+        keep: root.state.as_ref().unwrap().plugins.iter().collect(),
+        app_config: Some("# butler-plugin-installer\nold: true\n".to_owned()),
+        ..Changes::default()
+    };
+    root.commit(&changes, "0.0.0", 2).unwrap();
+    root.release().unwrap();
+    assert_eq!(written(), before);
+}
