@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use source::is_invisible;
+
 /// Bytes that one written value may have, without its quotes. What is longer ends in `…`.
 pub const MAX_VALUE_BYTES: usize = 1024;
 
@@ -43,13 +45,4 @@ fn push_character(out: &mut String, character: char) {
         }
         c => out.push(c),
     }
-}
-
-/// Characters that move, hide or reorder what stands around them: controls, line and paragraph separators,
-/// bidirectional and zero-width formatting, byte order marks, tags.
-fn is_invisible(character: char) -> bool {
-    character.is_control()
-        || matches!(character,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }

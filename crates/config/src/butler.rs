@@ -9,7 +9,7 @@ use crate::excerpt::lines;
 use crate::fields::{Fields, Reader};
 use crate::load::{Loaded, load};
 use crate::node::{Node, Position, Span, Value, counted};
-use crate::plan::{Entry, EntryError, Layout, OnReject, Plan, Request, Wanted};
+use crate::plan::{Entry, EntryError, Form, OnReject, Plan, Request, Wanted};
 use crate::problem::Fault;
 use crate::{Fragment, Problems};
 
@@ -104,7 +104,7 @@ impl Reader {
             policy: self.policy(&mut fields),
             on_reject: self.on_reject(&mut fields),
             entries: self.plugins(&mut fields),
-            layout: Layout::DynamicPlugins,
+            form: Form::DynamicPlugins,
         }
     }
 
@@ -128,7 +128,7 @@ impl Reader {
         if !enabled {
             entries.clear();
         }
-        Plan { policy, on_reject, entries, layout: Layout::HelmValues { enabled, root } }
+        Plan { policy, on_reject, entries, form: Form::HelmValues { enabled, root } }
     }
 
     fn on_reject(&mut self, fields: &mut Fields) -> OnReject {

@@ -1,13 +1,14 @@
 //! A line of the file as it may be shown: no control characters, no secrets, no endless width.
 
-use std::fmt::Write as _;
 use std::ops::Range;
+
+use source::printable;
 
 /// Characters shown on either side of what is marked, and of the mark itself.
 const WIDTH: usize = 60;
 /// A longer line is not shown.
 const MAX_LINE: usize = 2_000;
-/// Bytes of a message or hint.
+/// Characters of a message or hint.
 const MAX_TEXT: usize = 600;
 
 /// The lines of a text, as YAML breaks them (YAML 1.2.2, section 5.4).
@@ -66,15 +67,10 @@ impl Excerpt {
 
 /// A message or hint on one line, fit for a terminal.
 pub(crate) fn clean(text: &str) -> String {
-    let mut shown = String::new();
-    for character in text.chars() {
-        if shown.len() > MAX_TEXT {
-            shown.push('…');
-            break;
-        }
-        push(&mut shown, character);
+    match text.char_indices().nth(MAX_TEXT) {
+        Some((end, _)) => printable(&text[..end]) + "…",
+        None => printable(text),
     }
-    shown
 }
 
 /// Whether the start of a line is at most punctuation and one key.
@@ -120,25 +116,11 @@ fn show(line: &[char], range: Range<usize>, secrets: &[Range<usize>]) -> String 
         if hidden && !hiding {
             shown.push('…');
         } else if !hidden {
-            push(&mut shown, line[index]);
+            shown.push_str(&printable(line[index].encode_utf8(&mut [0; 4])));
         }
         hiding = hidden;
     }
     shown
-}
-
-fn push(shown: &mut String, character: char) {
-    let invisible = character.is_control()
-        || matches!(character,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
-    match character {
-        '\t' => shown.push_str("\\t"),
-        '\n' => shown.push_str("\\n"),
-        '\r' => shown.push_str("\\r"),
-        c if invisible => write!(shown, "\\u{{{:x}}}", u32::from(c)).expect("a string takes all text"),
-        c => shown.push(c),
-    }
 }
 
 fn cut_start(text: &str) -> String {

@@ -16,7 +16,7 @@ pub struct Plan {
     /// `plugins`, in the file's order; none when a values file switches them off.
     pub entries: Vec<Entry>,
     /// Which kind of file it was.
-    pub layout: Layout,
+    pub form: Form,
 }
 
 /// What becomes of a run in which a plugin is rejected.
@@ -31,7 +31,7 @@ pub enum OnReject {
 
 /// The kinds of file that hold a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Layout {
+pub enum Form {
     /// `dynamic-plugins.yaml`, as the installer is given it.
     DynamicPlugins,
     /// A Helm values file with a `dynamicPlugins` block.

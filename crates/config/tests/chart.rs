@@ -1,19 +1,19 @@
 //! Files as the portal's chart ships, documents and renders them.
 
-use config::{Layout, OnReject, Plan, Request};
+use config::{Form, OnReject, Plan, Request};
 
 fn plan(text: &str) -> Plan {
     config::parse(text.as_bytes()).unwrap_or_else(|problems| panic!("{}", problems.render("values.yaml")))
 }
 
-fn values(enabled: bool, root: Option<&str>) -> Layout {
-    Layout::HelmValues { enabled, root: root.map(str::to_owned) }
+fn values(enabled: bool, root: Option<&str>) -> Form {
+    Form::HelmValues { enabled, root: root.map(str::to_owned) }
 }
 
 #[test]
 fn the_default_block_asks_for_nothing() {
     let plan = plan(include_str!("../../../fixtures/chart/defaults.yaml"));
-    assert_eq!(plan.layout, values(false, None));
+    assert_eq!(plan.form, values(false, None));
     assert_eq!(plan.on_reject, OnReject::Abort);
     assert!(plan.entries.is_empty() && plan.policy.is_permissive());
 }
@@ -21,7 +21,7 @@ fn the_default_block_asks_for_nothing() {
 #[test]
 fn only_the_block_of_a_values_file_is_read() {
     let plan = plan(include_str!("../../../fixtures/chart/enabled.yaml"));
-    assert_eq!(plan.layout, values(true, Some("/dynamic-plugins-root")));
+    assert_eq!(plan.form, values(true, Some("/dynamic-plugins-root")));
     assert_eq!(plan.on_reject, OnReject::Continue);
     assert_eq!(plan.policy.prefixes().len(), 2);
     let [hello, world] = <[_; 2]>::try_from(plan.entries).unwrap();
@@ -43,7 +43,7 @@ fn a_community_image_is_admitted_with_its_plugin_path() {
 #[test]
 fn the_rendered_file_is_a_plan() {
     let plan = plan(include_str!("../../../fixtures/chart/rendered.yaml"));
-    assert_eq!(plan.layout, Layout::DynamicPlugins);
+    assert_eq!(plan.form, Form::DynamicPlugins);
     assert_eq!(plan.entries.len(), 2);
     assert_eq!(plan.entries[1].position.line, 8);
 }
@@ -59,7 +59,7 @@ fn a_disabled_block_is_checked_and_asks_for_nothing() {
 #[test]
 fn what_is_odd_outside_the_block_is_ignored_and_inside_not() {
     let outside = "a: &a {x: 1, x: 2}\nb: *a\nc: !mine 1\n~: 1\n? [k]\n: v\ndynamicPlugins: {}\nd: *a\nd: {<<: *a}\n";
-    assert_eq!(plan(outside).layout, values(true, None));
+    assert_eq!(plan(outside).form, values(true, None));
     let inside = "a: &a []\ndynamicPlugins:\n  plugins: *a\n  allowedSources: []\nb: *a\n";
     let problems = config::parse(inside.as_bytes()).unwrap_err();
     assert_eq!(problems.summary(), "line 3, column 12: YAML aliases are not supported");

@@ -1,6 +1,6 @@
 //! What becomes of the entries of a file that is right.
 
-use config::{Layout, OnReject, Plan, Request};
+use config::{Form, OnReject, Plan, Request};
 
 const GOOD: &str = "sha512-m3HSJL1i83hdltRq0+o9czGb+8KJDKra4t/3JRlnPKcjI8PZm6XBHXx6zG4UuMXaDEZjR1wuXDre9G9zvN7AQw==";
 
@@ -40,7 +40,7 @@ fn nothing_asked_for_is_a_plan() {
     ] {
         let plan = plan(text);
         assert!(plan.entries.is_empty() && plan.policy.is_permissive(), "{text}");
-        assert_eq!((plan.on_reject, plan.layout), (OnReject::Abort, Layout::DynamicPlugins), "{text}");
+        assert_eq!((plan.on_reject, plan.form), (OnReject::Abort, Form::DynamicPlugins), "{text}");
     }
 }
 

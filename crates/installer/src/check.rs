@@ -3,11 +3,11 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use config::{Entry, Layout, MAX_CONFIG_BYTES, Plan, Problems, Request};
+use config::{Entry, Form, MAX_CONFIG_BYTES, Plan, Problems, Request};
 use fetch::{FetchError, Fetcher};
 use install::Chain;
 use serde_json::{Value, json};
-use source::SourcePolicy;
+use source::{SourcePolicy, printable};
 use transport::{Stop, SystemClock};
 
 use crate::cli::{Args, CheckArgs, ReportFormat};
@@ -50,9 +50,9 @@ pub(crate) fn run(args: &Args, check: &CheckArgs, environment: &Environment) -> 
     } else {
         None
     };
-    let Plan { policy, entries, layout, .. } = plan;
+    let Plan { policy, entries, form, .. } = plan;
     let findings: Vec<_> = entries.into_iter().map(|entry| Finding::of(entry, &policy, fetcher.as_ref())).collect();
-    report.findings(&findings, &policy, &layout)
+    report.findings(&findings, &policy, &form)
 }
 
 impl Finding {
@@ -135,10 +135,10 @@ impl Report<'_> {
         Status::Usage
     }
 
-    fn findings(&self, findings: &[Finding], policy: &SourcePolicy, layout: &Layout) -> Status {
+    fn findings(&self, findings: &[Finding], policy: &SourcePolicy, form: &Form) -> Status {
         let rejected = findings.iter().filter(|finding| matches!(finding.verdict, Verdict::Rejected { .. })).count();
         match self.format {
-            ReportFormat::Text => print_text(&self.page(findings, policy, layout, rejected)),
+            ReportFormat::Text => print_text(&self.page(findings, policy, form, rejected)),
             ReportFormat::Json => print(&json!({
                 "file": self.file,
                 "valid": true,
@@ -150,12 +150,12 @@ impl Report<'_> {
         if rejected == 0 { Status::Completed } else { Status::Rejected }
     }
 
-    fn page(&self, findings: &[Finding], policy: &SourcePolicy, layout: &Layout, rejected: usize) -> String {
+    fn page(&self, findings: &[Finding], policy: &SourcePolicy, form: &Form, rejected: usize) -> String {
         let mut lines: Vec<String> = findings.iter().map(|finding| finding.describe(self.file)).collect();
         if policy.is_permissive() {
             lines.push("warning: `allowedSources` is not set: every source is accepted".to_owned());
         }
-        if matches!(layout, Layout::HelmValues { enabled: false, .. }) {
+        if matches!(form, Form::HelmValues { enabled: false, .. }) {
             lines.push("note: `dynamicPlugins.enabled` is false: nothing would be installed".to_owned());
         }
         lines.push(format!("{}: {} plugins, {rejected} would be rejected\n", self.file, findings.len()));
@@ -166,13 +166,14 @@ impl Report<'_> {
 impl Finding {
     fn describe(&self, file: &str) -> String {
         let Self { package, line, verdict } = self;
+        let package = printable(package);
         match verdict {
             Verdict::Disabled => format!("disabled: {package}"),
             Verdict::Fine { known: None } => format!("ok: {package}"),
             Verdict::Fine { known: Some(known) } => format!("ok: {package} ({known})"),
             Verdict::Rejected { reason, detail, hint } => {
-                let hint = hint.as_ref().map(|hint| format!("\nhelp: {hint}")).unwrap_or_default();
-                format!("error: {detail} [{reason}]\n --> {file}:{line}{hint}")
+                let hint = hint.as_ref().map(|hint| format!("\nhelp: {}", printable(hint))).unwrap_or_default();
+                format!("error: {} [{reason}]\n --> {file}:{line}{hint}", printable(detail))
             }
         }
     }

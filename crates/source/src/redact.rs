@@ -1,4 +1,4 @@
-//! Texts that may hold credentials, made fit for a log.
+//! Texts from outside, made fit for a log or a terminal.
 
 /// Cuts what may be a secret from a `package` value or URL that need not parse: everything before an `@` that could
 /// end userinfo, and everything behind `?`.
@@ -25,9 +25,38 @@ pub fn redact(text: &str) -> String {
     }
 }
 
+/// Whether a character moves, hides or reorders what stands around it: controls, line and paragraph separators,
+/// bidirectional and zero-width formatting, byte order marks, tags.
+pub fn is_invisible(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Shows a text on one line, with nothing in it that a terminal would act on.
+pub fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\t' => shown.push_str("\\t"),
+            '\n' => shown.push_str("\\n"),
+            '\r' => shown.push_str("\\r"),
+            c if is_invisible(c) => shown.extend(c.escape_unicode()),
+            c => shown.push(c),
+        }
+    }
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_that_a_terminal_acts_on_is_printable() {
+        assert_eq!(printable("a\u{1b}[2J\r\nb\u{202e}ü"), "a\\u{1b}[2J\\r\\nb\\u{202e}ü");
+    }
 
     #[test]
     fn userinfo_and_queries_are_cut() {
