@@ -9,7 +9,7 @@ use crate::excerpt::lines;
 use crate::fields::{Fields, Reader};
 use crate::load::{Loaded, load};
 use crate::node::{Node, Position, Span, Value, counted};
-use crate::plan::{Entry, EntryError, Form, OnReject, Plan, Request, Wanted};
+use crate::plan::{Entry, EntryError, Form, OnReject, Place, Plan, Request, Wanted};
 use crate::problem::Fault;
 use crate::{Fragment, Problems};
 
@@ -173,11 +173,20 @@ impl Reader {
     }
 
     fn entry(&mut self, node: Node, seen: &mut HashMap<Source, Position>) -> Entry {
-        let position = node.span.position;
+        let entry_span = node.span;
+        let position = entry_span.position;
         let mut fields =
             self.fields("an entry of `plugins`", node, &["package", "integrity", "disabled", "pluginConfig"]);
-        let written = fields.take("package").and_then(|node| self.text("`package`", node)).unwrap_or_default();
-        let integrity = fields.take("integrity").and_then(|node| self.text("`integrity`", node)).unwrap_or_default();
+        let mut place = Place::of(entry_span);
+        let written = fields.take("package").and_then(|node| {
+            place.package = node.span;
+            self.text("`package`", node)
+        });
+        let written = written.unwrap_or_default();
+        let integrity = fields.take("integrity").and_then(|node| {
+            place.integrity = node.span;
+            self.text("`integrity`", node)
+        });
         let disabled = fields.take("disabled").and_then(|node| self.boolean("`disabled`", &node)).unwrap_or(false);
         let plugin_config = fields.take("pluginConfig").and_then(|node| Fragment::read(self, node));
 
@@ -187,17 +196,17 @@ impl Reader {
         };
         let package = source.as_ref().map_or_else(|_| redact(&written), Source::to_string);
         if disabled {
-            return Entry { package, position, request: Request::Disabled };
+            return Entry { package, place, request: Request::Disabled };
         }
         let duplicate_of = source.as_ref().ok().and_then(|source| seen.get(source).copied());
         if let (Ok(source), None) = (&source, duplicate_of) {
             seen.insert(source.clone(), position);
         }
-        let integrity = match integrity.as_str() {
+        let integrity = match integrity.unwrap_or_default().as_str() {
             "" => Err(EntryError::IntegrityMissing),
             text => Integrity::parse(text).map_err(EntryError::from),
         };
         let wanted = Wanted { source, integrity, duplicate_of, plugin_config };
-        Entry { package, position, request: Request::Wanted(Box::new(wanted)) }
+        Entry { package, place, request: Request::Wanted(Box::new(wanted)) }
     }
 }

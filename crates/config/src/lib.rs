@@ -50,5 +50,5 @@ pub use butler::{MAX_CONFIG_BYTES, parse};
 pub use fragment::Fragment;
 pub use load::{MAX_DEPTH, MAX_NODES};
 pub use node::Position;
-pub use plan::{Admitted, Entry, EntryError, Form, OnReject, Plan, Request, Wanted};
+pub use plan::{Admitted, Entry, EntryError, Form, OnReject, Place, Plan, Request, Wanted};
 pub use problem::{MAX_PROBLEMS, Problem, Problems};

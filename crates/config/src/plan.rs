@@ -3,7 +3,8 @@
 use integrity::{Blame, Integrity, IntegrityError};
 use source::{Allowed, NotAllowed, Source, SourceError, SourcePolicy};
 
-use crate::{Fragment, Position};
+use crate::node::Span;
+use crate::{Fragment, Position, Problem};
 
 /// A file that is right. Its entries may still be rejected, each for itself.
 #[derive(Debug)]
@@ -49,10 +50,18 @@ pub enum Form {
 pub struct Entry {
     /// The `package` value for records: without userinfo and query, empty when there is none.
     pub package: String,
-    /// Where the entry starts.
-    pub position: Position,
+    /// Where it stands in the file.
+    pub place: Place,
     /// What the entry asks for.
     pub request: Request,
+}
+
+/// Where an entry and its values stand in the file.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    entry: Span,
+    pub(crate) package: Span,
+    pub(crate) integrity: Span,
 }
 
 /// What an entry asks for.
@@ -98,6 +107,34 @@ pub struct Admitted {
     pub integrity: Integrity,
     /// Its piece of app-config, when it has one.
     pub plugin_config: Option<Fragment>,
+}
+
+impl Place {
+    /// An entry whose values are not written.
+    pub(crate) const fn of(entry: Span) -> Self {
+        let start = entry.start();
+        Self { entry: start, package: start, integrity: start }
+    }
+
+    /// Where the entry starts.
+    pub const fn position(&self) -> Position {
+        self.entry.position
+    }
+
+    /// Shows a rejection at the value that it is about; `file` is what was parsed.
+    pub fn problem(&self, error: &EntryError, file: &[u8]) -> Problem {
+        let span = match error {
+            EntryError::PackageMissing | EntryError::IntegrityMissing => self.entry,
+            EntryError::Source(_) | EntryError::NotAllowed(_) | EntryError::Duplicate { .. } => self.package,
+            EntryError::Integrity(_) => self.integrity,
+        };
+        Problem::at(span, error.to_string(), error.hint(), file)
+    }
+
+    /// Shows something that is wrong with the source, found out by asking for it.
+    pub fn package_problem(&self, message: String, hint: Option<String>, file: &[u8]) -> Problem {
+        Problem::at(self.package, message, hint, file)
+    }
 }
 
 impl OnReject {

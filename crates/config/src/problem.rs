@@ -56,7 +56,7 @@ impl Problems {
         let file = clean(file);
         let mut page = String::new();
         for problem in &self.shown {
-            problem.render(&file, &mut page);
+            problem.render_into(&file, &mut page);
         }
         if self.more > 0 {
             line(&mut page, format_args!("error: and {} more problems", self.more));
@@ -105,7 +105,24 @@ impl Problem {
         self.excerpt.as_ref().map(|excerpt| excerpt.text.as_str())
     }
 
-    fn render(&self, file: &str, page: &mut String) {
+    /// The problem as a person reads it: message, place, source line, hint, and an empty line.
+    pub fn render(&self, file: &str) -> String {
+        let mut page = String::new();
+        self.render_into(&clean(file), &mut page);
+        page
+    }
+
+    pub(crate) fn at(span: Span, message: String, hint: Option<String>, file: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(file);
+        let fault = Fault::new(span, message);
+        match hint {
+            Some(hint) => fault.hint(hint),
+            None => fault,
+        }
+        .shown(text.strip_prefix('\u{feff}').unwrap_or(&text))
+    }
+
+    fn render_into(&self, file: &str, page: &mut String) {
         line(page, format_args!("error: {}", self.message));
         let number = self.position.line.to_string();
         let gutter = " ".repeat(number.len());

@@ -45,7 +45,7 @@ fn the_rendered_file_is_a_plan() {
     let plan = plan(include_str!("../../../fixtures/chart/rendered.yaml"));
     assert_eq!(plan.form, Form::DynamicPlugins);
     assert_eq!(plan.entries.len(), 2);
-    assert_eq!(plan.entries[1].position.line, 8);
+    assert_eq!(plan.entries[1].place.position().line, 8);
 }
 
 #[test]

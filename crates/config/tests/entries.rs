@@ -97,7 +97,8 @@ fn the_package_of_an_entry_is_fit_for_a_record() {
          - {{package: 'oci://ghcr.io/a/b:1', integrity: {GOOD}}}\n\
          - {{integrity: {GOOD}}}\n"
     );
-    let shown: Vec<_> = plan(&text).entries.into_iter().map(|entry| (entry.package, entry.position.line)).collect();
+    let shown: Vec<_> =
+        plan(&text).entries.into_iter().map(|entry| (entry.package, entry.place.position().line)).collect();
     assert!(shown.iter().all(|(package, _)| !package.contains("s3cret")), "{shown:?}");
     assert_eq!(shown[2], ("oci://ghcr.io/a/b:1".to_owned(), 4));
     assert_eq!(shown[3], (String::new(), 5));

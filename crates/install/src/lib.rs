@@ -40,3 +40,8 @@ pub use outcome::{Report, RunError};
 pub use root::{LockedRoot, Locking, Root};
 pub use run::run;
 pub use stage::Staged;
+
+/// The README's example for embedders, so that it cannot grow stale.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use config::{Entry, Form, MAX_CONFIG_BYTES, Plan, Problems, Request};
-use fetch::{FetchError, Fetcher};
+use config::{Entry, Form, MAX_CONFIG_BYTES, Plan, Problem, Problems, Request};
+use fetch::{Fetcher, Probe};
 use install::Chain;
 use serde_json::{Value, json};
 use source::{SourcePolicy, printable};
@@ -18,14 +18,13 @@ use crate::{config_file, settings};
 /// What is said about one entry.
 struct Finding {
     package: String,
-    line: u32,
     verdict: Verdict,
 }
 
 enum Verdict {
     Disabled,
     Fine { known: Option<String> },
-    Rejected { reason: &'static str, detail: String, hint: Option<String> },
+    Rejected { reason: &'static str, problem: Problem },
 }
 
 /// Parses, admits, asks if wanted, and reports on standard output.
@@ -51,39 +50,38 @@ pub(crate) fn run(args: &Args, check: &CheckArgs, environment: &Environment) -> 
         None
     };
     let Plan { policy, entries, form, .. } = plan;
-    let findings: Vec<_> = entries.into_iter().map(|entry| Finding::of(entry, &policy, fetcher.as_ref())).collect();
+    let findings: Vec<_> =
+        entries.into_iter().map(|entry| Finding::of(entry, &bytes, &policy, fetcher.as_ref())).collect();
     report.findings(&findings, &policy, &form)
 }
 
 impl Finding {
-    fn of(entry: Entry, policy: &SourcePolicy, fetcher: Option<&Fetcher>) -> Self {
-        let verdict = match entry.request {
+    fn of(entry: Entry, file: &[u8], policy: &SourcePolicy, fetcher: Option<&Fetcher>) -> Self {
+        let Entry { package, place, request, .. } = entry;
+        let verdict = match request {
             Request::Disabled => Verdict::Disabled,
             Request::Wanted(wanted) => match wanted.admit(policy) {
-                Err(why) => Verdict::rejected(why.reason(), &why, why.hint()),
+                Err(why) => Verdict::Rejected { reason: why.reason(), problem: place.problem(&why, file) },
                 Ok(admitted) => match fetcher.map(|fetcher| fetcher.probe(&admitted.source, &Stop::new())) {
                     None => Verdict::Fine { known: None },
-                    Some(Ok(probe)) => {
-                        let size = probe.size.map(|bytes| format!("{bytes} bytes"));
-                        let manifest = probe.manifest.map(|digest| digest.to_string());
-                        let known: Vec<_> = manifest.into_iter().chain(size).collect();
-                        Verdict::Fine { known: Some(known.join(", ")) }
-                    }
-                    Some(Err(why)) => Verdict::unreachable(&why),
+                    Some(Ok(probe)) => Verdict::found(&probe),
+                    Some(Err(why)) => Verdict::Rejected {
+                        reason: why.reason(),
+                        problem: place.package_problem(Chain(&why).to_string(), why.hint(), file),
+                    },
                 },
             },
         };
-        Self { package: entry.package, line: entry.position.line, verdict }
+        Self { package, verdict }
     }
 }
 
 impl Verdict {
-    fn rejected(reason: &'static str, why: &dyn std::error::Error, hint: Option<String>) -> Self {
-        Self::Rejected { reason, detail: Chain(why).to_string(), hint }
-    }
-
-    fn unreachable(why: &FetchError) -> Self {
-        Self::rejected(why.reason(), why, why.hint())
+    fn found(probe: &Probe) -> Self {
+        let size = probe.size.map(|bytes| format!("{bytes} bytes"));
+        let manifest = probe.manifest.map(|digest| digest.to_string());
+        let known: Vec<_> = manifest.into_iter().chain(size).collect();
+        Self::Fine { known: Some(known.join(", ")) }
     }
 }
 
@@ -111,18 +109,7 @@ impl Report<'_> {
         match self.format {
             ReportFormat::Text => print_text(&problems.render(self.file)),
             ReportFormat::Json => {
-                let list: Vec<Value> = problems
-                    .iter()
-                    .map(|problem| {
-                        json!({
-                            "line": problem.position.line,
-                            "column": problem.position.column,
-                            "length": problem.length,
-                            "message": problem.message,
-                            "hint": problem.hint,
-                        })
-                    })
-                    .collect();
+                let list: Vec<Value> = problems.iter().map(problem_to_json).collect();
                 print(&json!({
                     "file": self.file,
                     "valid": false,
@@ -158,36 +145,49 @@ impl Report<'_> {
         if matches!(form, Form::HelmValues { enabled: false, .. }) {
             lines.push("note: `dynamicPlugins.enabled` is false: nothing would be installed".to_owned());
         }
-        lines.push(format!("{}: {} plugins, {rejected} would be rejected\n", self.file, findings.len()));
+        lines.push(format!("{}: {} listed, {rejected} would be rejected\n", self.file, findings.len()));
         lines.join("\n")
     }
 }
 
 impl Finding {
     fn describe(&self, file: &str) -> String {
-        let Self { package, line, verdict } = self;
-        let package = printable(package);
-        match verdict {
+        let package = printable(&self.package);
+        match &self.verdict {
             Verdict::Disabled => format!("disabled: {package}"),
             Verdict::Fine { known: None } => format!("ok: {package}"),
             Verdict::Fine { known: Some(known) } => format!("ok: {package} ({known})"),
-            Verdict::Rejected { reason, detail, hint } => {
-                let hint = hint.as_ref().map(|hint| format!("\nhelp: {}", printable(hint))).unwrap_or_default();
-                format!("error: {} [{reason}]\n --> {file}:{line}{hint}", printable(detail))
+            Verdict::Rejected { reason, problem } => {
+                let page = problem.render(file);
+                page.trim_end().replacen("error:", &format!("error[{reason}]:"), 1) + "\n"
             }
         }
     }
 
     fn to_json(&self) -> Value {
-        let Self { package, line, verdict } = self;
+        let Self { package, verdict } = self;
         match verdict {
-            Verdict::Disabled => json!({ "package": package, "line": line, "status": "disabled" }),
-            Verdict::Fine { known } => json!({ "package": package, "line": line, "status": "ok", "found": known }),
-            Verdict::Rejected { reason, detail, hint } => json!({
-                "package": package, "line": line, "status": "rejected", "reason": reason, "detail": detail, "hint": hint,
-            }),
+            Verdict::Disabled => json!({ "package": package, "status": "disabled" }),
+            Verdict::Fine { known } => json!({ "package": package, "status": "ok", "found": known }),
+            Verdict::Rejected { reason, problem } => {
+                let mut value = problem_to_json(problem);
+                value["package"] = json!(package);
+                value["status"] = json!("rejected");
+                value["reason"] = json!(reason);
+                value
+            }
         }
     }
+}
+
+fn problem_to_json(problem: &Problem) -> Value {
+    json!({
+        "line": problem.position.line,
+        "column": problem.position.column,
+        "length": problem.length,
+        "message": problem.message,
+        "hint": problem.hint,
+    })
 }
 
 fn print(value: &Value) {
