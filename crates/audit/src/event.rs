@@ -1,6 +1,6 @@
 //! What is worth a record, and its fields in their order.
 
-use integrity::{Integrity, Mismatch};
+use integrity::{Integrity, Mismatch, OciDigest};
 use source::SourcePolicy;
 
 use crate::Level;
@@ -60,8 +60,10 @@ pub enum Event<'a> {
         version: &'a str,
         /// Size of the artifact.
         bytes: u64,
-        /// From request to commit.
+        /// From request to staging.
         duration_ms: u64,
+        /// The manifest that led to the artifact, when it came from a registry.
+        manifest: Option<&'a OciDigest>,
         /// Whether it took the place of a folder this program did not make; written only when so.
         adopted: bool,
     },
@@ -209,7 +211,17 @@ impl Event<'_> {
                 record.optional("hint", hint);
             }
             Self::StartupPermissiveMode => record.text("reason", "allowedSources_unset_permissive"),
-            Self::PluginInstalled { package, integrity, name, dest, version, bytes, duration_ms, adopted } => {
+            Self::PluginInstalled {
+                package,
+                integrity,
+                name,
+                dest,
+                version,
+                bytes,
+                duration_ms,
+                manifest,
+                adopted,
+            } => {
                 record.text("package", package);
                 record.quoted("integrity", integrity);
                 record.text("digest_verified", "ok");
@@ -218,6 +230,7 @@ impl Event<'_> {
                 record.text("version", version);
                 record.number("bytes", bytes);
                 record.number("duration_ms", duration_ms);
+                record.optional("manifest", manifest.map(ToString::to_string).as_deref());
                 if adopted {
                     record.boolean("adopted", adopted);
                 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use audit::{Event, Format, Level, Log, MAX_VALUE_BYTES, SkipReason};
-use integrity::{Integrity, Mismatch};
+use integrity::{Integrity, Mismatch, OciDigest};
 use proptest::prelude::*;
 use source::{Prefix, SourcePolicy};
 
@@ -72,8 +72,14 @@ fn write_all_events(log: &mut Log) {
             version: "0.1.0",
         });
     }
+    for (source_line, hint) in [(None, None), (Some("plugns: []"), Some("did you mean `plugins`?"))] {
+        let config_file = "/etc/butler-portal/dynamic-plugins.yaml";
+        let detail = "unknown key `plugns`";
+        log.record(&Event::ConfigProblem { config_file, line: 2, column: 1, detail, source_line, hint });
+    }
     log.record(&Event::StartupPermissiveMode);
     let (promised, other) = (Integrity::parse(PROMISED).unwrap(), Integrity::parse(OTHER).unwrap());
+    let manifest = OciDigest::parse(&format!("sha256:{}", "0a".repeat(32))).unwrap();
     for adopted in [false, true] {
         log.record(&Event::PluginInstalled {
             package: PACKAGE,
@@ -83,6 +89,7 @@ fn write_all_events(log: &mut Log) {
             version: "1.2.3",
             bytes: 5,
             duration_ms: 7,
+            manifest: adopted.then_some(&manifest),
             adopted,
         });
     }

@@ -69,8 +69,16 @@ pub struct Fetcher {
 #[derive(Debug)]
 pub struct Fetched {
     hashed: Hashed<Spool>,
-    manifest: Option<OciDigest>,
-    plugin_path: Option<PluginPath>,
+    origin: Origin,
+}
+
+/// What a registry said about an artifact; an https server says nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Origin {
+    /// The digest of the manifest that led to it.
+    pub manifest: Option<OciDigest>,
+    /// The folder of the image that holds the plugin; `None` where the tarball is the plugin.
+    pub plugin_path: Option<PluginPath>,
 }
 
 /// What is known about a source that was asked for and not fetched.
@@ -91,14 +99,9 @@ impl Fetched {
         self.hashed.verify(pinned)
     }
 
-    /// The digest of the manifest that led here, for registries.
-    pub const fn manifest(&self) -> Option<&OciDigest> {
-        self.manifest.as_ref()
-    }
-
-    /// The folder of the image that holds the plugin; `None` where the tarball is the plugin.
-    pub const fn plugin_path(&self) -> Option<&PluginPath> {
-        self.plugin_path.as_ref()
+    /// What a registry said about the artifact.
+    pub const fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// How many bytes came.
@@ -176,7 +179,8 @@ impl Fetcher {
             let blob = self.client.open_blob(reference, &resolved.layer, download.offset()).map_err(FetchError::Oci)?;
             download.take(blob)
         })?;
-        Ok(Fetched { hashed, manifest: Some(resolved.manifest), plugin_path: resolved.plugin_path })
+        let origin = Origin { manifest: Some(resolved.manifest), plugin_path: resolved.plugin_path };
+        Ok(Fetched { hashed, origin })
     }
 
     fn download(
@@ -192,7 +196,7 @@ impl Fetcher {
             let body = self.open(url, download.offset())?;
             download.take(body)
         })?;
-        Ok(Fetched { hashed, manifest: None, plugin_path: None })
+        Ok(Fetched { hashed, origin: Origin::default() })
     }
 
     fn open(&self, url: &Allowed<HttpsUrl>, offset: u64) -> Result<transport::Response, FetchError> {

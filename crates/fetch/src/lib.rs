@@ -30,7 +30,7 @@ mod spool;
 mod tarball_url;
 
 pub use error::{FetchError, HttpsFailure, TransferFailure};
-pub use fetcher::{Access, FetchLimits, Fetched, Fetcher, Probe};
+pub use fetcher::{Access, FetchLimits, Fetched, Fetcher, Origin, Probe};
 pub use helper::HelperProcess;
 pub use netrc::{Netrc, NetrcError};
 pub use oci::{Credentials, CredentialsError, Platform, TrustedRealms};

@@ -173,6 +173,7 @@ impl Run {
                 let detail = format!("{what}; `{}` is fetched anew", slot.package);
                 log.record(&Event::Warning { reason: "files_changed", detail: &detail, hint: None });
             }
+            tell_step(&slot.package, &finished, log);
             // After a stop, what ends early says nothing about the plugin.
             if abort.is_asked() {
                 return;
@@ -294,6 +295,7 @@ impl Slot {
                     version: manifest.version(),
                     bytes: staged.bytes(),
                     duration_ms: millis(self.took),
+                    manifest: staged.origin(),
                     adopted: *adopted,
                 });
             }
@@ -323,6 +325,16 @@ fn tell_start(job: &Job, log: &mut Log) {
     if job.plan.policy.is_permissive() {
         log.record(&Event::StartupPermissiveMode);
     }
+}
+
+fn tell_step(package: &str, finished: &Finished, log: &mut Log) {
+    let (step, what) = match &finished.seen {
+        Seen::Unchanged(known) => ("inspected", format!("{} files are as they were", known.record.files)),
+        Seen::Staged(staged) => ("staged", format!("{} files from {} bytes", staged.files(), staged.bytes())),
+        Seen::Rejected(why) => ("rejected", why.reason().to_owned()),
+    };
+    let detail = format!("{what}, in {} ms", millis(finished.took));
+    log.record(&Event::Step { step, package, detail: &detail });
 }
 
 fn tell_rejection(package: &str, why: &Rejection, log: &mut Log) {

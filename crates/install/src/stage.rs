@@ -2,9 +2,8 @@
 
 use std::io::{self, BufWriter, Write};
 
-use fetch::Spool;
-use integrity::Verified;
-use source::PluginPath;
+use fetch::{Origin, Spool};
+use integrity::{OciDigest, Verified};
 use tarball::{Dir, EntryPath, Layout, Limits, Manifest, Record, Written, unpack};
 use transport::Stop;
 
@@ -16,7 +15,7 @@ use crate::state::FileRecord;
 ///
 /// ```compile_fail,E0451
 /// fn forge(manifest: tarball::Manifest) -> install::Staged {
-///     install::Staged { manifest, files: 0, bytes: 0 }
+///     install::Staged { manifest, origin: None, files: 0, bytes: 0 }
 /// }
 /// ```
 ///
@@ -29,6 +28,7 @@ use crate::state::FileRecord;
 #[derive(Debug)]
 pub struct Staged {
     manifest: Manifest,
+    origin: Option<OciDigest>,
     files: u64,
     bytes: u64,
     pub(crate) names: Names,
@@ -38,6 +38,11 @@ impl Staged {
     /// What its `package.json` says.
     pub const fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// The registry's manifest that led to the artifact, if it came from one.
+    pub const fn origin(&self) -> Option<&OciDigest> {
+        self.origin.as_ref()
     }
 
     /// How many files and links it has.
@@ -57,11 +62,11 @@ impl Staging {
         &self,
         number: usize,
         mut artifact: Verified<Spool>,
-        plugin_path: Option<&PluginPath>,
+        origin: &Origin,
         limits: &Limits,
         stop: &Stop,
     ) -> Result<Staged, Rejection> {
-        let layout = match plugin_path {
+        let layout = match &origin.plugin_path {
             Some(path) => {
                 EntryPath::parse(path.as_str().as_bytes(), limits).map(Layout::Folder).map_err(Rejection::PluginPath)?
             }
@@ -75,7 +80,7 @@ impl Staging {
         let unpacked = unpack(&mut artifact, &layout, &into, limits, &mut journal).map_err(Rejection::Unpack)?;
         journal.out.flush().map_err(host("write a list of files"))?;
         let (files, bytes) = (unpacked.files(), artifact.len());
-        Ok(Staged { manifest: unpacked.manifest().clone(), files, bytes, names })
+        Ok(Staged { manifest: unpacked.manifest().clone(), origin: origin.manifest, files, bytes, names })
     }
 
     /// Throws a staged or half-staged plugin away.

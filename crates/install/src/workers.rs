@@ -141,9 +141,9 @@ impl Shop {
         }
         let spool = self.staging.spool().map_err(host("make a spool file"))?;
         let fetched = self.fetcher.fetch(&task.source, spool, &self.stop)?;
-        let plugin_path = fetched.plugin_path().cloned();
+        let origin = fetched.origin().clone();
         let artifact = fetched.verify(&task.integrity)?;
-        let staged = self.staging.stage(task.number, artifact, plugin_path.as_ref(), &self.limits, &self.stop)?;
+        let staged = self.staging.stage(task.number, artifact, &origin, &self.limits, &self.stop)?;
         Ok(Seen::Staged(Box::new(staged)))
     }
 

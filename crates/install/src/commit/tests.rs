@@ -27,7 +27,7 @@ fn stage(root: &LockedRoot, number: usize, name: &str, content: &str) -> Staged 
     let hashed = spool.finish();
     let pinned = hashed.integrity();
     let artifact = hashed.verify(&pinned).unwrap();
-    root.staging.stage(number, artifact, None, &Limits::default(), &Stop::new()).unwrap()
+    root.staging.stage(number, artifact, &fetch::Origin::default(), &Limits::default(), &Stop::new()).unwrap()
 }
 
 fn put<'a>(staged: &'a Staged, source: &str) -> Put<'a> {
