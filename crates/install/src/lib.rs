@@ -40,6 +40,7 @@ pub use outcome::{Report, RunError};
 pub use root::{LockedRoot, Locking, Root};
 pub use run::run;
 pub use stage::Staged;
+pub use tarball::Limits;
 
 /// The README's example for embedders, so that it cannot grow stale.
 #[cfg(doctest)]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use config::{OnReject, Plan};
 use fetch::{Access, Credentials, FetchLimits, Fetcher, HelperProcess, Netrc, TrustedRealms};
+use install::Limits;
 use source::SourcePolicy;
-use tarball::Limits;
 use transport::{Clock, HttpClient, ProxyRules, Retry, Timeouts, Trust};
 
 use crate::cli::{AccessArgs, Args, LimitArgs};
