@@ -1,0 +1,159 @@
+//! What a row comes to: a file to read, and what stands around the installer when it reads it.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use crate::bench::{Mode, Seen, Streams};
+use crate::net::{Net, Served};
+
+/// The list that the table calls `A`.
+const LIST_A: &str = "[oci://reg.example.com/my-org, https://artifacts.internal.example.com/plugins]";
+
+/// A condition that is no promise with a code.
+pub(crate) type Condition = Box<dyn Fn(&Seen) -> Result<(), String>>;
+
+/// A row, ready to be run.
+pub(crate) struct Case {
+    pub(crate) file: ConfigFile,
+    pub(crate) net: Net,
+    /// What is installed first, and must survive where the row says so.
+    pub(crate) before: Option<Listing>,
+    /// What somebody else puts on the root, beside which there is a folder `elsewhere`.
+    pub(crate) arrange: Option<fn(&Path)>,
+    /// `config.json` and `netrc`.
+    pub(crate) logins: Option<(String, String)>,
+    /// What must stand in no output.
+    pub(crate) secrets: Vec<String>,
+    pub(crate) modes: &'static [Mode],
+    pub(crate) streams: &'static [Streams],
+    pub(crate) condition: Option<Condition>,
+}
+
+/// The file that the installer is told to read.
+pub(crate) enum ConfigFile {
+    Listing(Listing),
+    Bytes(Vec<u8>),
+    Absent,
+    Directory,
+    /// Behind the symlinks of a mounted `ConfigMap`.
+    Mounted(Listing),
+}
+
+/// A well-formed file.
+#[derive(Clone)]
+pub(crate) struct Listing {
+    /// The line `allowedSources: …`, or what stands in its place.
+    pub(crate) allowed: String,
+    /// The last one is the one that the row is about.
+    pub(crate) entries: Vec<Entry>,
+}
+
+/// An entry's lines as they are written.
+#[derive(Clone)]
+pub(crate) struct Entry(pub(crate) Vec<String>);
+
+impl Case {
+    /// A case about a file that lists something.
+    pub(crate) fn listing(net: Net, listing: Listing) -> Self {
+        Self::of(net, ConfigFile::Listing(listing))
+    }
+
+    /// A case about any file.
+    pub(crate) fn of(net: Net, file: ConfigFile) -> Self {
+        let modes: &[Mode] = match file {
+            ConfigFile::Listing(_) | ConfigFile::Mounted(_) => &[Mode::FailClosed, Mode::FailOpen],
+            // These files do not say, which means the stricter mode.
+            ConfigFile::Bytes(_) | ConfigFile::Absent | ConfigFile::Directory => &[Mode::FailClosed],
+        };
+        Self {
+            file,
+            net,
+            before: None,
+            arrange: None,
+            logins: None,
+            secrets: Vec::new(),
+            modes,
+            streams: &[Streams::Captured],
+            condition: None,
+        }
+    }
+
+    /// Installs this first.
+    pub(crate) fn after(mut self, before: Listing) -> Self {
+        self.before = Some(before);
+        self
+    }
+
+    /// Also checks this.
+    pub(crate) fn holds(mut self, condition: impl Fn(&Seen) -> Result<(), String> + 'static) -> Self {
+        self.condition = Some(Box::new(condition));
+        self
+    }
+
+    /// How many entries the file lists, if it is known to list any.
+    pub(crate) fn entries(&self) -> Option<usize> {
+        match &self.file {
+            ConfigFile::Listing(listing) | ConfigFile::Mounted(listing) => Some(listing.entries.len()),
+            ConfigFile::Bytes(_) | ConfigFile::Absent | ConfigFile::Directory => None,
+        }
+    }
+}
+
+impl Listing {
+    /// Entries under the list `A`.
+    pub(crate) fn of(entries: impl IntoIterator<Item = Entry>) -> Self {
+        Self { allowed: format!("allowedSources: {LIST_A}"), entries: entries.into_iter().collect() }
+    }
+
+    /// The same entries under the list that the column `given` says, if it says any.
+    pub(crate) fn given(mut self, given: &str) -> Result<Self, String> {
+        match given.strip_prefix("allowed=") {
+            None if given.is_empty() => {}
+            Some("A") => {}
+            Some(list) if list.starts_with('[') => self.allowed = format!("allowedSources: {list}"),
+            _ => return Err(format!("expected `allowed=A` or `allowed=[…]` in `given`, found `{given}`")),
+        }
+        Ok(self)
+    }
+
+    /// The file's text.
+    pub(crate) fn text(&self, mode: Mode) -> String {
+        let mut text = format!("continueOnError: {}\n{}\n", mode == Mode::FailOpen, self.allowed);
+        text.push_str(if self.entries.is_empty() { "plugins: []\n" } else { "plugins:\n" });
+        for Entry(lines) in &self.entries {
+            // `disabled` stands first in each, so that an entry may lack any other key.
+            writeln!(text, "  - disabled: false").expect("a string takes all text");
+            for line in lines {
+                writeln!(text, "    {line}").expect("a string takes all text");
+            }
+        }
+        text
+    }
+}
+
+impl Entry {
+    /// An entry with these values, whatever characters they have.
+    pub(crate) fn new(package: &str, integrity: &str) -> Self {
+        Self(vec![format!("package: {}", quoted(package)), format!("integrity: {}", quoted(integrity))])
+    }
+}
+
+impl From<&Served> for Entry {
+    fn from(Served { package, integrity }: &Served) -> Self {
+        Self::new(package, integrity)
+    }
+}
+
+/// A text in YAML's double quotes, in which any character can be written (YAML 1.2.2, section 5.7).
+fn quoted(text: &str) -> String {
+    let mut out = String::from('"');
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => out.extend(['\\', character]),
+            ' '..='~' => out.push(character),
+            other => write!(out, "\\U{:08x}", u32::from(other)).expect("a string takes all text"),
+        }
+    }
+    out.push('"');
+    out
+}
