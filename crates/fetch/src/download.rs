@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use integrity::{Algorithm, Hashed, HashingWriter};
 use oci::Descriptor;
-use transport::{Clock, Deadline, Response, Stop};
+use transport::{Clock, Deadline, Response, Retryable as _, Stop};
 
 use crate::error::TransferFailure;
 use crate::{FetchError, FetchLimits, Spool};
@@ -61,8 +61,11 @@ impl<'a> Download<'a> {
         }
         let announced = response.content_length().map_or(0, |left| left.saturating_add(writer.len()));
         self.check_size(announced)?;
+        let is_whole = |len| self.descriptor.is_some_and(|descriptor| descriptor.size == len);
         match self.copy(response, &mut writer) {
             Ok(()) => self.finish(writer),
+            // What breaks behind the last promised byte spoils nothing, and there is nothing left to ask for.
+            Err(error) if error.is_transient() && is_whole(writer.len()) => self.finish(writer),
             Err(error) => {
                 self.writer = Some(writer);
                 Err(error)

@@ -1,10 +1,13 @@
 //! Pulls from registries that are unusual, that lie, that break, and that want to see credentials they must not see.
 
+#![expect(clippy::unwrap_used, reason = "the tests' own functions are tests, too, which clippy does not see")]
+
 #[path = "support/bench.rs"]
 mod bench;
 
-use std::io;
-use std::net::{TcpListener, TcpStream};
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -18,6 +21,8 @@ use testkit::{
 use transport::Timeouts;
 
 const REPOSITORY: &str = "my-org/hello";
+/// The content type of a record that a TLS connection begins with (RFC 8446, section 5.1).
+const TLS_HANDSHAKE: u8 = 22;
 /// Long enough for a loopback answer on a loaded machine, short enough to be waited for five times.
 const SHORT: Timeouts = Timeouts {
     connect: Duration::from_millis(300),
@@ -104,8 +109,8 @@ fn each_way_of_naming_an_artifact_leads_to_it() {
         let package = format!("oci://{}/{REPOSITORY}{rest}", registry.host());
         match (bench.fetch(Setup::default(), &package), expected) {
             (Ok(fetched), Ok(path)) => {
-                assert_eq!(fetched.plugin_path().map(ToString::to_string).as_deref(), path, "{name}");
-                assert!(fetched.manifest().is_some(), "{name}");
+                assert_eq!(fetched.origin().plugin_path.as_ref().map(ToString::to_string).as_deref(), path, "{name}");
+                assert!(fetched.origin().manifest.is_some(), "{name}");
                 assert_eq!(verified(fetched, &sri(here)), here, "{name}");
             }
             (result, expected) => assert_eq!(outcome(&result), expected.unwrap_err(), "{name}"),
@@ -273,8 +278,9 @@ fn foreign_token_server_is_asked_by_nobody_in_particular() {
     let realm = Realm::Elsewhere { host: "login.example.com".to_owned(), path: "/token".to_owned() };
     let (registry, pushed) = with_realm(&bench.world, realm);
     let config = registry.docker_config();
-    let result = bench.fetch(setup(access(&config)), &pushed.reference);
-    assert_eq!(outcome(&result), "oci_pull_failed unauthorized");
+    let error = bench.fetch(setup(access(&config)), &pushed.reference).unwrap_err();
+    assert_eq!((error.reason(), error.cause()), ("oci_pull_failed", Some("unauthorized")));
+    assert!(error.hint().unwrap().contains("--token-realm registry.example.com=login.example.com"));
     let asked = bench.world.recorder().to_origin("https://login.example.com");
     assert_eq!(asked.len(), 1);
     assert!(asked[0].header("authorization").is_none() && asked[0].body.is_empty());
@@ -318,7 +324,7 @@ type Trouble = (&'static str, fn(&Request) -> bool, usize, fn() -> Reply, &'stat
 #[test]
 fn passing_trouble_is_waited_out_and_lasting_trouble_ends() {
     const EVER: usize = usize::MAX;
-    let troubles: [Trouble; 21] = [
+    let troubles: [Trouble; 22] = [
         ("503 once", is_manifest, 1, || Reply::status(503), "installed", 2),
         ("502 four times", is_manifest, 4, || Reply::status(502), "installed", 5),
         ("503 for ever", is_manifest, EVER, || Reply::status(503), "server_error", 5),
@@ -338,6 +344,7 @@ fn passing_trouble_is_waited_out_and_lasting_trouble_ends() {
         ("reset layer", is_blob, 2, || short(Fault::Reset), "installed", 3),
         ("stalled layer", is_blob, 1, || short(Fault::Stall), "installed", 2),
         ("stalled layer for ever", is_blob, EVER, || short(Fault::Stall), "stalled", 5),
+        ("cut behind the last byte", is_blob, 1, || whole().broken_after(7, Fault::Close), "installed", 1),
         ("broken chunk", is_blob, 1, broken_chunk, "installed", 2),
         ("broken chunk for ever", is_blob, EVER, broken_chunk, "truncated", 5),
     ];
@@ -361,6 +368,11 @@ fn short(fault: Fault) -> Reply {
     Reply::ok().body(*b"tarball").broken_after(3, fault)
 }
 
+/// All of it, in chunks, so that one more has to say that it was all.
+fn whole() -> Reply {
+    Reply::ok().body(*b"tarball").chunked()
+}
+
 fn broken_chunk() -> Reply {
     Reply::raw(*b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\ntar\r\nzz\r\n")
 }
@@ -371,6 +383,7 @@ fn server_says_how_long_to_wait_but_not_for_a_day() {
         ("seconds", 503, "2", "installed", vec![2]),
         ("a date ten seconds on", 429, "Sun, 06 Nov 1994 08:49:47 GMT", "installed", vec![10]),
         ("a minute", 429, "60", "installed", vec![60]),
+        ("a minute and a second", 429, "61", "oci_pull_failed rate_limited", vec![]),
         ("a day", 429, "86400", "oci_pull_failed rate_limited", vec![]),
         ("a date in a year", 503, "Mon, 06 Nov 1995 08:49:37 GMT", "oci_pull_failed server_error", vec![]),
     ] {
@@ -428,13 +441,17 @@ fn part_from_another_place_is_not_taken() {
 fn trickle_is_a_stall() {
     for matches in [is_manifest as fn(&Request) -> bool, is_blob] {
         let bench = Bench::new();
-        let (registry, pushed) = stocked(&bench, &artifact(4_096));
-        registry
-            .server()
-            .intercept(move |request, answer| if matches(request) { answer().chunked() } else { answer() });
-        // Each look at the clock finds that half a minute has passed, so whatever has come meanwhile is too little.
-        *bench.clock.tick.lock().unwrap() = Duration::from_secs(31);
-        assert_eq!(outcome(&bench.fetch(Setup::default(), &pushed.reference)), "oci_pull_failed stalled");
+        let (registry, pushed) = stocked(&bench, &artifact(1 << 20));
+        let clock = Arc::clone(&bench.clock);
+        // From then on each look at the clock finds half a minute gone, and no read brings what that would have to.
+        registry.server().intercept(move |request, answer| {
+            *clock.tick.lock().unwrap() = Duration::from_secs(if matches(request) { 31 } else { 0 });
+            answer()
+        });
+        let limits = FetchLimits { stall_bytes_per_second: 1 << 20, ..FetchLimits::default() };
+        let result = bench.fetch(Setup { limits, ..Setup::default() }, &pushed.reference);
+        assert_eq!(outcome(&result), "oci_pull_failed stalled");
+        assert_eq!(bench.waits().len(), 4);
     }
 }
 
@@ -443,9 +460,8 @@ fn refused_connection_is_tried_again() {
     let bench = Bench::new();
     let registry = Registry::start();
     let pushed = registry.push(REPOSITORY, "1", b"tarball");
-    let door = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = door.local_addr().unwrap();
-    drop(door);
+    // All servers of these tests are at 127.0.0.1, so nobody takes this port meanwhile.
+    let address = TcpListener::bind("127.0.0.2:0").unwrap().local_addr().unwrap();
     let behind = registry.server().address();
     *bench.clock.at_wait.lock().unwrap() = Some(Box::new(move |wait| {
         if wait == 2 {
@@ -459,18 +475,41 @@ fn refused_connection_is_tried_again() {
 }
 
 /// Carries each connection's bytes both ways, for as long as the test runs.
-fn forward(door: &TcpListener, behind: std::net::SocketAddr) {
+fn forward(door: &TcpListener, behind: SocketAddr) {
     for client in door.incoming() {
         let (client, server) = (client.unwrap(), TcpStream::connect(behind).unwrap());
         let carry = |mut from: TcpStream, mut to: TcpStream| {
             thread::spawn(move || {
                 let _ = io::copy(&mut from, &mut to);
-                let _ = to.shutdown(std::net::Shutdown::Write);
+                let _ = to.shutdown(Shutdown::Write);
             });
         };
         carry(client.try_clone().unwrap(), server.try_clone().unwrap());
         carry(server, client);
     }
+}
+
+#[test]
+fn cut_connection_to_a_registry_with_tls_is_no_sign_of_plain_http() {
+    let bench = Bench::new();
+    for (name, times, expected) in [("once", 1, "installed"), ("for ever", usize::MAX, "oci_pull_failed reset")] {
+        let registry = Registry::builder().tls(bench.world.ca()).start();
+        let pushed = registry.push(REPOSITORY, "1", b"tarball");
+        registry.server().first(times, is_manifest, || Reply::broken(Fault::Reset));
+        assert_eq!(outcome(&bench.fetch(Setup::default(), &pushed.reference)), expected, "{name}");
+    }
+    let door = TcpListener::bind("127.0.0.1:0").unwrap();
+    let package = format!("oci://{}/{REPOSITORY}:1", door.local_addr().unwrap());
+    thread::spawn(move || {
+        for client in door.incoming() {
+            let (mut client, mut heard) = (client.unwrap(), [0; 4_096]);
+            let hello = client.read(&mut heard).is_ok_and(|len| len > 0) && heard[0] == TLS_HANDSHAKE;
+            // What servers written in Go say to plain http on a port for TLS.
+            let answer: &[u8] = if hello { b"" } else { b"HTTP/1.0 400 Bad Request\r\n\r\n" };
+            client.write_all(answer).unwrap();
+        }
+    });
+    assert_eq!(outcome(&bench.fetch(Setup::default(), &package)), "oci_pull_failed reset");
 }
 
 #[test]
@@ -488,7 +527,7 @@ fn time_for_one_plugin_ends() {
     let bench = Bench::new();
     let (registry, pushed) = stocked(&bench, b"tarball");
     registry.server().first(usize::MAX, is_manifest, || Reply::status(503).retry_after("50"));
-    let limits = FetchLimits { plugin_time: Duration::from_secs(120), ..FetchLimits::default() };
+    let limits = FetchLimits { plugin_time: Duration::from_mins(2), ..FetchLimits::default() };
     let result = bench.fetch(Setup { limits, ..Setup::default() }, &pushed.reference);
     assert_eq!(outcome(&result), "oci_pull_failed server_error");
     assert_eq!(bench.waits(), [Duration::from_secs(50); 2]);

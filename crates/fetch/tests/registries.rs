@@ -1,6 +1,8 @@
 //! The registries that must work, each under its own names and with its own manners: who gets in, who is told why not,
 //! and who learns of the credentials.
 
+#![expect(clippy::unwrap_used, reason = "the tests' own functions are tests, too, which clippy does not see")]
+
 #[path = "support/bench.rs"]
 mod bench;
 
@@ -112,6 +114,11 @@ fn each_registry_lets_in_whom_it_should_and_tells_the_others_why() {
                     let said = everything_said(&error);
                     let told = secrets(&registry).into_iter().find(|secret| said.contains(secret.as_str()));
                     assert_eq!(told, None, "{host}: {name}: {said}");
+                    let hint = error.hint().unwrap();
+                    assert!(
+                        error.cause() != Some("unauthorized") || hint.contains(&format!("`{host}`")),
+                        "{host}: {name}: {hint}"
+                    );
                 }
             }
         }

@@ -85,9 +85,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn bearer(realm: &str, service: Option<&str>, scope: Option<&str>) -> Option<Challenge> {
+    fn bearer(realm: &str, service: Option<&str>, scope: Option<&str>) -> Challenge {
         let own = |text: &str| text.to_owned();
-        Some(Challenge::Bearer { realm: own(realm), service: service.map(own), scope: scope.map(own) })
+        Challenge::Bearer { realm: own(realm), service: service.map(own), scope: scope.map(own) }
     }
 
     #[test]
@@ -96,12 +96,12 @@ mod tests {
         for (value, expected) in [
             (
                 r#"Bearer realm="https://ghcr.io/token",service="ghcr.io",scope="repository:my-org/p:pull""#,
-                bearer("https://ghcr.io/token", Some("ghcr.io"), Some(scope)),
+                Some(bearer("https://ghcr.io/token", Some("ghcr.io"), Some(scope))),
             ),
-            (r#"bearer service=s, realm="https://a/\"x\"""#, bearer("https://a/\"x\"", Some("s"), None)),
+            (r#"bearer service=s, realm="https://a/\"x\"""#, Some(bearer("https://a/\"x\"", Some("s"), None))),
             (r#"Basic realm="r""#, Some(Challenge::Basic)),
             ("Basic", Some(Challenge::Basic)),
-            (r#"Basic realm="r", Bearer realm="https://a/t""#, bearer("https://a/t", None, None)),
+            (r#"Basic realm="r", Bearer realm="https://a/t""#, Some(bearer("https://a/t", None, None))),
             (r#"Negotiate, Basic realm="r""#, Some(Challenge::Basic)),
             ("Negotiate", None),
             ("Bearer", None),

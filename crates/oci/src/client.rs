@@ -15,7 +15,7 @@ use crate::challenge::Challenge;
 use crate::credentials::Credential;
 use crate::manifest::{DOCKER_INDEX, DOCKER_MANIFEST, Document, OCI_INDEX, OCI_MANIFEST};
 use crate::token::TOKEN_LIMIT;
-use crate::{Credentials, Descriptor, Failure, OciError, Platform, TrustedRealms, token};
+use crate::{Credentials, Descriptor, Failure, Login, OciError, Platform, TrustedRealms, token};
 
 /// Most bytes of a manifest or index.
 const MANIFEST_LIMIT: usize = 4 * 1024 * 1024;
@@ -50,7 +50,7 @@ pub struct Resolved {
 #[derive(Clone)]
 struct Session {
     authorization: Option<Secret>,
-    with_credentials: bool,
+    login: Login,
 }
 
 impl Client {
@@ -154,27 +154,27 @@ impl Client {
     ) -> Result<Response, Failure> {
         let key = (reference.registry().clone(), reference.repository().to_owned());
         let session = lock(&self.sessions).get(&key).cloned();
-        let known = session.clone().unwrap_or(Session { authorization: None, with_credentials: false });
+        let known = session.clone().unwrap_or(Session { authorization: None, login: Login::None });
         let (request, response) = self.send(reference.registry(), target, headers, known.authorization)?;
         if response.status() != 401 {
-            return self.judge(response, what, known.with_credentials);
+            return self.judge(response, what, known.login);
         }
         let server = response.url().host().to_owned();
         if response.url().origin() != request.url.origin() {
-            return Err(Failure::Unauthorized { server, with_credentials: false });
+            return Err(Failure::Unauthorized { server, login: Login::None });
         }
         let Some(challenge) = Challenge::choose(response.headers().all("www-authenticate")) else {
-            return Err(Failure::Unauthorized { server, with_credentials: known.with_credentials });
+            return Err(Failure::Unauthorized { server, login: known.login });
         };
         self.drain(response);
         let fresh = self.log_in(reference, &request.url, &challenge)?;
         let response = self.follow(&Request { authorization: fresh.authorization.clone(), ..request })?;
         if response.status() != 401 {
-            let with_credentials = fresh.with_credentials;
+            let login = fresh.login.clone();
             lock(&self.sessions).insert(key, fresh);
-            return self.judge(response, what, with_credentials);
+            return self.judge(response, what, login);
         }
-        Err(Failure::Unauthorized { server, with_credentials: fresh.with_credentials })
+        Err(Failure::Unauthorized { server, login: fresh.login })
     }
 
     /// Answers a challenge.
@@ -183,27 +183,29 @@ impl Client {
         let (realm, service, scope) = match challenge {
             Challenge::Basic => {
                 let authorization = credential.as_ref().and_then(token::basic);
-                let with_credentials = authorization.is_some();
-                if !with_credentials {
-                    return Err(Failure::Unauthorized { server: asked.host().to_owned(), with_credentials });
+                if authorization.is_none() {
+                    return Err(Failure::Unauthorized { server: asked.host().to_owned(), login: Login::None });
                 }
-                return Ok(Session { authorization, with_credentials });
+                return Ok(Session { authorization, login: Login::Given });
             }
             Challenge::Bearer { realm, service, scope } => (realm, service.as_deref(), scope.as_deref()),
         };
         if let Some(Credential::Bearer(token)) = &credential {
-            return Ok(Session { authorization: token::bearer(token.expose()), with_credentials: true });
+            return Ok(Session { authorization: token::bearer(token.expose()), login: Login::Given });
         }
         let own_scope = format!("repository:{}:pull", reference.repository());
         let denied = |why| Failure::RealmDenied { realm: source::redact(realm), why };
         let realm = asked.join(realm).map_err(|_| denied("it is not an https URL"))?;
         let denied = |why| Failure::RealmDenied { realm: realm.to_string(), why };
         let judged = self.realms.judge(&reference.registry().to_string(), asked, &realm).map_err(denied)?;
-        let credential = credential.filter(|_| judged == Realm::Trusted);
+        let (credential, login) = match (credential, judged) {
+            (Some(_), Realm::Foreign) => (None, Login::Withheld { realm: realm.host().to_owned() }),
+            (Some(credential), Realm::Trusted) => (Some(credential), Login::Given),
+            (None, _) => (None, Login::None),
+        };
         let request = token::request(&realm, service, scope.unwrap_or(&own_scope), credential.as_ref())
             .ok_or_else(|| denied("its URL is malformed"))?;
         let mut response = self.transport.send(&request).map_err(Failure::Transport)?;
-        let with_credentials = credential.is_some();
         if (300..400).contains(&response.status()) {
             return Err(Failure::RedirectDenied {
                 server: realm.host().to_owned(),
@@ -211,13 +213,13 @@ impl Client {
             });
         }
         if matches!(response.status(), 401 | 403) {
-            return Err(Failure::Unauthorized { server: realm.host().to_owned(), with_credentials });
+            return Err(Failure::Unauthorized { server: realm.host().to_owned(), login });
         }
         if response.status() != 200 {
             return Err(self.status_failure(&response, "token"));
         }
         let json = self.read_small(&mut response, TOKEN_LIMIT).map_err(Failure::Transport)?;
-        Ok(Session { authorization: Some(token::parse(&json)?), with_credentials })
+        Ok(Session { authorization: Some(token::parse(&json)?), login })
     }
 
     /// Sends to the registry's API, over https; to loopback over http where it turns out to speak no TLS.
@@ -289,10 +291,10 @@ impl Client {
         })
     }
 
-    fn judge(&self, response: Response, what: &'static str, with_credentials: bool) -> Result<Response, Failure> {
+    fn judge(&self, response: Response, what: &'static str, login: Login) -> Result<Response, Failure> {
         match response.status() {
             200 | 206 => Ok(response),
-            403 => Err(Failure::Forbidden { server: response.url().host().to_owned(), with_credentials }),
+            403 => Err(Failure::Forbidden { server: response.url().host().to_owned(), login }),
             _ => Err(self.status_failure(&response, what)),
         }
     }

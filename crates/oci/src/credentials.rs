@@ -287,16 +287,21 @@ mod tests {
         Credentials::parse(json.as_bytes(), Box::new(Helper)).unwrap().lookup(&reference)
     }
 
-    fn basic(user: &str, password: &str) -> Option<Credential> {
-        Some(Credential::Basic { user: user.to_owned(), password: Secret::new(password.to_owned()) })
+    fn basic(user: &str, password: &str) -> Credential {
+        Credential::Basic { user: user.to_owned(), password: Secret::new(password.to_owned()) }
     }
 
     #[test]
     fn keys_match_their_host_and_the_longest_namespace() {
         // `dTpw` is u:p, `dToy` is u:2.
         for (name, json, reference, expected) in [
-            ("host", r#"{"auths":{"r.example.com":{"auth":"dTpw"}}}"#, "r.example.com/a/b:1", basic("u", "p")),
-            ("URL", r#"{"auths":{"https://r.example.com/v2/":{"auth":"dTpw"}}}"#, "r.example.com/a:1", basic("u", "p")),
+            ("host", r#"{"auths":{"r.example.com":{"auth":"dTpw"}}}"#, "r.example.com/a/b:1", Some(basic("u", "p"))),
+            (
+                "URL",
+                r#"{"auths":{"https://r.example.com/v2/":{"auth":"dTpw"}}}"#,
+                "r.example.com/a:1",
+                Some(basic("u", "p")),
+            ),
             ("other port", r#"{"auths":{"r.example.com":{"auth":"dTpw"}}}"#, "r.example.com:5000/a:1", None),
             ("suffix", r#"{"auths":{"r.example.com":{"auth":"dTpw"}}}"#, "r.example.com.evil.example/a:1", None),
             ("prefix", r#"{"auths":{"r.example.com":{"auth":"dTpw"}}}"#, "r.example.co/a:1", None),
@@ -304,25 +309,25 @@ mod tests {
                 "namespace",
                 r#"{"auths":{"r.example.com":{"auth":"dTpw"},"r.example.com/a":{"auth":"dToy"}}}"#,
                 "r.example.com/a/b:1",
-                basic("u", "2"),
+                Some(basic("u", "2")),
             ),
             (
                 "namespace of another",
                 r#"{"auths":{"r.example.com":{"auth":"dTpw"},"r.example.com/a":{"auth":"dToy"}}}"#,
                 "r.example.com/ab:1",
-                basic("u", "p"),
+                Some(basic("u", "p")),
             ),
             (
                 "Docker Hub",
                 r#"{"auths":{"https://index.docker.io/v1/":{"auth":"dTpw"}}}"#,
                 "docker.io/ns/a:1",
-                basic("u", "p"),
+                Some(basic("u", "p")),
             ),
             (
                 "plain fields",
                 r#"{"auths":{"r.example.com":{"username":"robot$p+n","password":"x"}}}"#,
                 "r.example.com/a:1",
-                basic("robot$p+n", "x"),
+                Some(basic("robot$p+n", "x")),
             ),
             (
                 "identity token",
@@ -336,10 +341,15 @@ mod tests {
                 "helper",
                 r#"{"credHelpers":{"r.example.com":"ecr-login"}}"#,
                 "r.example.com/a:1",
-                basic("u", "r.example.com"),
+                Some(basic("u", "r.example.com")),
             ),
             ("helper of another", r#"{"credHelpers":{"r.example.com":"ecr-login"}}"#, "s.example.com/a:1", None),
-            ("store", r#"{"credsStore":"desktop"}"#, "docker.io/a/b:1", basic("u", "https://index.docker.io/v1/")),
+            (
+                "store",
+                r#"{"credsStore":"desktop"}"#,
+                "docker.io/a/b:1",
+                Some(basic("u", "https://index.docker.io/v1/")),
+            ),
             ("store that knows none", r#"{"credsStore":"empty"}"#, "r.example.com/a:1", None),
             (
                 "token helper",

@@ -1,8 +1,10 @@
 //! What can go wrong between a reference and its blob.
 
+use std::fmt;
 use std::time::Duration;
 
 use integrity::{Blame, OciDigest};
+use source::OciReference;
 use transport::{Cause, Retryable, TransportError, UrlError};
 
 use crate::CredentialsError;
@@ -13,6 +15,7 @@ use crate::CredentialsError;
 pub struct OciError {
     act: &'static str,
     reference: String,
+    registry: String,
     #[source]
     failure: Failure,
 }
@@ -24,21 +27,21 @@ pub enum Failure {
     /// No usable answer.
     #[error(transparent)]
     Transport(TransportError),
-    /// 401, with or without credentials.
-    #[error("`{server}` answered 401 {}", if *.with_credentials { "to the credentials it was given" } else { "and no credentials are configured for it" })]
+    /// 401.
+    #[error("`{server}` answered 401 {login}")]
     Unauthorized {
         /// Who said so: the registry or its token server.
         server: String,
-        /// Whether credentials had been sent.
-        with_credentials: bool,
+        /// As whom it had been asked.
+        login: Login,
     },
-    /// 403: known, and not permitted.
-    #[error("`{server}` answered 403: these credentials may not read it")]
+    /// 403.
+    #[error("`{server}` answered 403 {login}")]
     Forbidden {
         /// Who said so.
         server: String,
-        /// Whether credentials had been sent.
-        with_credentials: bool,
+        /// As whom it had been asked.
+        login: Login,
     },
     /// 404.
     #[error("`{server}` answered 404: there is no such {what}")]
@@ -129,13 +132,40 @@ pub enum Failure {
     Credentials(CredentialsError),
 }
 
+/// As whom a server was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Login {
+    /// With the configured credentials.
+    Given,
+    /// Anonymously, because none are configured.
+    None,
+    /// Anonymously, because the token server is not one that may see them.
+    Withheld {
+        /// The token server's host.
+        realm: String,
+    },
+}
+
+impl fmt::Display for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Given => f.write_str("to the credentials it was given"),
+            Self::None => f.write_str("and no credentials are configured for it"),
+            Self::Withheld { realm } => {
+                write!(f, "to an anonymous request: its token server `{realm}` is not known to belong to it")
+            }
+        }
+    }
+}
+
 fn list(items: &[String]) -> String {
     if items.is_empty() { "none".to_owned() } else { format!("`{}`", items.join("`, `")) }
 }
 
 impl OciError {
-    pub(crate) fn new(act: &'static str, reference: &impl ToString, failure: Failure) -> Self {
-        Self { act, reference: reference.to_string(), failure }
+    pub(crate) fn new(act: &'static str, reference: &OciReference, failure: Failure) -> Self {
+        Self { act, reference: reference.to_string(), registry: reference.registry().to_string(), failure }
     }
 
     /// Why.
@@ -173,18 +203,24 @@ impl OciError {
 
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
+        let registry = &self.registry;
         let text = match &self.failure {
-            Failure::Unauthorized { with_credentials: true, server } => {
-                return Some(format!("the password or token for `{server}` in `config.json` is wrong or has expired"));
-            }
-            Failure::Unauthorized { with_credentials: false, server } => {
+            Failure::Unauthorized { login: Login::Given, .. } => {
                 return Some(format!(
-                    "mount a `config.json` with an entry for `{server}` and point DOCKER_CONFIG at it"
+                    "the password or token for `{registry}` in `config.json` is wrong or has expired"
                 ));
             }
-            Failure::Forbidden { with_credentials: true, .. } => "give this account read access to the repository",
-            Failure::Forbidden { with_credentials: false, .. } => {
-                "the repository is private: mount a `config.json` with credentials for it"
+            Failure::Forbidden { login: Login::Given, .. } => "give this account read access to the repository",
+            Failure::Unauthorized { login: Login::None, .. } | Failure::Forbidden { login: Login::None, .. } => {
+                return Some(format!(
+                    "mount a `config.json` with an entry for `{registry}` and point DOCKER_CONFIG at it"
+                ));
+            }
+            Failure::Unauthorized { login: Login::Withheld { realm }, .. }
+            | Failure::Forbidden { login: Login::Withheld { realm }, .. } => {
+                return Some(format!(
+                    "if that token server may see the login for `{registry}`, say so with `--token-realm {registry}={realm}`"
+                ));
             }
             Failure::NotFound { .. } => {
                 "check repository and tag; some registries also say so of private repositories that one may not see"

@@ -32,5 +32,5 @@ mod token;
 pub use auth::TrustedRealms;
 pub use client::{Client, Resolved};
 pub use credentials::{CredentialHelper, Credentials, CredentialsError, HelperError};
-pub use error::{Failure, OciError};
+pub use error::{Failure, Login, OciError};
 pub use manifest::{Descriptor, LayerKind, Platform};

@@ -4,17 +4,21 @@ use std::io::{self, Read};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use ureq::config::Config;
 use ureq::http;
 use ureq::tls::{TlsConfig, TlsProvider};
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
 use crate::{Body, Cause, Headers, Method, ProxyRules, Request, Response, Transport, TransportError, Trust, Url};
 
-/// Most bytes of status line and headers.
-const HEADER_LIMIT: usize = 64 * 1024;
 /// Idle connections kept for each server: as many as plugins are usually fetched at once.
 const IDLE_PER_HOST: usize = 8;
 /// Bytes of each connection's two buffers: at 16 KiB TLS records arrive whole, and memory stays small.
 const BUFFER: usize = 32 * 1024;
+/// Most bytes of status line and headers. They have to fit into the buffer with room to spare: a full one would look
+/// like a server that says no more.
+const HEADER_LIMIT: usize = BUFFER - 1;
 
 /// How long each phase of an exchange may take.
 #[derive(Debug, Clone, Copy)]
@@ -76,7 +80,7 @@ impl HttpClient {
             .root_certs(roots)
             .build();
         let open = |proxy: Option<ureq::Proxy>| {
-            ureq::Agent::config_builder()
+            let config = ureq::Agent::config_builder()
                 .user_agent(self.user_agent)
                 .tls_config(tls.clone())
                 .proxy(proxy)
@@ -92,8 +96,8 @@ impl HttpClient {
                 .timeout_send_body(Some(self.timeouts.answer))
                 .timeout_recv_response(Some(self.timeouts.answer))
                 .timeout_per_read(Some(self.timeouts.read))
-                .build()
-                .new_agent()
+                .build();
+            ureq::Agent::with_parts(config, DefaultConnector::default(), Names::default())
         };
         let by_proxy = match self.proxies.https() {
             Some(proxy) => {
@@ -133,7 +137,10 @@ impl Transport for HttpClient {
                 agent.run(builder.body(form.expose()).map_err(malformed)?)
             }
         };
-        let answer = sent.map_err(|error| TransportError::before_body(&request.url, error))?;
+        let answer = sent.map_err(|error| {
+            let error = TransportError::before_body(&request.url, error);
+            if self.proxies.proxy_for(&request.url).is_some() { error.by_proxy() } else { error }
+        })?;
         let (parts, body) = answer.into_parts();
         let headers: Headers = parts
             .headers
@@ -143,6 +150,25 @@ impl Transport for HttpClient {
         let announced = headers.first("content-length").and_then(|value| value.parse().ok());
         let body = Counted { inner: body.into_reader(), left: announced.filter(|_| request.method != Method::Head) };
         Ok(Response::new(request.url.clone(), parts.status.as_u16(), headers, Box::new(body)))
+    }
+}
+
+/// The system's resolver. Its failures arrive as [`ureq::Error::Other`], which nothing else in this client makes; as
+/// plain I/O errors they could not be told from refused connections.
+#[derive(Debug, Default)]
+struct Names(DefaultResolver);
+
+impl Resolver for Names {
+    fn resolve(
+        &self,
+        uri: &http::Uri,
+        config: &Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        self.0.resolve(uri, config, timeout).map_err(|error| match error {
+            ureq::Error::Io(error) => ureq::Error::Other(error.into()),
+            other => other,
+        })
     }
 }
 

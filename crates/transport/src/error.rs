@@ -114,9 +114,17 @@ impl TransportError {
         Self::because(url, cause, error)
     }
 
+    /// The same, of a request through a proxy: the connection that could not be made was the one to the proxy.
+    pub(crate) fn by_proxy(self) -> Self {
+        match self.cause {
+            Cause::Dns | Cause::Connect => Self { cause: Cause::Proxy, ..self },
+            _ => self,
+        }
+    }
+
     pub(crate) fn before_body(url: &Url, error: ureq::Error) -> Self {
         let cause = match &error {
-            ureq::Error::HostNotFound => Cause::Dns,
+            ureq::Error::HostNotFound | ureq::Error::Other(_) => Cause::Dns,
             ureq::Error::Timeout(_) => Cause::Timeout,
             ureq::Error::Rustls(error) => tls_cause(error),
             ureq::Error::Tls(_) | ureq::Error::TlsRequired | ureq::Error::Pem(_) => Cause::Tls,

@@ -56,7 +56,8 @@ pub enum Body {
     Form(Secret),
 }
 
-/// A request. Only what stands here is sent, besides `Host`, `User-Agent` and lengths.
+/// A request. Only what stands here is sent, besides `Host`, `User-Agent`, lengths, and that any type in no encoding
+/// is accepted.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// The method.

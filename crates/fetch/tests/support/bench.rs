@@ -30,6 +30,7 @@ pub(crate) struct Setup {
     pub(crate) policy: SourcePolicy,
     pub(crate) limits: FetchLimits,
     pub(crate) timeouts: Timeouts,
+    pub(crate) no_proxy: &'static str,
 }
 
 /// Time that passes by sleeping, and whenever somebody looks at it.
@@ -53,6 +54,7 @@ impl Default for Setup {
             policy: SourcePolicy::permissive(),
             limits: FetchLimits::default(),
             timeouts: Timeouts::default(),
+            no_proxy: "",
         }
     }
 }
@@ -71,15 +73,11 @@ impl Bench {
         lock(&self.clock.waits).clone()
     }
 
-    /// The real client, which trusts this world's authority and no other.
-    pub(crate) fn client(&self, no_proxy: &str, timeouts: Timeouts) -> HttpClient {
-        let proxies = ProxyRules::parse(Some(&self.proxy.url()), Some(no_proxy)).expect("a proxy's URL");
-        let trust = Trust { file: Some(self.authority.path().to_owned()), ..Trust::default() };
-        HttpClient::new("butler-plugins-tests", trust, proxies, timeouts)
-    }
-
+    /// A fetcher over the real client, which trusts this world's authority and no other.
     pub(crate) fn fetcher(&self, setup: Setup) -> Fetcher {
-        let client = self.client("", setup.timeouts);
+        let proxies = ProxyRules::parse(Some(&self.proxy.url()), Some(setup.no_proxy)).expect("a proxy's URL");
+        let trust = Trust { file: Some(self.authority.path().to_owned()), ..Trust::default() };
+        let client = HttpClient::new("butler-plugins-tests", trust, proxies, setup.timeouts);
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         Fetcher::new(Arc::new(client), clock, setup.policy, setup.access, setup.limits, Retry::default())
     }

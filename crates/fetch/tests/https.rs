@@ -1,0 +1,236 @@
+//! Tarballs from https servers: redirects shown to the policy, logins for their own host, certificates, proxies.
+
+#![expect(clippy::unwrap_used, reason = "the tests' own functions are tests, too, which clippy does not see")]
+
+#[path = "support/bench.rs"]
+mod bench;
+
+use std::time::Duration;
+
+use bench::{Bench, Setup, everything_said, fetch, outcome, verified};
+use fetch::{Access, FetchLimits, Netrc};
+use source::{Prefix, SourcePolicy};
+use testkit::{Ca, Fault, HttpServer, Leaf, Plugin, Reply, Request, World, sri};
+
+const FILE: &str = "https://files.example.com/plugins/hello.tgz";
+const TARBALL: &[u8] = b"tarball";
+
+/// The server of [`FILE`], which answers with this.
+fn files(world: &World, answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> HttpServer {
+    world.server("files.example.com", answer)
+}
+
+fn netrc(text: &str) -> Setup {
+    Setup { access: Access { netrc: Netrc::parse(text).unwrap(), ..Access::anonymous() }, ..Setup::default() }
+}
+
+fn only(prefixes: &[&str]) -> Setup {
+    let prefixes = prefixes.iter().map(|prefix| Prefix::parse(prefix).unwrap()).collect();
+    Setup { policy: SourcePolicy::of(prefixes), ..Setup::default() }
+}
+
+#[test]
+fn each_hop_of_a_redirect_is_shown_to_the_policy() {
+    let plain = HttpServer::start(|_| Reply::ok().body(TARBALL));
+    let not_allowed = "source_not_allowed redirect_denied";
+    let denied = "https_pull_failed redirect_denied";
+    for (name, location, expected) in [
+        ("same folder", "/plugins/store/hello.tgz?signature=s3cret".to_owned(), "installed"),
+        ("listed host", "https://mirror.example.com/plugins/hello.tgz".to_owned(), "installed"),
+        ("back and forth", "https://mirror.example.com/plugins/back".to_owned(), "installed"),
+        ("same host, other folder", "/other/hello.tgz?signature=s3cret".to_owned(), not_allowed),
+        ("longer folder", "/plugins-evil/hello.tgz".to_owned(), not_allowed),
+        ("other port", "https://files.example.com:8443/plugins/hello.tgz".to_owned(), not_allowed),
+        ("other host", "https://evil.example/plugins/hello.tgz?signature=s3cret".to_owned(), not_allowed),
+        ("other host by way of a listed one", "https://mirror.example.com/plugins/evil".to_owned(), not_allowed),
+        ("http", "http://files.example.com/plugins/store/hello.tgz".to_owned(), denied),
+        ("http to loopback", plain.url("/plugins/hello.tgz"), denied),
+        ("file", "file:///etc/passwd".to_owned(), denied),
+        ("dots", "/plugins/../other/hello.tgz".to_owned(), denied),
+        ("userinfo", "https://bob:s3cret@files.example.com/plugins/x".to_owned(), denied),
+        ("loop", "/plugins/hello.tgz".to_owned(), denied),
+    ] {
+        let bench = Bench::new();
+        let _files = files(&bench.world, move |request| match request.path.as_str() {
+            "/plugins/hello.tgz" => Reply::redirect(302, &location),
+            _ => Reply::ok().body(TARBALL),
+        });
+        let _mirror = bench.world.server("mirror.example.com", |request| match request.path.as_str() {
+            "/plugins/back" => Reply::redirect(307, "https://files.example.com/plugins/store/hello.tgz"),
+            "/plugins/evil" => Reply::redirect(301, "https://evil.example/plugins/hello.tgz"),
+            _ => Reply::ok().body(TARBALL),
+        });
+        let evil = bench.world.server("evil.example", |_| Reply::ok().body(TARBALL));
+        let setup = only(&["https://files.example.com/plugins", "https://mirror.example.com/plugins/"]);
+        let result = bench.fetch(setup, FILE);
+        assert_eq!(outcome(&result), expected, "{name}");
+        match result {
+            Ok(fetched) => assert_eq!(verified(fetched, &sri(TARBALL)), TARBALL, "{name}"),
+            Err(error) => assert!(!everything_said(&error).contains("s3cret"), "{name}: {}", everything_said(&error)),
+        }
+        assert_eq!(bench.world.recorder().to_origin(evil.origin()), [], "{name}");
+        assert!(bench.world.recorder().requests().len() <= 6, "{name}");
+        assert_eq!(bench.waits(), Vec::<Duration>::new(), "{name}");
+    }
+    assert_eq!(plain.recorder().requests(), []);
+}
+
+#[test]
+fn login_is_for_its_exact_host() {
+    let right = "machine files.example.com login bob password made-password";
+    for (name, text, expected) in [
+        ("right", right, "installed"),
+        ("other case", "machine FILES.example.com login bob password made-password", "installed"),
+        ("wrong", "machine files.example.com login bob password wrong-password", "https_pull_failed unauthorized"),
+        ("none", "", "https_pull_failed unauthorized"),
+        ("other host", "machine example.com login bob password made-password", "https_pull_failed unauthorized"),
+        ("default", "default login bob password made-password", "https_pull_failed unauthorized"),
+    ] {
+        let bench = Bench::new();
+        let bob = Some(("bob".to_owned(), "made-password".to_owned()));
+        let _files = files(&bench.world, move |request| {
+            if request.basic_credentials() == bob { Reply::ok().body(TARBALL) } else { Reply::status(401) }
+        });
+        let result = bench.fetch(netrc(text), FILE);
+        assert_eq!(outcome(&result), expected, "{name}");
+        if let Err(error) = result {
+            assert!(error.hint().unwrap().contains("netrc"), "{name}");
+            assert!(!everything_said(&error).contains("-password"), "{name}");
+        }
+        assert_eq!(bench.world.recorder().requests().len(), 1, "{name}");
+    }
+}
+
+#[test]
+fn login_does_not_follow_a_redirect_to_another_host() {
+    let bench = Bench::new();
+    let _files = files(&bench.world, |request| match request.path.as_str() {
+        "/plugins/hello.tgz" => Reply::redirect(302, "https://mirror.example.com/1"),
+        _ => Reply::ok().body(TARBALL),
+    });
+    let next = ["https://cdn.files.example.com/2", "https://files.example.com/3"];
+    let _mirror = bench.world.server("mirror.example.com", move |_| Reply::redirect(302, next[0]));
+    let _cdn = bench.world.server("cdn.files.example.com", move |_| Reply::redirect(302, next[1]));
+    let setup = netrc(
+        "machine files.example.com login bob password made-password\nmachine cdn.files.example.com login c password other",
+    );
+    verified(bench.fetch(setup, FILE).unwrap(), &sri(TARBALL));
+    let seen: Vec<_> = bench.world.recorder().requests().iter().map(|r| r.basic_credentials().map(|c| c.0)).collect();
+    let of = |user: &str| Some(user.to_owned());
+    assert_eq!(seen, [of("bob"), None, of("c"), of("bob")]);
+}
+
+#[test]
+fn encoded_body_is_hashed_as_it_was_published() {
+    let bench = Bench::new();
+    let tarball = Plugin::backend("hello").tarball();
+    let body = tarball.clone();
+    let server = files(&bench.world, move |_| Reply::ok().header("content-encoding", "gzip").body(body.clone()));
+    let fetched = bench.fetch(Setup::default(), FILE).unwrap();
+    assert_eq!(verified(fetched, &sri(&tarball)), tarball);
+    let [request] = &server.recorder().requests()[..] else { panic!("one request") };
+    assert_eq!(request.header("accept-encoding"), Some("identity"));
+}
+
+/// A certificate that an authority gives out.
+type Issue = (&'static str, fn(&Ca) -> Leaf);
+
+#[test]
+fn server_whose_certificate_is_not_trusted_hears_nothing() {
+    let certificates: [Issue; 3] = [
+        ("expired", |ca| ca.expired_leaf(&["files.example.com"])),
+        ("for another host", |ca| ca.leaf(&["other.example.com"])),
+        ("of an unknown authority", |_| Ca::new().leaf(&["files.example.com"])),
+    ];
+    for (name, certificate) in certificates {
+        let bench = Bench::new();
+        let config = certificate(bench.world.ca()).server_config();
+        let builder = HttpServer::builder().name("files.example.com").tls_with(config);
+        let server = builder.start(|_| Reply::ok().body(TARBALL));
+        bench.world.add(&server);
+        let login = netrc("machine files.example.com login bob password made-password");
+        let error = bench.fetch(login, FILE).unwrap_err();
+        assert_eq!((error.reason(), error.cause()), ("https_pull_failed", Some("tls")), "{name}");
+        assert!(error.hint().unwrap().contains("--ca-file"), "{name}");
+        assert_eq!(server.recorder().requests(), [], "{name}");
+        assert_eq!(bench.waits(), Vec::<Duration>::new(), "{name}");
+    }
+}
+
+#[test]
+fn proxy_is_asked_for_all_hosts_but_the_excepted_ones() {
+    let bench = Bench::new();
+    let _files = files(&bench.world, |_| Reply::ok().body(TARBALL));
+    verified(bench.fetch(Setup::default(), FILE).unwrap(), &sri(TARBALL));
+    assert_eq!(bench.proxy.asked(), ["files.example.com:443"]);
+
+    let loopback = HttpServer::builder().tls(bench.world.ca()).start(|_| Reply::ok().body(TARBALL));
+    verified(bench.fetch(Setup::default(), &loopback.url("/x.tgz")).unwrap(), &sri(TARBALL));
+    assert_eq!(bench.proxy.asked().len(), 1, "loopback never goes through a proxy");
+
+    let excepted = Setup { no_proxy: ".invalid", ..Setup::default() };
+    let error = bench.fetch(excepted, "https://files.invalid/x.tgz").unwrap_err();
+    assert_eq!((error.reason(), error.cause()), ("https_pull_failed", Some("dns")));
+    assert_eq!(bench.proxy.asked().len(), 1, "an excepted name is looked up here");
+
+    let error = bench.fetch(Setup::default(), "https://files.invalid/x.tgz").unwrap_err();
+    assert_eq!(error.cause(), Some("proxy"), "any other is the proxy's to know");
+    assert!(error.hint().unwrap().contains("HTTPS_PROXY"));
+    assert_eq!(bench.proxy.asked().len(), 6, "a proxy is asked five times");
+}
+
+#[test]
+fn broken_download_goes_on_where_it_broke_off() {
+    let bytes: Vec<u8> = (0..50_000_u32).flat_map(u32::to_be_bytes).collect();
+    for (name, honours_ranges, fault) in
+        [("closed", true, Fault::Close), ("reset", true, Fault::Reset), ("closed, no ranges", false, Fault::Close)]
+    {
+        let bench = Bench::new();
+        let whole = bytes.clone();
+        let server = files(&bench.world, move |request| match request.header("range") {
+            None => Reply::ok().body(whole.clone()).broken_after(150_000, fault),
+            Some(_) if !honours_ranges => Reply::ok().body(whole.clone()),
+            Some(range) => {
+                let first: usize = range.strip_prefix("bytes=").unwrap().strip_suffix('-').unwrap().parse().unwrap();
+                let content_range = format!("bytes {first}-{}/{}", whole.len() - 1, whole.len());
+                Reply::status(206).header("content-range", &content_range).body(whole[first..].to_vec())
+            }
+        });
+        let fetched = bench.fetch(Setup::default(), FILE).unwrap();
+        assert_eq!(verified(fetched, &sri(&bytes)), bytes, "{name}");
+        assert_eq!(server.recorder().requests().len(), 2, "{name}");
+    }
+}
+
+/// How a server answers, what comes of it, and after how many tries.
+type Answer = (&'static str, fn() -> Reply, &'static str, usize);
+
+#[test]
+fn answers_that_are_no_tarball_are_told_apart() {
+    let cases: [Answer; 11] = [
+        ("404", || Reply::status(404), "https_pull_failed not_found", 1),
+        ("403", || Reply::status(403), "https_pull_failed forbidden", 1),
+        ("500", || Reply::status(500), "https_pull_failed server_error", 5),
+        ("429", || Reply::status(429).retry_after("86400"), "https_pull_failed rate_limited", 1),
+        ("206 for no range", || Reply::status(206).body(TARBALL), "https_pull_failed protocol", 1),
+        ("cut", || Reply::ok().body(TARBALL).broken_after(3, Fault::Close), "https_pull_failed truncated", 5),
+        ("not HTTP", || Reply::raw(*b"SSH-2.0-OpenSSH_9.9\r\n"), "https_pull_failed protocol", 1),
+        ("1 MiB of headers", || Reply::ok().header("x", &"y".repeat(1 << 20)), "https_pull_failed protocol", 1),
+        ("too long", || Reply::ok().stream(std::io::empty(), 1 << 40), "artifact_too_large -", 1),
+        ("endless", || Reply::ok().stream(std::io::repeat(0), 0).chunked(), "artifact_too_large -", 1),
+        ("a login page", || Reply::ok().body(*b"<html>"), "installed", 1),
+    ];
+    for (name, reply, expected, tries) in cases {
+        let bench = Bench::new();
+        let server = files(&bench.world, move |_| reply());
+        let limits = FetchLimits { artifact_bytes: 1 << 20, ..FetchLimits::default() };
+        let result = fetch(&bench.fetcher(Setup { limits, ..Setup::default() }), FILE);
+        assert_eq!(outcome(&result), expected, "{name}");
+        assert_eq!(server.recorder().requests().len(), tries, "{name}");
+        if let Ok(fetched) = result {
+            // What was fetched says nothing of what it is: the integrity does.
+            let mismatch = fetched.verify(&integrity::Integrity::parse(&sri(TARBALL)).unwrap()).unwrap_err();
+            assert_eq!(mismatch.reason(), "integrity_mismatch", "{name}");
+        }
+    }
+}
