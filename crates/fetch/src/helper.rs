@@ -4,11 +4,15 @@ use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use oci::{CredentialHelper, HelperError};
 
 /// Most bytes of a helper's answer.
 const ANSWER_LIMIT: u64 = 64 * 1024;
+/// Longest time for an answer; cloud helpers ask a service of their own.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// What helpers print on failure when they know no credentials for the server.
 const NOT_FOUND: &str = "credentials not found";
 
@@ -45,13 +49,22 @@ impl CredentialHelper for HelperProcess {
             // A helper that does not read its question shows it by its answer.
             let _ = stdin.write_all(server.as_bytes());
         }
-        let mut answer = Vec::new();
-        let read = match child.stdout.take() {
-            Some(stdout) => stdout.take(ANSWER_LIMIT).read_to_end(&mut answer),
-            None => Ok(0),
+        let (sender, answers) = channel();
+        if let Some(stdout) = child.stdout.take() {
+            std::thread::spawn(move || {
+                let mut answer = Vec::new();
+                let read = stdout.take(ANSWER_LIMIT).read_to_end(&mut answer).map(|_| answer);
+                // Nobody waits any more when the helper took too long.
+                let _ = sender.send(read);
+            });
+        }
+        let Ok(answer) = answers.recv_timeout(PATIENCE) else {
+            // It is gone already, or goes now; its status says nothing.
+            let _ = child.kill().and_then(|()| child.wait());
+            return Err(failed(format!("no answer in {} seconds", PATIENCE.as_secs())));
         };
         let status = child.wait().map_err(|error| failed(error.to_string()))?;
-        read.map_err(|error| failed(error.to_string()))?;
+        let answer = answer.map_err(|error| failed(error.to_string()))?;
         if status.success() {
             return Ok(Some(answer));
         }

@@ -246,6 +246,21 @@ fn redirected_blob_comes_without_credentials_and_only_over_https() {
 }
 
 #[test]
+fn refusal_by_a_registrys_storage_is_not_taken_for_one_of_the_login() {
+    for (status, expected) in [(401, "oci_pull_failed unauthorized"), (403, "oci_pull_failed forbidden")] {
+        let bench = Bench::new();
+        let registry = bench.world.registry(Quirks::harbor());
+        let pushed = registry.push(REPOSITORY, "1", b"tarball");
+        let _cdn = bench.world.server("cdn.example.net", move |_| Reply::status(status));
+        registry.server().first(usize::MAX, is_blob, || Reply::redirect(307, "https://cdn.example.net/x"));
+        let result = bench.fetch(setup(access(&registry.docker_config())), &pushed.reference);
+        assert_eq!(outcome(&result), expected);
+        let hint = result.unwrap_err().hint().unwrap();
+        assert!(hint.contains("storage") && !hint.contains("config.json"), "{hint}");
+    }
+}
+
+#[test]
 fn redirect_from_https_to_http_is_denied_on_loopback_too() {
     let bench = Bench::new();
     let registry = Registry::builder().tls(bench.world.ca()).start();

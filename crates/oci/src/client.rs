@@ -157,24 +157,24 @@ impl Client {
         let known = session.clone().unwrap_or(Session { authorization: None, login: Login::None });
         let (request, response) = self.send(reference.registry(), target, headers, known.authorization)?;
         if response.status() != 401 {
-            return self.judge(response, what, known.login);
+            return self.judge(response, &request.url, what, known.login);
         }
         let server = response.url().host().to_owned();
         if response.url().origin() != request.url.origin() {
-            return Err(Failure::Unauthorized { server, login: Login::None });
+            return Err(Failure::Unauthorized { server, login: Login::Redirected });
         }
         let Some(challenge) = Challenge::choose(response.headers().all("www-authenticate")) else {
             return Err(Failure::Unauthorized { server, login: known.login });
         };
         self.drain(response);
         let fresh = self.log_in(reference, &request.url, &challenge)?;
-        let response = self.follow(&Request { authorization: fresh.authorization.clone(), ..request })?;
+        let request = Request { authorization: fresh.authorization.clone(), ..request };
+        let response = self.follow(&request)?;
+        let login = fresh.login.clone();
         if response.status() != 401 {
-            let login = fresh.login.clone();
             lock(&self.sessions).insert(key, fresh);
-            return self.judge(response, what, login);
         }
-        Err(Failure::Unauthorized { server, login: fresh.login })
+        self.judge(response, &request.url, what, login)
     }
 
     /// Answers a challenge.
@@ -291,10 +291,13 @@ impl Client {
         })
     }
 
-    fn judge(&self, response: Response, what: &'static str, login: Login) -> Result<Response, Failure> {
+    fn judge(&self, response: Response, asked: &Url, what: &'static str, login: Login) -> Result<Response, Failure> {
+        let server = response.url().host().to_owned();
+        let login = if response.url().origin() == asked.origin() { login } else { Login::Redirected };
         match response.status() {
             200 | 206 => Ok(response),
-            403 => Err(Failure::Forbidden { server: response.url().host().to_owned(), login }),
+            401 => Err(Failure::Unauthorized { server, login }),
+            403 => Err(Failure::Forbidden { server, login }),
             _ => Err(self.status_failure(&response, what)),
         }
     }

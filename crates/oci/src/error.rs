@@ -145,6 +145,8 @@ pub enum Login {
         /// The token server's host.
         realm: String,
     },
+    /// Anonymously, because the registry had redirected to another server.
+    Redirected,
 }
 
 impl fmt::Display for Login {
@@ -152,6 +154,7 @@ impl fmt::Display for Login {
         match self {
             Self::Given => f.write_str("to the credentials it was given"),
             Self::None => f.write_str("and no credentials are configured for it"),
+            Self::Redirected => f.write_str("to the link that the registry gave"),
             Self::Withheld { realm } => {
                 write!(f, "to an anonymous request: its token server `{realm}` is not known to belong to it")
             }
@@ -221,6 +224,10 @@ impl OciError {
                 return Some(format!(
                     "if that token server may see the login for `{registry}`, say so with `--token-realm {registry}={realm}`"
                 ));
+            }
+            Failure::Unauthorized { login: Login::Redirected, .. }
+            | Failure::Forbidden { login: Login::Redirected, .. } => {
+                "the registry's storage refuses its own links: look at its configuration, or at a proxy between"
             }
             Failure::NotFound { .. } => {
                 "check repository and tag; some registries also say so of private repositories that one may not see"
