@@ -114,11 +114,11 @@ impl UnpackError {
             Self::Limit { .. } => "leave tests, source maps and caches out of the package, or raise the limit",
             Self::Name { source, .. } => source.hint(),
             Self::Unsafe { why, .. } => return Some(why.hint().to_owned()),
-            Self::Layout { found, .. } => {
-                return Some(match found.first() {
-                    Some(folder) => format!("select a folder with `!{folder}`, or pack with `package/` on top"),
-                    None => "the archive is empty: pack the plugin's folder as `package/`".to_owned(),
-                });
+            Self::Layout { found, .. } if found.is_empty() => {
+                "the archive is empty: pack the plugin's folder as `package/`"
+            }
+            Self::Layout { .. } => {
+                "pack the plugin with `package/` on top; of an image with other folders, select one with `!<folder>`"
             }
             Self::Manifest(error) => return error.hint(),
             Self::Artifact { source } | Self::Host { source, .. } => return host_hint(source),

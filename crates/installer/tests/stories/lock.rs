@@ -1,0 +1,80 @@
+//! One installer at a time on a root.
+
+use std::fs::{self, File};
+
+use testkit::Registry;
+
+use crate::portal::{OnReject, Portal, entry, publish, wait_until};
+
+const LOCK: &str = ".butler-plugins.lock";
+
+/// Takes the lock as an installer in another pod does.
+fn hold(portal: &Portal) -> File {
+    let path = portal.root().join(LOCK);
+    fs::write(&path, "pod portal-7c9f").unwrap();
+    let file = File::open(path).unwrap();
+    file.lock().unwrap();
+    file
+}
+
+#[test]
+fn waiting_has_an_end_and_names_the_holder() {
+    let registry = Registry::start();
+    let portal = Portal::listing(OnReject::Abort, &[entry(&publish(&registry, "hello", "1"))]);
+    let held = hold(&portal);
+    let run = portal.install_with(|command| command.arg("--lock-timeout=0")).exits(3);
+    assert_eq!(run.events(), ["warning lock_wait", "plugin_skipped hello:1 aborted", "fatal lock_timeout"]);
+    let run = run.says("waiting for pod portal-7c9f to finish").says("held by pod portal-7c9f");
+    assert!(run.stderr.contains(" hint="), "{}", run.stderr);
+    assert_eq!(registry.recorder().requests(), []);
+    drop(held);
+}
+
+#[test]
+fn waiter_goes_on_when_the_lock_is_free() {
+    let registry = Registry::start();
+    let portal = Portal::listing(OnReject::Abort, &[entry(&publish(&registry, "hello", "1"))]);
+    let held = hold(&portal);
+    let waiter = portal.start(|command| command);
+    wait_until("the installer waits", || waiter.stdout().contains("reason=lock_wait"));
+    drop(held);
+    let run = waiter.end().exits(0);
+    assert_eq!(run.events(), ["warning lock_wait", "plugin_installed hello:1 hello", "completed"]);
+}
+
+#[test]
+fn waiter_stops_when_it_is_told_to() {
+    let portal = Portal::listing(OnReject::Abort, &[]);
+    let held = hold(&portal);
+    let mut waiter = portal.start(|command| command);
+    wait_until("the installer waits", || waiter.stdout().contains("reason=lock_wait"));
+    waiter.signal("TERM");
+    assert_eq!(waiter.end().exits(143).events().last().unwrap(), "fatal interrupted");
+    drop(held);
+}
+
+#[test]
+fn lock_file_of_a_killed_run_is_no_lock() {
+    let portal = Portal::listing(OnReject::Abort, &[]);
+    drop(hold(&portal));
+    let run = portal.install_with(|command| command.arg("--lock-timeout=0")).exits(0);
+    assert_eq!(run.events(), ["startup_permissive_mode allowedSources_unset_permissive", "completed"]);
+    assert!(portal.root().join(LOCK).exists());
+}
+
+#[test]
+fn installers_of_several_pods_come_after_one_another() {
+    let registry = Registry::start();
+    let entries = ["one", "two", "three"].map(|name| entry(&publish(&registry, name, "1")));
+    let portal = Portal::listing(OnReject::Abort, &entries);
+    let others = [portal.beside(), portal.beside()];
+    let running = others.each_ref().map(|other| {
+        other.list(OnReject::Abort, &entries);
+        other.start(|command| command)
+    });
+    let first = portal.install().exits(0);
+    let all = [first.stdout].into_iter().chain(running.map(|other| other.end().exits(0).stdout));
+    let installed = all.map(|log| log.matches("event=plugin_installed").count()).sum::<usize>();
+    assert_eq!(installed, 3);
+    assert_eq!(portal.plugins(), ["one-dynamic", "three-dynamic", "two-dynamic"]);
+}

@@ -1,0 +1,17 @@
+//! Stories told through the real binary: what an operator writes, what the log says, how the run ends, what is on the
+//! volume.
+
+#![cfg(test)]
+#![expect(clippy::disallowed_methods, reason = "a test works with paths and with the environment it is started in")]
+
+mod acceptance;
+mod app_config;
+mod check;
+mod command_line;
+mod dist;
+mod docker_registry;
+mod killed;
+mod lock;
+mod network;
+mod portal;
+mod volume;
