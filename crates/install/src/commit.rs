@@ -110,12 +110,11 @@ impl LockedRoot {
             Some(state) => (state.header.commit.is_none(), state.header.app_config.clone()),
             None => (true, None),
         };
-        let wanted_config = changes.app_config.as_deref().map(digest);
-        Ok(settled
-            && changes.put.is_empty()
-            && changes.remove.is_empty()
-            && wanted_config == known_config
-            && wanted_config == self.app_config_on_disk()?)
+        let config_holds = match changes.app_config.as_deref().map(digest) {
+            None => known_config.is_none() && !is_our_app_config(&self.dir)?,
+            wanted => wanted == known_config && wanted == self.app_config_on_disk()?,
+        };
+        Ok(settled && config_holds && changes.put.is_empty() && changes.remove.is_empty())
     }
 
     /// Writes all that the commit needs, and syncs it. Returns whether there was a state before.

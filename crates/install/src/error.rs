@@ -24,6 +24,12 @@ pub enum RootError {
         /// The path.
         root: String,
     },
+    /// Something else has the name of one of our files.
+    #[error("expected `{name}` in the plugin root to be a file, found something else")]
+    Obstructed {
+        /// The file's name.
+        name: &'static str,
+    },
     /// It cannot be opened, or not be written to.
     #[error("failed to {act} in the plugin root")]
     Unwritable {
@@ -49,7 +55,9 @@ impl RootError {
     /// The reason code of the audit log.
     pub const fn reason(&self) -> &'static str {
         match self {
-            Self::Missing { .. } | Self::NotADirectory { .. } | Self::Unwritable { .. } => "root_unwritable",
+            Self::Missing { .. } | Self::NotADirectory { .. } | Self::Obstructed { .. } | Self::Unwritable { .. } => {
+                "root_unwritable"
+            }
             Self::LockTimeout { .. } => "lock_timeout",
             Self::Interrupted => "interrupted",
         }
@@ -58,9 +66,11 @@ impl RootError {
     /// Whose move it is.
     pub const fn blame(&self) -> Blame {
         match self {
-            Self::Missing { .. } | Self::NotADirectory { .. } | Self::LockTimeout { .. } | Self::Interrupted => {
-                Blame::Operator
-            }
+            Self::Missing { .. }
+            | Self::NotADirectory { .. }
+            | Self::Obstructed { .. }
+            | Self::LockTimeout { .. }
+            | Self::Interrupted => Blame::Operator,
             Self::Unwritable { .. } => Blame::Host,
         }
     }
@@ -70,6 +80,7 @@ impl RootError {
         let text = match self {
             Self::Missing { .. } => "mount the volume there, or name another folder with `--root`",
             Self::NotADirectory { .. } => "the portal refuses a root that is a symlink: name the folder itself",
+            Self::Obstructed { .. } => "move it away: the installer keeps its own record under that name",
             Self::Unwritable { source, .. } => match source.kind() {
                 io::ErrorKind::ReadOnlyFilesystem => "mount the volume writable in the initContainer",
                 io::ErrorKind::PermissionDenied => {

@@ -10,7 +10,7 @@ use transport::{Clock, Deadline, Stop};
 use crate::RootError;
 
 /// The lock file's name in the root. It stays; only the kernel's lock on it means anything.
-const LOCK: &str = ".butler-plugins.lock";
+pub(crate) const LOCK: &str = ".butler-plugins.lock";
 /// How often a waiter looks again.
 const POLL: Duration = Duration::from_millis(100);
 /// Most bytes of what a holder says about itself.
@@ -75,9 +75,11 @@ fn is_unsupported(error: &io::Error) -> bool {
 }
 
 fn name_holder(file: &mut File, holder: &str) -> io::Result<()> {
-    file.set_len(0)?;
+    // In this order: a file that is emptied and written again is flushed by ext4 when it is closed, which takes
+    // longer than the rest of a run that has nothing to do.
     file.rewind()?;
-    file.write_all(holder.as_bytes())
+    file.write_all(holder.as_bytes())?;
+    file.set_len(holder.len() as u64)
 }
 
 fn read_holder(file: &mut File) -> String {

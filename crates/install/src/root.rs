@@ -4,14 +4,15 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use tarball::Dir;
+use tarball::{Dir, Kind};
 use transport::{Clock, Stop};
 
 use crate::RootError;
-use crate::lock::{RootLock, Waiting};
+use crate::commit::APP_CONFIG;
+use crate::lock::{LOCK, RootLock, Waiting};
 use crate::recover;
 use crate::staging::Staging;
-use crate::state::State;
+use crate::state::{STATE, State};
 
 /// A plugin root that is there and is a directory.
 #[derive(Debug)]
@@ -73,6 +74,7 @@ impl Root {
         stop: &Stop,
         on_wait: &mut dyn FnMut(&str),
     ) -> Result<LockedRoot, RootError> {
+        refuse_obstacles(&self.dir)?;
         let waiting = Waiting { holder: &locking.holder, timeout: locking.timeout, clock, stop };
         let lock = RootLock::take(&self.dir, &waiting, on_wait)?;
         let mut remarks = Vec::new();
@@ -90,6 +92,20 @@ impl Root {
         let staging = Staging::fresh(&self.dir, clock).map_err(unwritable("make the staging folder"))?;
         Ok(LockedRoot { dir: self.dir, state, staging, remarks, _lock: lock })
     }
+}
+
+/// Names of ours that must be files or free; a rename would fail on a folder only when half of the work is done.
+fn refuse_obstacles(root: &Dir) -> Result<(), RootError> {
+    let look = |source| RootError::Unwritable { act: "look at our own files", source };
+    for name in [LOCK, STATE, APP_CONFIG] {
+        match root.kind(name).map_err(look)? {
+            None | Some(Kind::File) => {}
+            // A rename puts our file in its place and touches nothing behind it.
+            Some(Kind::Symlink) if name != LOCK => {}
+            Some(Kind::Directory | Kind::Symlink | Kind::Special) => return Err(RootError::Obstructed { name }),
+        }
+    }
+    Ok(())
 }
 
 impl LockedRoot {

@@ -44,7 +44,7 @@ pub(crate) fn run(args: &Args, check: &CheckArgs, environment: &Environment) -> 
         let clock = Arc::new(SystemClock::start());
         match settings::fetcher(args, environment, plan.policy.clone(), clock) {
             Ok(fetcher) => Some(fetcher),
-            Err(error) => return report.failed("usage", &Chain(&error).to_string(), error.hint().as_deref()),
+            Err(error) => return report.failed("usage", &Chain(&error).to_string(), Some(&error.hint())),
         }
     } else {
         None

@@ -9,13 +9,13 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::units;
 
-/// Installs the plugins of a Backstage portal: only from allowed sources, only with the promised bytes, all at once
-/// or not at all.
+/// Installs the plugins of a Backstage portal: only from allowed sources, only with the promised
+/// bytes, all at once or not at all.
 ///
-/// Without a command it does what the chart's initContainer needs: reads --config, and makes --root hold the plugins
-/// listed there.
+/// Without a command it does what the chart's initContainer needs: reads --config, and makes --root
+/// hold the plugins listed there.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100, after_help = AFTER_HELP)]
+#[command(version, verbatim_doc_comment, after_help = AFTER_HELP)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -61,20 +61,33 @@ pub(crate) struct Args {
 #[command(next_help_heading = "Registries and servers")]
 pub(crate) struct AccessArgs {
     /// Registry logins in Docker's format; else config.json in $DOCKER_CONFIG or $HOME/.docker
-    #[arg(long, value_name = "FILE", env = "REGISTRY_AUTH_FILE", hide_env_values = true)]
+    #[arg(long, global = true, value_name = "FILE", env = "REGISTRY_AUTH_FILE", hide_env_values = true)]
     pub(crate) registry_auth_file: Option<PathBuf>,
 
     /// Logins of https servers in netrc's format
-    #[arg(long, value_name = "FILE", env = "NETRC", hide_env_values = true)]
+    #[arg(long, global = true, value_name = "FILE", env = "NETRC", hide_env_values = true)]
     pub(crate) netrc: Option<PathBuf>,
 
     /// A token server that may see the registry's login although it has another host (repeatable)
-    #[arg(long, value_name = "REGISTRY=HOST", env = "BUTLER_PLUGINS_TOKEN_REALMS", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "REGISTRY=HOST",
+        env = "BUTLER_PLUGINS_TOKEN_REALMS",
+        hide_env_values = true
+    )]
     #[arg(value_delimiter = ',')]
     pub(crate) token_realm: Vec<String>,
 
     /// CA certificates (PEM) trusted besides the system's (repeatable)
-    #[arg(long, value_name = "FILE", env = "BUTLER_PLUGINS_CA_FILE", hide_env_values = true, value_delimiter = ',')]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "BUTLER_PLUGINS_CA_FILE",
+        hide_env_values = true,
+        value_delimiter = ','
+    )]
     pub(crate) ca_file: Vec<PathBuf>,
 }
 

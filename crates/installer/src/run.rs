@@ -159,6 +159,6 @@ impl Signals {
 
 impl From<SettingsError> for Failure {
     fn from(error: SettingsError) -> Self {
-        Self { reason: "usage", detail: Chain(&error).to_string(), hint: error.hint() }
+        Self { reason: "usage", detail: Chain(&error).to_string(), hint: Some(error.hint()) }
     }
 }

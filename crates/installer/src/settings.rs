@@ -38,11 +38,17 @@ pub(crate) enum SettingsError {
 }
 
 impl SettingsError {
-    pub(crate) fn hint(&self) -> Option<String> {
-        match self {
-            Self::Credentials { source, .. } => Some(source.hint()),
-            _ => None,
-        }
+    pub(crate) fn hint(&self) -> String {
+        let text = match self {
+            Self::Credentials { source, .. } => return source.hint(),
+            Self::ContinueOnError { .. } => "leave it out to let the file decide",
+            Self::TokenRealm { .. } => "as in `--token-realm registry.example.com=login.example.com`",
+            Self::Proxy(_) => "the value is not shown, as it may hold a password",
+            Self::Trust(_) => "mount the CA's certificate as PEM text, beginning with `-----BEGIN CERTIFICATE-----`",
+            Self::Netrc { .. } => "write one login a line: `machine HOST login USER password PASSWORD`",
+            Self::Unreadable { .. } => "mount the file, and let this user read it",
+        };
+        text.to_owned()
     }
 }
 

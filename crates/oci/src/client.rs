@@ -159,7 +159,7 @@ impl Client {
         if response.status() != 401 {
             return self.judge(response, &request.url, what, known.login);
         }
-        let server = response.url().host().to_owned();
+        let server = response.url().authority();
         if response.url().origin() != request.url.origin() {
             return Err(Failure::Unauthorized { server, login: Login::Redirected });
         }
@@ -184,7 +184,7 @@ impl Client {
             Challenge::Basic => {
                 let authorization = credential.as_ref().and_then(token::basic);
                 if authorization.is_none() {
-                    return Err(Failure::Unauthorized { server: asked.host().to_owned(), login: Login::None });
+                    return Err(Failure::Unauthorized { server: asked.authority(), login: Login::None });
                 }
                 return Ok(Session { authorization, login: Login::Given });
             }
@@ -208,12 +208,12 @@ impl Client {
         let mut response = self.transport.send(&request).map_err(Failure::Transport)?;
         if (300..400).contains(&response.status()) {
             return Err(Failure::RedirectDenied {
-                server: realm.host().to_owned(),
+                server: realm.authority(),
                 why: "a token server must answer itself".to_owned(),
             });
         }
         if matches!(response.status(), 401 | 403) {
-            return Err(Failure::Unauthorized { server: realm.host().to_owned(), login });
+            return Err(Failure::Unauthorized { server: realm.authority(), login });
         }
         if response.status() != 200 {
             return Err(self.status_failure(&response, "token"));
@@ -272,7 +272,7 @@ impl Client {
             if !matches!(response.status(), 301 | 302 | 303 | 307 | 308) {
                 return Ok(response);
             }
-            let server = request.url.host().to_owned();
+            let server = request.url.authority();
             let denied = |why: &str| Failure::RedirectDenied { server: server.clone(), why: why.to_owned() };
             let location = response.headers().first("location").ok_or_else(|| denied("it names no location"))?;
             let next = request.url.join(location).map_err(|error| Failure::malformed_redirect(&server, error))?;
@@ -286,13 +286,13 @@ impl Client {
             request.url = next;
         }
         Err(Failure::RedirectDenied {
-            server: request.url.host().to_owned(),
+            server: request.url.authority(),
             why: format!("more than {REDIRECT_LIMIT} redirects"),
         })
     }
 
     fn judge(&self, response: Response, asked: &Url, what: &'static str, login: Login) -> Result<Response, Failure> {
-        let server = response.url().host().to_owned();
+        let server = response.url().authority();
         let login = if response.url().origin() == asked.origin() { login } else { Login::Redirected };
         match response.status() {
             200 | 206 => Ok(response),
@@ -303,7 +303,7 @@ impl Client {
     }
 
     fn status_failure(&self, response: &Response, what: &'static str) -> Failure {
-        let server = response.url().host().to_owned();
+        let server = response.url().authority();
         let retry_after = || {
             let value = response.headers().first("retry-after")?;
             parse_retry_after(value, self.clock.now())

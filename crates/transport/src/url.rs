@@ -105,12 +105,19 @@ impl Url {
         &self.target
     }
 
+    /// Host and port, the port only where it is not 443.
+    pub fn authority(&self) -> String {
+        match self.port {
+            443 => self.host.clone(),
+            port => format!("{}:{port}", self.host),
+        }
+    }
+
     /// Scheme, host and port: what a credential belongs to.
     pub fn origin(&self) -> String {
-        match (self.scheme, self.port) {
-            (Scheme::Https, 443) => format!("https://{}", self.host),
-            (Scheme::Https, port) => format!("https://{}:{port}", self.host),
-            (Scheme::Http, port) => format!("http://{}:{port}", self.host),
+        match self.scheme {
+            Scheme::Https => format!("https://{}", self.authority()),
+            Scheme::Http => format!("http://{}:{}", self.host, self.port),
         }
     }
 
