@@ -2,7 +2,8 @@
 
 use clap::Parser as _;
 
-use crate::{ci, demo, dist, fixtures, test, tidy};
+use crate::bench::Scale;
+use crate::{bench, ci, demo, dist, fixtures, test, tidy};
 
 /// The workspace's own commands.
 #[derive(clap::Parser)]
@@ -18,6 +19,12 @@ enum Xtask {
     Fixtures,
     /// Builds the static installer and what an image needs into `dist/`.
     Dist,
+    /// Measures the static installer against its limits, and beside curl, sha512sum and tar.
+    Bench {
+        /// Two rounds, and times that are too long are shown but no failure
+        #[arg(long)]
+        quick: bool,
+    },
     /// Everything a change must pass: format, tidy, clippy, docs, cargo-deny, tests.
     Ci,
 }
@@ -30,6 +37,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
         Xtask::Tidy => tidy::run(),
         Xtask::Fixtures => fixtures::run(),
         Xtask::Dist => dist::run().map(drop),
+        Xtask::Bench { quick: true } => bench::run(Scale::Quick),
+        Xtask::Bench { quick: false } => bench::run(Scale::Full),
         Xtask::Ci => ci::run(),
     }
 }

@@ -12,17 +12,23 @@ use crate::command::{self, cargo};
 use crate::workspace;
 
 const INSTALLER: &str = "butler-plugin-installer";
+/// The installer's exit status when everything listed is on the root.
+const COMPLETED: i32 = 0;
 /// The installer's exit status when a plugin was rejected and the run was to be all or nothing.
 const REJECTED: i32 = 1;
+/// Characters of a SHA-256 in hex.
+const DIGEST_LEN: usize = 64;
 
 /// Shows the way of a plugin from a folder to the root, and of a tampered one to the log.
 pub(crate) fn run() -> anyhow::Result<()> {
     command::run(&mut cargo(&["build", "--locked", "--package", INSTALLER]))?;
     let folder = tempfile::tempdir().context("could not create a folder for the demo")?;
-    let portal = Portal::new(folder.path())?;
     let registry = Registry::start();
 
-    heading("Two plugins are packed and published");
+    step(
+        "1. A publisher packs two plugins and pushes them to a registry",
+        "The registry runs in this process. The operator is given two values for each plugin:",
+    );
     let mut plugins = Vec::new();
     for name in ["hello-backend", "hello-frontend"] {
         let pushed = registry.push(&format!("my-org/{name}"), "1.0.0", &pack(name)?);
@@ -30,26 +36,48 @@ pub(crate) fn run() -> anyhow::Result<()> {
         plugins.push(pushed);
     }
 
-    heading("They are installed");
-    let status = portal.install(&registry, &plugins)?;
-    ensure!(status == Some(0), "expected the installer to exit with 0, found {status:?}");
-    let installed = portal.tree()?;
-    print!("\n{installed}");
+    step(
+        "2. The operator lists them",
+        "This file is what the chart makes of `dynamicPlugins` in its values. Everything from elsewhere is refused:",
+    );
+    let list = list(&registry, &plugins)?;
+    print!("{list}");
 
-    heading("Someone replaces one of them in the registry");
+    step(
+        "3. The installer runs, as the portal's initContainer does",
+        "Each record says what became of a plugin; `digest_verified=ok` says that the bytes are the promised ones:",
+    );
+    let portal = Portal::new(&folder.path().join("node-1"), &list)?;
+    portal.install(COMPLETED)?;
+    portal
+        .show("Folders are named after each plugin's `package.json`. The portal finds (mode, kind, path, SHA-256):")?;
+
+    step("4. The container starts again", "The files are as they were installed, so that nothing is fetched:");
+    portal.install(COMPLETED)?;
+
+    step(
+        "5. Someone replaces `hello-backend:1.0.0` in the registry, and the pod starts on another node",
+        "The tag is the same, the bytes are not. One rejected plugin ends the run, as `continueOnError` is not set:",
+    );
     let tampered = Tarball::from_folder(&source("hello-backend"))?.file("package/dist/extra.js", "steal()").gzip();
     registry.push("my-org/hello-backend", "1.0.0", &tampered);
-    // As on another node: nothing is there that would make a download unnecessary.
-    let portal = Portal::new(&folder.path().join("another"))?;
-    let status = portal.install(&registry, &plugins)?;
-    ensure!(status == Some(REJECTED), "expected the installer to exit with {REJECTED}, found {status:?}");
-    print!("\n{}", portal.tree()?);
-    println!("\nThe tampered plugin is not there, and neither is the other one: the run was all or nothing.");
-    Ok(())
+    let portal = Portal::new(&folder.path().join("node-2"), &list)?;
+    portal.install(REJECTED)?;
+    portal.show("No plugin is on the volume, the good one neither; what is left is the lock's file:")
 }
 
-fn heading(text: &str) {
-    println!("\n--- {text}\n");
+/// Says what comes next, and what to look at.
+fn step(title: &str, text: &str) {
+    println!("\n=== {title}\n\n{text}\n");
+}
+
+/// The text of a `dynamic-plugins.yaml`.
+fn list(registry: &Registry, plugins: &[Pushed]) -> anyhow::Result<String> {
+    let mut text = format!("allowedSources:\n  - oci://{}/my-org\nplugins:\n", registry.host());
+    for Pushed { reference, integrity, .. } in plugins {
+        writeln!(text, "  - package: {reference}\n    integrity: {integrity}")?;
+    }
+    Ok(text)
 }
 
 fn source(name: &str) -> PathBuf {
@@ -68,19 +96,16 @@ struct Portal {
 }
 
 impl Portal {
-    fn new(folder: &Path) -> anyhow::Result<Self> {
+    fn new(folder: &Path, list: &str) -> anyhow::Result<Self> {
         let root = folder.join("dynamic-plugins-root");
         fs::create_dir_all(&root).with_context(|| format!("could not create `{}`", root.display()))?;
-        Ok(Self { config: folder.join("dynamic-plugins.yaml"), root })
+        let config = folder.join("dynamic-plugins.yaml");
+        fs::write(&config, list).with_context(|| format!("could not write `{}`", config.display()))?;
+        Ok(Self { config, root })
     }
 
-    /// Runs the installer with an empty environment, and returns its exit status.
-    fn install(&self, registry: &Registry, plugins: &[Pushed]) -> anyhow::Result<Option<i32>> {
-        let mut text = format!("allowedSources:\n  - oci://{}/my-org\nplugins:\n", registry.host());
-        for Pushed { reference, integrity, .. } in plugins {
-            writeln!(text, "  - package: {reference}\n    integrity: {integrity}")?;
-        }
-        fs::write(&self.config, text).with_context(|| format!("could not write `{}`", self.config.display()))?;
+    /// Runs the installer with an empty environment, its log on this terminal.
+    fn install(&self, expected: i32) -> anyhow::Result<()> {
         let installer = workspace::target()?.join("debug").join(INSTALLER);
         let status = Command::new(&installer)
             .arg("--config")
@@ -90,10 +115,21 @@ impl Portal {
             .env_clear()
             .status()
             .with_context(|| format!("could not start `{}`", installer.display()))?;
-        Ok(status.code())
+        ensure!(status.code() == Some(expected), "expected the installer to end with {expected}, found {status}");
+        println!("\nIts exit status is {expected}.");
+        Ok(())
     }
 
-    fn tree(&self) -> anyhow::Result<Tree> {
-        Tree::of(&self.root).with_context(|| format!("could not list `{}`", self.root.display()))
+    /// Prints what is on the root, with the digests cut to what an eye can compare.
+    fn show(&self, text: &str) -> anyhow::Result<()> {
+        let tree = Tree::of(&self.root).with_context(|| format!("could not list `{}`", self.root.display()))?;
+        println!("\n{text}\n");
+        for line in tree.lines() {
+            match line.rsplit_once(' ') {
+                Some((entry, digest)) if digest.len() == DIGEST_LEN => println!("{entry}  {}…", &digest[..12]),
+                _ => println!("{line}"),
+            }
+        }
+        Ok(())
     }
 }

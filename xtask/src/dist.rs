@@ -13,13 +13,36 @@ const INSTALLER: &str = "butler-plugin-installer";
 const TARGET: &str = "x86_64-unknown-linux-musl";
 /// Where Debian's `ca-certificates` keeps the bundle, and where the image will have it.
 const CA_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
+const DIST_CA_BUNDLE: &str = "ca-certificates.crt";
 /// What an initContainer may weigh: every node pulls it before a portal can boot.
-const MAX_BYTES: usize = 4 * 1024 * 1024;
+pub(crate) const MAX_BYTES: usize = 4 * 1024 * 1024;
 /// What one person can still read through in a review of dependencies; ours are counted, too.
-const MAX_CRATES: usize = 75;
+pub(crate) const MAX_CRATES: usize = 75;
 
-/// Builds, checks and returns the folder `dist/`.
-pub(crate) fn run() -> anyhow::Result<PathBuf> {
+/// What `cargo xtask dist` made, within its budgets.
+pub(crate) struct Dist {
+    /// The folder `dist/`.
+    pub(crate) folder: PathBuf,
+    /// The installer's size in bytes.
+    pub(crate) bytes: usize,
+    /// How many packages are linked into it, ours counted.
+    pub(crate) crates: usize,
+}
+
+impl Dist {
+    /// The static installer.
+    pub(crate) fn installer(&self) -> PathBuf {
+        self.folder.join(INSTALLER)
+    }
+
+    /// The CA certificates that the image has.
+    pub(crate) fn ca_bundle(&self) -> PathBuf {
+        self.folder.join(DIST_CA_BUNDLE)
+    }
+}
+
+/// Builds, checks and fills the folder `dist/`.
+pub(crate) fn run() -> anyhow::Result<Dist> {
     add_target()?;
     let arguments = ["build", "--release", "--locked", "--target", TARGET, "--package", INSTALLER];
     command::run(&mut cargo(&arguments))?;
@@ -32,12 +55,12 @@ pub(crate) fn run() -> anyhow::Result<PathBuf> {
     let dist = workspace::root().join("dist");
     fs::create_dir_all(&dist).with_context(|| format!("could not create `{}`", dist.display()))?;
     copy(&built, &dist.join(INSTALLER))?;
-    copy(Path::new(CA_BUNDLE), &dist.join("ca-certificates.crt")).context("install Debian's `ca-certificates`")?;
+    copy(Path::new(CA_BUNDLE), &dist.join(DIST_CA_BUNDLE)).context("install Debian's `ca-certificates`")?;
     println!(
         "dist/{INSTALLER}: static, {} bytes (at most {MAX_BYTES}), {crates} crates (at most {MAX_CRATES})",
         binary.len()
     );
-    Ok(dist.canonicalize()?)
+    Ok(Dist { folder: dist.canonicalize()?, bytes: binary.len(), crates })
 }
 
 fn add_target() -> anyhow::Result<()> {

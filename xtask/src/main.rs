@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool for people at a terminal")]
 #![expect(clippy::disallowed_methods, reason = "a tool works with paths and with the environment it is started in")]
 
+mod bench;
 mod ci;
 mod cli;
 mod command;

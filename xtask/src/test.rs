@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::bail;
 
 use crate::command::{self, cargo};
-use crate::{dist, fixtures};
+use crate::{bench, dist, fixtures};
 
 /// The folder that `cargo xtask dist` filled, for tests of the static binary and of the image.
 const DIST_VARIABLE: &str = "BUTLER_DIST";
@@ -21,12 +21,13 @@ const NEEDED: [(&str, &str); 7] = [
     ("time", "time"),
 ];
 
-/// Brings what is missing, builds the static binary, runs unit tests, stories and doctests.
+/// Brings what is missing, builds the static binary, looks at its limits, runs unit tests, stories and doctests.
 pub(crate) fn run() -> anyhow::Result<()> {
     install_missing()?;
     fixtures::run()?;
     let dist = dist::run()?;
-    let test = |arguments: &[&str]| command::run(cargo(arguments).env(DIST_VARIABLE, &dist));
+    bench::check(&dist)?;
+    let test = |arguments: &[&str]| command::run(cargo(arguments).env(DIST_VARIABLE, &dist.folder));
     if command::has_subcommand("nextest") {
         test(&["test", "--workspace", "--locked", "--doc"])?;
         // Last, as its closing line counts all tests at once.

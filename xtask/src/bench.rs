@@ -1,0 +1,135 @@
+//! `cargo xtask bench`: the static installer against its limits, and beside the tools that one would use by hand.
+
+mod artifact;
+mod limits;
+mod machine;
+mod speed;
+mod table;
+mod usage;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+use std::{fs, mem};
+
+use anyhow::{Context as _, ensure};
+
+use crate::dist::{self, Dist};
+use table::{Limit, Verdict};
+
+/// A folder in memory, as what a disk has just been through decides how fast it is.
+const MEMORY_FOLDER: &str = "/dev/shm";
+
+/// How often things are measured, and what counts as broken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scale {
+    /// Two rounds; too long a time is no failure, because a shared machine may be at fault.
+    Quick,
+    /// Enough rounds for a median to be worth writing down.
+    Full,
+}
+
+impl Scale {
+    const fn rounds(self) -> usize {
+        match self {
+            Self::Quick => 2,
+            Self::Full => 9,
+        }
+    }
+}
+
+/// Measures, prints two tables, and fails when a limit is broken.
+pub(crate) fn run(scale: Scale) -> anyhow::Result<()> {
+    let built = dist::run()?;
+    let place = Place::new(built.installer())?;
+    println!("\n{}", machine::line()?);
+    let limits = limits::measure(&place, &built, scale.rounds())?;
+    table::print_limits(&limits);
+    let tools = speed::measure(&place, scale.rounds())?;
+    table::print_tools(&tools, scale.rounds());
+    keep(&limits, scale)
+}
+
+/// Measures what has a limit, as one of the tests.
+pub(crate) fn check(built: &Dist) -> anyhow::Result<()> {
+    let place = Place::new(built.installer())?;
+    let limits = limits::measure(&place, built, Scale::Quick.rounds())?;
+    table::print_limits(&limits);
+    keep(&limits, Scale::Quick)
+}
+
+fn keep(limits: &[Limit], scale: Scale) -> anyhow::Result<()> {
+    let is_broken = |limit: &&Limit| match limit.verdict() {
+        Verdict::Within => false,
+        Verdict::TooMuch => true,
+        Verdict::TooLong => scale == Scale::Full,
+    };
+    let broken: Vec<_> = limits.iter().filter(is_broken).map(|limit| limit.what.as_str()).collect();
+    ensure!(broken.is_empty(), "over the limit: {}", broken.join("; "));
+    Ok(())
+}
+
+/// Where the installer is run: everything it reads and writes lies in one folder in memory.
+struct Place {
+    installer: PathBuf,
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new(installer: PathBuf) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir_in(MEMORY_FOLDER)
+            .with_context(|| format!("could not create a folder in `{MEMORY_FOLDER}`"))?;
+        Ok(Self { installer, folder })
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) -> anyhow::Result<PathBuf> {
+        let path = self.at(name);
+        fs::write(&path, text).with_context(|| format!("could not write `{}`", path.display()))?;
+        Ok(path)
+    }
+
+    /// The installer's command line for the list `text`, as the chart's initContainer has it.
+    fn installer(&self, text: &str, root: &Path) -> anyhow::Result<Command> {
+        let mut command = Command::new(&self.installer);
+        command.arg("--config").arg(self.write("dynamic-plugins.yaml", text)?).arg("--root").arg(root);
+        Ok(command)
+    }
+
+    /// Gives `use_it` an empty folder, which is gone afterwards.
+    fn with_root<T>(&self, use_it: impl FnOnce(&Path) -> anyhow::Result<T>) -> anyhow::Result<T> {
+        let root = tempfile::tempdir_in(self.folder.path()).context("could not create a root")?;
+        use_it(root.path())
+    }
+}
+
+/// The value in the middle; of an even number of them the larger of the two.
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    let middle = times.len() / 2;
+    times.get_mut(middle).map(mem::take).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quick_look_forgives_time_and_nothing_else() {
+        let over = |scale, limit| keep(&[Limit::count("crates", 1, 1), limit], scale).is_err();
+        let slow = || Limit::time("start", Duration::from_millis(6), Duration::from_millis(5));
+        assert!(over(Scale::Full, slow()));
+        assert!(!over(Scale::Quick, slow()));
+        assert!(over(Scale::Quick, Limit::bytes("binary", 2, 1)));
+    }
+
+    #[test]
+    fn the_median_ignores_one_slow_round() {
+        let times = [5, 1, 900, 4, 3].map(Duration::from_millis);
+        assert_eq!(median(times.to_vec()), Duration::from_millis(4));
+        assert_eq!(median(Vec::new()), Duration::ZERO);
+    }
+}
