@@ -128,19 +128,19 @@ impl LockedRoot {
         self.write_state(INTENT, Header { commit: Some(intent), ..settled.clone() }, changes)?;
         self.write_state(SETTLED, settled, changes)?;
         let had_state = self.set_aside(STATE, BEFORE)?;
-        self.staging.dir.sync()?;
+        self.staging.dir()?.sync()?;
         Ok(had_state)
     }
 
     /// From here on a killed run is carried through by the next one.
     fn announce(&self) -> io::Result<()> {
-        self.staging.dir.rename(INTENT, &self.dir, STATE)?;
+        self.staging.dir()?.rename(INTENT, &self.dir, STATE)?;
         self.dir.sync()
     }
 
     /// From here on there is nothing left to do but to clean up.
     fn settle(&self) -> io::Result<()> {
-        self.staging.dir.rename(SETTLED, &self.dir, STATE)?;
+        self.staging.dir()?.rename(SETTLED, &self.dir, STATE)?;
         self.dir.sync()
     }
 
@@ -158,7 +158,7 @@ impl LockedRoot {
 
     fn put(&self, put: &Put<'_>) -> io::Result<Done> {
         let names = &put.staged.names;
-        let how = put_in_place(&self.staging.dir, &names.folder, &names.old, &self.dir, &put.dest)?;
+        let how = put_in_place(self.staging.dir()?, &names.folder, &names.old, &self.dir, &put.dest)?;
         Ok(Done::Put { folder: names.folder.clone(), dest: put.dest.clone(), how })
     }
 
@@ -168,12 +168,12 @@ impl LockedRoot {
             return Ok(None);
         }
         let name = format!("{dest}.removed");
-        self.dir.rename(&dest, &self.staging.dir, &name)?;
+        self.dir.rename(&dest, self.staging.dir()?, &name)?;
         Ok(Some(Done::Removed { name, dest }))
     }
 
     fn swap_app_config(&self, has_one: bool) -> io::Result<Option<Done>> {
-        let staging = &self.staging.dir;
+        let staging = self.staging.dir()?;
         if has_one {
             let had = self.set_aside(APP_CONFIG, APP_CONFIG_BEFORE)?;
             staging.rename(APP_CONFIG_STAGED, &self.dir, APP_CONFIG)?;
@@ -188,7 +188,7 @@ impl LockedRoot {
 
     /// The way back, last step first. It goes on whatever happens, and tells the first thing that went wrong.
     fn undo(&self, done: Vec<Done>, had_state: bool) -> io::Result<()> {
-        let staging = &self.staging.dir;
+        let staging = self.staging.dir()?;
         let mut result = Ok(());
         for step in done.into_iter().rev() {
             let undone = match step {
@@ -225,7 +225,7 @@ impl LockedRoot {
                 files: put.staged.files(),
                 staged: during.then(|| put.staged.names.folder.clone()),
             };
-            let mut files = self.staging.dir.open_file(&put.staged.names.files)?;
+            let mut files = self.staging.dir()?.open_file(&put.staged.names.files)?;
             writer.plugin(record, &mut files)?;
         }
         writer.end()?.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tarball::{Dir, Kind};
@@ -35,7 +36,7 @@ pub struct Locking {
 pub struct LockedRoot {
     pub(crate) dir: Dir,
     pub(crate) state: Option<State>,
-    pub(crate) staging: Staging,
+    pub(crate) staging: Arc<Staging>,
     /// What the operator should know: a lost state, a finished commit, a volume without locks.
     pub(crate) remarks: Vec<Remark>,
     _lock: RootLock,
@@ -89,8 +90,8 @@ impl Root {
             io::ErrorKind::Interrupted => RootError::Interrupted,
             _ => RootError::Unwritable { act: "finish an earlier commit", source },
         })?;
-        let staging = Staging::fresh(&self.dir, clock).map_err(unwritable("make the staging folder"))?;
-        Ok(LockedRoot { dir: self.dir, state, staging, remarks, _lock: lock })
+        let staging = Staging::fresh(&self.dir, clock).map_err(unwritable("clear the staging folder"))?;
+        Ok(LockedRoot { dir: self.dir, state, staging: Arc::new(staging), remarks, _lock: lock })
     }
 }
 

@@ -155,10 +155,10 @@ impl Run {
                 _ => None,
             })
             .collect();
-        let unwritable = |source| RootError::Unwritable { act: "share the staging folder", source };
+        let unwritable = |source| RootError::Unwritable { act: "share the folder", source };
         let shop = Shop {
             root: root.dir.try_clone().map_err(unwritable)?,
-            staging: root.staging.share().map_err(unwritable)?,
+            staging: Arc::clone(&root.staging),
             fetcher: Arc::clone(fetcher),
             limits: self.job.limits,
             clock: Arc::clone(&self.job.clock),

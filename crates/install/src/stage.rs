@@ -74,7 +74,7 @@ impl Staging {
         };
         let host = |act| move |source| Rejection::Host { act, source };
         let names = Self::names(number);
-        let into = self.dir.create_dir(&names.folder).map_err(host("make a staging folder"))?;
+        let into = self.dir().and_then(|dir| dir.create_dir(&names.folder)).map_err(host("make a staging folder"))?;
         let list = self.create(&names.files).map_err(host("make a list of files"))?;
         let mut journal = Journal { out: BufWriter::new(list), stop };
         let unpacked = unpack(&mut artifact, &layout, &into, limits, &mut journal).map_err(Rejection::Unpack)?;
@@ -86,13 +86,8 @@ impl Staging {
     /// Throws a staged or half-staged plugin away.
     pub(crate) fn discard(&self, number: usize) -> io::Result<()> {
         let names = Self::names(number);
-        self.dir.remove_tree(&names.folder)?;
-        self.dir.remove_tree(&names.files)
-    }
-
-    /// A second handle to the run's folder, for a worker.
-    pub(crate) fn share(&self) -> io::Result<Self> {
-        Ok(Self { dir: self.dir.try_clone()?, run: self.run.clone() })
+        self.dir()?.remove_tree(&names.folder)?;
+        self.dir()?.remove_tree(&names.files)
     }
 }
 

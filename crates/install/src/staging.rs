@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use fetch::Spool;
@@ -11,21 +12,22 @@ use transport::Clock;
 /// The folder's name in the root. It exists only during a run, and plugins lie one level deeper than a portal looks.
 pub(crate) const STAGING: &str = ".butler-plugins.staging";
 
-/// The folder of this run.
+/// The folder of this run, made when something is first put into it: a run that changes nothing makes none.
 #[derive(Debug)]
 pub(crate) struct Staging {
-    pub(crate) dir: Dir,
+    root: Dir,
     pub(crate) run: String,
+    made: OnceLock<Dir>,
+    making: Mutex<()>,
 }
 
 impl Staging {
-    /// Clears what killed runs left and makes a folder for this one.
+    /// Clears what killed runs left and names a folder for this one.
     pub(crate) fn fresh(root: &Dir, clock: &dyn Clock) -> io::Result<Self> {
         Self::clear(root)?;
         let since_epoch = clock.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let run = format!("run-{}", since_epoch.as_millis());
-        let dir = root.create_dir(STAGING)?.create_dir(&run)?;
-        Ok(Self { dir, run })
+        Ok(Self { root: root.try_clone()?, run, made: OnceLock::new(), making: Mutex::new(()) })
     }
 
     /// Removes the staging folder with everything in it.
@@ -33,9 +35,19 @@ impl Staging {
         root.remove_tree(STAGING)
     }
 
+    /// The folder itself.
+    pub(crate) fn dir(&self) -> io::Result<&Dir> {
+        let _one_at_a_time = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(dir) = self.made.get() {
+            return Ok(dir);
+        }
+        let dir = self.root.create_dir(STAGING)?.create_dir(&self.run)?;
+        Ok(self.made.get_or_init(|| dir))
+    }
+
     /// A place for an artifact's bytes.
     pub(crate) fn spool(&self) -> io::Result<Spool> {
-        self.dir.unnamed_file().map(Spool::new)
+        self.dir()?.unnamed_file().map(Spool::new)
     }
 
     /// The names used for the plugin with that number.
@@ -45,7 +57,7 @@ impl Staging {
 
     /// A new file of this run.
     pub(crate) fn create(&self, name: &str) -> io::Result<File> {
-        self.dir.create_file(name, FileMode::Plain)
+        self.dir()?.create_file(name, FileMode::Plain)
     }
 }
 

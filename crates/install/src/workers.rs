@@ -57,7 +57,7 @@ pub(crate) struct Finished {
 /// What all workers share.
 pub(crate) struct Shop {
     pub(crate) root: Dir,
-    pub(crate) staging: Staging,
+    pub(crate) staging: Arc<Staging>,
     pub(crate) fetcher: Arc<Fetcher>,
     pub(crate) limits: Limits,
     pub(crate) clock: Arc<dyn Clock>,

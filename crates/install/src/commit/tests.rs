@@ -120,7 +120,7 @@ fn a_kill_between_two_renames_is_finished_by_the_next_run() {
     upgrade(folder.path(), |root, changes| {
         root.prepare(changes, "0.0.0", 2).unwrap();
         root.announce().unwrap();
-        root.dir.rename("a-dynamic", &root.staging.dir, "0000.old").unwrap();
+        root.dir.rename("a-dynamic", root.staging.dir().unwrap(), "0000.old").unwrap();
     });
     let healed = heal(folder.path());
     assert!(healed.iter().any(|line| line.contains("a-dynamic/package.json")), "{healed:?}");
@@ -133,8 +133,8 @@ fn a_torn_new_copy_gives_way_to_the_old_one() {
     upgrade(folder.path(), |root, changes| {
         root.prepare(changes, "0.0.0", 2).unwrap();
         root.announce().unwrap();
-        root.dir.rename("a-dynamic", &root.staging.dir, "0000.old").unwrap();
-        root.staging.dir.open_dir("0000").unwrap().remove_file("package.json").unwrap();
+        root.dir.rename("a-dynamic", root.staging.dir().unwrap(), "0000.old").unwrap();
+        root.staging.dir().unwrap().open_dir("0000").unwrap().remove_file("package.json").unwrap();
     });
     let root = lock(folder.path());
     let after = visible(folder.path());
@@ -149,7 +149,7 @@ fn a_commit_that_fails_at_any_put_is_undone() {
         let folder = installed();
         let before = Tree::of(folder.path()).unwrap();
         upgrade(folder.path(), |root, changes| {
-            root.staging.dir.remove_tree(&changes.put[failing].staged.names.folder).unwrap();
+            root.staging.dir().unwrap().remove_tree(&changes.put[failing].staged.names.folder).unwrap();
             let error = root.commit(changes, "0.0.0", 2).unwrap_err();
             assert!(error.undone, "{error:?}");
             root.dir.remove_tree(STAGING).unwrap();
