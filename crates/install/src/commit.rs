@@ -12,7 +12,7 @@ use tarball::{Dir, Kind};
 
 use crate::root::LockedRoot;
 use crate::stage::Staged;
-use crate::state::{Header, Intent, Known, PluginRecord, STATE, StateWriter};
+use crate::state::{Header, Intent, Known, PluginRecord, STATE, State, StateWriter};
 
 /// The merged app-config's name in the root.
 pub(crate) const APP_CONFIG: &str = "app-config.dynamic-plugins.yaml";
@@ -57,7 +57,8 @@ pub(crate) struct Put<'a> {
 enum Done {
     Put { folder: String, dest: String, how: Placed },
     Removed { name: String, dest: String },
-    AppConfig { had: bool },
+    AppConfigWritten { had: bool },
+    AppConfigRemoved,
 }
 
 /// How a plugin came to its destination.
@@ -87,40 +88,47 @@ impl From<io::Error> for CommitError {
 }
 
 impl LockedRoot {
-    /// Makes the changes visible.
+    /// Makes the changes visible, and tells which destinations were removed.
     ///
     /// # Errors
     /// When a step fails; what had been done is undone then, as far as the file system lets us.
-    pub(crate) fn commit(&self, changes: &Changes<'_>, installer: &str, now: u64) -> Result<(), CommitError> {
+    pub(crate) fn commit(&self, changes: &Changes<'_>, installer: &str, now: u64) -> Result<Vec<String>, CommitError> {
         if self.holds(changes)? {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let had_state = self.prepare(changes, installer, now)?;
-        self.announce()?;
         let mut done = Vec::new();
-        self.swap(changes, &mut done).and_then(|()| self.settle()).map_err(|source| {
-            let undone = self.undo(done, had_state).is_ok();
-            CommitError { source, undone }
-        })
+        let result = self.announce().and_then(|()| self.swap(changes, &mut done)).and_then(|()| self.settle());
+        if let Err(source) = result {
+            let undone = self.undo(changes, done, had_state).is_ok();
+            return Err(CommitError { source, undone });
+        }
+        let removed = done.into_iter().filter_map(|step| match step {
+            Done::Removed { dest, .. } => Some(dest),
+            Done::Put { .. } | Done::AppConfigWritten { .. } | Done::AppConfigRemoved => None,
+        });
+        Ok(removed.collect())
     }
 
     /// Whether the root is as the changes want it already.
     fn holds(&self, changes: &Changes<'_>) -> io::Result<bool> {
-        let (settled, known_config) = match &self.state {
-            Some(state) => (state.header.commit.is_none(), state.header.app_config.clone()),
-            None => (true, None),
+        let (settled, known_config, known_plugins) = match &self.state {
+            Some(State { header, plugins }) => (header.commit.is_none(), header.app_config.clone(), plugins.len()),
+            None => (true, None, 0),
         };
         let config_holds = match changes.app_config.as_deref().map(digest) {
             None => known_config.is_none() && !is_our_app_config(&self.dir)?,
             wanted => wanted == known_config && wanted == self.app_config_on_disk()?,
         };
-        Ok(settled && config_holds && changes.put.is_empty() && changes.remove.is_empty())
+        Ok(settled && config_holds && changes.put.is_empty() && changes.keep.len() == known_plugins)
     }
 
     /// Writes all that the commit needs, and syncs it. Returns whether there was a state before.
     fn prepare(&self, changes: &Changes<'_>, installer: &str, now: u64) -> io::Result<bool> {
         if let Some(text) = &changes.app_config {
-            self.staging.create(APP_CONFIG_STAGED)?.write_all(text.as_bytes())?;
+            let mut file = self.staging.create(APP_CONFIG_STAGED)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
         }
         let settled = Header::new(installer, now, changes.app_config.as_deref().map(digest), None);
         let remove = changes.remove.iter().map(|known| known.record.dest.clone()).collect();
@@ -177,35 +185,54 @@ impl LockedRoot {
         if has_one {
             let had = self.set_aside(APP_CONFIG, APP_CONFIG_BEFORE)?;
             staging.rename(APP_CONFIG_STAGED, &self.dir, APP_CONFIG)?;
-            return Ok(Some(Done::AppConfig { had }));
+            return Ok(Some(Done::AppConfigWritten { had }));
         }
         if is_our_app_config(&self.dir)? {
             self.dir.rename(APP_CONFIG, staging, APP_CONFIG_BEFORE)?;
-            return Ok(Some(Done::AppConfig { had: true }));
+            return Ok(Some(Done::AppConfigRemoved));
         }
         Ok(None)
     }
 
-    /// The way back, last step first. It goes on whatever happens, and tells the first thing that went wrong.
-    fn undo(&self, done: Vec<Done>, had_state: bool) -> io::Result<()> {
+    /// The way back, last step first. Only when all of it succeeded the old state counts again; otherwise the intent
+    /// stays, and the next run goes forward.
+    fn undo(&self, changes: &Changes<'_>, done: Vec<Done>, had_state: bool) -> io::Result<()> {
         let staging = self.staging.dir()?;
         let mut result = Ok(());
         for step in done.into_iter().rev() {
-            let undone = match step {
-                Done::Put { folder, dest, how: Placed::New } => self.dir.rename(&dest, staging, &folder),
-                Done::Put { folder, dest, how: Placed::Exchanged } => self.dir.exchange(&dest, staging, &folder),
-                Done::Put { folder, dest, how: Placed::Moved } => self
-                    .dir
-                    .rename(&dest, staging, &folder)
-                    .and_then(|()| staging.rename(format!("{folder}.old"), &self.dir, &dest)),
-                Done::Removed { name, dest } => staging.rename(&name, &self.dir, &dest),
-                Done::AppConfig { had: true } => staging.rename(APP_CONFIG_BEFORE, &self.dir, APP_CONFIG),
-                Done::AppConfig { had: false } => self.dir.remove_file(APP_CONFIG),
-            };
-            result = result.and(undone);
+            result = result.and(self.undo_step(staging, step));
         }
-        let restored = if had_state { staging.rename(BEFORE, &self.dir, STATE) } else { self.dir.remove_file(STATE) };
-        result.and(restored).and_then(|()| self.dir.sync())
+        for put in &changes.put {
+            // A move that failed half-way and could not be taken back at once.
+            let old = &put.staged.names.old;
+            if staging.kind(old)?.is_some() && self.dir.kind(&put.dest)?.is_none() {
+                result = result.and(staging.rename(old, &self.dir, &put.dest));
+            }
+        }
+        result?;
+        if had_state {
+            staging.rename(BEFORE, &self.dir, STATE)?;
+        } else if self.dir.kind(STATE)?.is_some() {
+            self.dir.remove_file(STATE)?;
+        }
+        self.dir.sync()
+    }
+
+    fn undo_step(&self, staging: &Dir, step: Done) -> io::Result<()> {
+        match step {
+            Done::Put { folder, dest, how: Placed::New } => self.dir.rename(&dest, staging, &folder),
+            Done::Put { folder, dest, how: Placed::Exchanged } => self.dir.exchange(&dest, staging, &folder),
+            Done::Put { folder, dest, how: Placed::Moved } => self
+                .dir
+                .rename(&dest, staging, &folder)
+                .and_then(|()| staging.rename(format!("{folder}.old"), &self.dir, &dest)),
+            Done::Removed { name, dest } => staging.rename(&name, &self.dir, &dest),
+            Done::AppConfigWritten { had } => {
+                self.dir.rename(APP_CONFIG, staging, APP_CONFIG_STAGED)?;
+                if had { staging.rename(APP_CONFIG_BEFORE, &self.dir, APP_CONFIG) } else { Ok(()) }
+            }
+            Done::AppConfigRemoved => staging.rename(APP_CONFIG_BEFORE, &self.dir, APP_CONFIG),
+        }
     }
 
     fn write_state(&self, name: &str, header: Header, changes: &Changes<'_>) -> io::Result<()> {

@@ -20,8 +20,16 @@ pub(crate) enum Condition {
     Changed(String),
 }
 
-/// Compares the folder `dir` with the record of a plugin, by content.
-pub(crate) fn inspect(root: &Dir, known: &Known, dir: &Dir, stop: &Stop) -> io::Result<Condition> {
+/// Compares the folder `name` of `parent` with the record of a plugin, by content.
+pub(crate) fn inspect(root: &Dir, known: &Known, parent: &Dir, name: &str, stop: &Stop) -> io::Result<Condition> {
+    match parent.open_dir(name) {
+        Ok(dir) => compare(root, known, &dir, stop),
+        Err(error) if is_about_the_tree(&error) => Ok(Condition::Changed("the folder is missing".to_owned())),
+        Err(error) => Err(error),
+    }
+}
+
+fn compare(root: &Dir, known: &Known, dir: &Dir, stop: &Stop) -> io::Result<Condition> {
     let mut tree = Tree::new(dir);
     let mut buffer = vec![0; CHUNK];
     let mut files = known.files(root)?;
@@ -38,7 +46,12 @@ pub(crate) fn inspect(root: &Dir, known: &Known, dir: &Dir, stop: &Stop) -> io::
             Err(error) => return Err(error),
         }
     }
-    let found = count_leaves(dir)?;
+    let found = match count_leaves(dir) {
+        Err(error) if is_about_the_tree(&error) => {
+            return Ok(Condition::Changed("it holds a folder that cannot be read".to_owned()));
+        }
+        found => found?,
+    };
     if found != known.record.files {
         return Ok(Condition::Changed(format!("expected {} files, found {found}", known.record.files)));
     }

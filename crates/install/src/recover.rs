@@ -2,15 +2,14 @@
 
 use std::io;
 
-use tarball::Dir;
+use tarball::{Dir, Kind};
 use transport::Stop;
 
 use crate::commit::{APP_CONFIG, APP_CONFIG_STAGED, SETTLED, is_our_app_config, put_in_place};
 use crate::inspect::{Condition, inspect};
 use crate::root::Remark;
-use crate::stage::open_destination;
 use crate::staging::STAGING;
-use crate::state::{Intent, Known, STATE, State};
+use crate::state::{Known, STATE, State};
 
 /// Reads the state; when a commit was under way, carries it through first.
 pub(crate) fn settle(root: &Dir, stop: &Stop, remarks: &mut Vec<Remark>) -> io::Result<Option<State>> {
@@ -19,19 +18,16 @@ pub(crate) fn settle(root: &Dir, stop: &Stop, remarks: &mut Vec<Remark>) -> io::
     let Some(intent) = &header.commit else { return Ok(state) };
     remarks.push(Remark {
         reason: "commit_resumed",
-        detail: "an earlier run was killed while it made plugins visible; its commit was finished".to_owned(),
+        detail: "an earlier run was stopped while it made plugins visible; its commit was carried through".to_owned(),
     });
-    let Some(staging) = open_run(root, intent)? else {
-        // The staging folder goes last, so everything else had been done.
-        return Ok(state);
-    };
+    let staging = open_or_make(&open_or_make(root, STAGING)?, &intent.run)?;
     for known in plugins {
         if let Some(staged) = &known.record.staged {
             finish_plugin(root, &staging, known, staged, stop)?;
         }
     }
     for dest in &intent.remove {
-        if open_destination(root, dest)?.is_some() {
+        if root.kind(dest)? == Some(Kind::Directory) {
             root.rename(dest, &staging, format!("{dest}.removed"))?;
         }
     }
@@ -58,25 +54,25 @@ fn read(root: &Dir, remarks: &mut Vec<Remark>) -> io::Result<Option<State>> {
     Ok(state)
 }
 
-fn open_run(root: &Dir, intent: &Intent) -> io::Result<Option<Dir>> {
-    match open_destination(root, STAGING)? {
-        Some(staging) => open_destination(&staging, &intent.run),
-        None => Ok(None),
+/// The staging folder is there unless somebody else removed it; then what was staged is fetched anew.
+fn open_or_make(parent: &Dir, name: &str) -> io::Result<Dir> {
+    match parent.open_dir(name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => parent.create_dir(name),
+        opened => opened,
     }
 }
 
 /// Decides by content which copy is the new one: it is visible already, or staged still, or lost.
 fn finish_plugin(root: &Dir, staging: &Dir, known: &Known, staged: &str, stop: &Stop) -> io::Result<()> {
-    let is_new = |dir: Option<Dir>| match dir {
-        Some(dir) => inspect(root, known, &dir, stop).map(|condition| condition == Condition::Intact),
-        None => Ok(false),
+    let is_new = |parent: &Dir, name: &str| {
+        inspect(root, known, parent, name, stop).map(|condition| condition == Condition::Intact)
     };
     let dest = &known.record.dest;
-    if is_new(open_destination(root, dest)?)? {
+    if is_new(root, dest)? {
         return Ok(());
     }
     let old = format!("{staged}.old");
-    if is_new(open_destination(staging, staged)?)? {
+    if is_new(staging, staged)? {
         return put_in_place(staging, staged, &old, root, dest).map(drop);
     }
     // Torn by a power cut: the old copy, if it had been moved away, is better than none until this run fetches anew.

@@ -85,12 +85,14 @@ impl Root {
                 detail: format!("this volume has no file locks ({error}): make sure that one pod at a time uses it"),
             });
         }
-        let unwritable = |act| move |source| RootError::Unwritable { act, source };
         let state = recover::settle(&self.dir, stop, &mut remarks).map_err(|source| match source.kind() {
             io::ErrorKind::Interrupted => RootError::Interrupted,
             _ => RootError::Unwritable { act: "finish an earlier commit", source },
         })?;
-        let staging = Staging::fresh(&self.dir, clock).map_err(unwritable("clear the staging folder"))?;
+        let staging = Staging::fresh(&self.dir, clock, stop).map_err(|source| match source.kind() {
+            io::ErrorKind::Interrupted => RootError::Interrupted,
+            _ => RootError::Unwritable { act: "clear the staging folder", source },
+        })?;
         Ok(LockedRoot { dir: self.dir, state, staging: Arc::new(staging), remarks, _lock: lock })
     }
 }
@@ -111,7 +113,7 @@ fn refuse_obstacles(root: &Dir) -> Result<(), RootError> {
 
 impl LockedRoot {
     /// Removes the staging folder and gives the lock up.
-    pub(crate) fn release(self) -> io::Result<()> {
-        Staging::clear(&self.dir)
+    pub(crate) fn release(self, stop: &Stop) -> io::Result<()> {
+        Staging::clear(&self.dir, stop)
     }
 }

@@ -1,6 +1,7 @@
 //! A run, from its plan to its last record.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +13,7 @@ use transport::Stop;
 
 use crate::commit::{Changes, CommitError, Put};
 use crate::root::LockedRoot;
-use crate::select::{Before, Selection};
+use crate::select::{Before, Retired, Selection};
 use crate::workers::{Finished, Seen, Shop, Task, work};
 use crate::{Chain, Job, Rejection, Report, Root, RootError, RunError};
 
@@ -101,15 +102,14 @@ impl Run {
         self.check_rejections()?;
         let root = self.lock(log)?;
         for remark in &root.remarks {
-            log.record(&Event::Warning { reason: remark.reason, detail: &remark.detail, hint: None });
+            tell_warning(remark.reason, &remark.detail, log);
         }
-        let result = self.see_to_all(&root, fetcher, log).and_then(|()| self.make_visible(&root));
+        let result = self.see_to_all(&root, fetcher, log).and_then(|()| self.make_visible(&root, log));
         if matches!(result, Err(RunError::Commit { undone: false, .. })) {
             return result;
         }
-        if let Err(error) = root.release() {
-            let detail = format!("the staging folder could not be removed: {error}");
-            log.record(&Event::Warning { reason: "staging_left", detail: &detail, hint: None });
+        if let Err(error) = root.release(&self.job.stop) {
+            tell_warning("staging_left", &format!("the staging folder could not be removed: {error}"), log);
         }
         result
     }
@@ -129,8 +129,7 @@ impl Run {
     fn lock(&self, log: &mut Log) -> Result<LockedRoot, RootError> {
         let Job { locking, clock, stop, .. } = &self.job;
         Root::open(&self.job.root)?.lock(locking, &**clock, stop, &mut |holder| {
-            let detail = format!("waiting for {holder} to finish with the plugin root");
-            log.record(&Event::Warning { reason: "lock_wait", detail: &detail, hint: None });
+            tell_warning("lock_wait", &format!("waiting for {holder} to finish with the plugin root"), log);
         })
     }
 
@@ -167,11 +166,10 @@ impl Run {
         let (abort, interrupt) = (shop.stop.clone(), self.job.stop.clone());
         let fail_closed = self.job.plan.on_reject == OnReject::Abort;
         let slots = &mut self.slots;
-        work(shop, self.job.jobs, tasks, &interrupt, |finished: Finished| {
+        let worked = work(shop, self.job.jobs, tasks, &interrupt, |finished: Finished| {
             let slot = &mut slots[finished.number];
             if let Some(what) = &finished.changed {
-                let detail = format!("{what}; `{}` is fetched anew", slot.package);
-                log.record(&Event::Warning { reason: "files_changed", detail: &detail, hint: None });
+                tell_warning("files_changed", &format!("{what}; `{}` is fetched anew", slot.package), log);
             }
             tell_step(&slot.package, &finished, log);
             // After a stop, what ends early says nothing about the plugin.
@@ -187,11 +185,16 @@ impl Run {
         if interrupt.is_asked() {
             return Err(RunError::Interrupted);
         }
+        self.check_rejections()?;
+        let lost = worked.err().map_or(io::ErrorKind::Other, |error| error.kind());
+        for slot in &mut self.slots {
+            slot.give_up(lost);
+        }
         self.check_rejections()
     }
 
     /// Chooses what may become visible, and makes it so.
-    fn make_visible(&mut self, root: &LockedRoot) -> Result<Report, RunError> {
+    fn make_visible(&mut self, root: &LockedRoot, log: &mut Log) -> Result<Report, RunError> {
         let mut selection = Selection::new(&root.dir, root.state.as_ref(), &self.job.limits);
         for slot in &mut self.slots {
             slot.claim(&mut selection);
@@ -211,29 +214,49 @@ impl Run {
                 _ => {}
             }
         }
-        let stays = |dest: &str| {
-            changes.keep.iter().any(|known| known.record.dest == dest) || changes.put.iter().any(|put| put.dest == dest)
-        };
+        let put = |dest: &str| changes.put.iter().any(|put| put.dest == dest);
         let plugins = root.state.as_ref().map_or(&[][..], |state| &state.plugins);
-        changes.remove = plugins.iter().filter(|known| !stays(&known.record.dest)).collect();
+        let leaving: Vec<_> = plugins
+            .iter()
+            .filter(|known| !put(&known.record.dest) && !changes.keep.iter().any(|kept| kept == known))
+            .collect();
+        for known in leaving {
+            let dest = &known.record.dest;
+            let unreadable = |source| RootError::Unwritable { act: "look at an installed plugin", source };
+            match selection.retire(dest).map_err(unreadable)? {
+                Retired::Removable => changes.remove.push(known),
+                Retired::Gone => {}
+                Retired::Foreign => {
+                    tell_warning("folder_not_ours", &format!("`{dest}` is another plugin by now and was left"), log);
+                }
+                Retired::Stuck(error) => {
+                    tell_warning("removal_failed", &format!("`{dest}` cannot be removed: {error}"), log);
+                    changes.keep.push(known);
+                }
+            }
+        }
         if self.job.stop.is_asked() {
             return Err(RunError::Interrupted);
         }
         let now = self.job.clock.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        root.commit(&changes, self.job.version, now)
+        let removed = root
+            .commit(&changes, self.job.version, now)
             .map_err(|CommitError { source, undone }| RunError::Commit { source, undone })?;
-        let removed: Vec<_> =
-            changes.remove.iter().map(|known| (known.record.name.clone(), known.record.dest.clone())).collect();
-        let (installed, kept) = (changes.put.len(), changes.keep.len());
+        self.removed = changes
+            .remove
+            .iter()
+            .filter(|known| removed.contains(&known.record.dest))
+            .map(|known| (known.record.name.clone(), known.record.dest.clone()))
+            .collect();
         let count = |of: fn(&Progress) -> bool| self.slots.iter().filter(|slot| of(&slot.progress)).count();
-        let report = Report {
-            installed,
+        Ok(Report {
+            installed: changes.put.len(),
             rejected: count(|progress| matches!(progress, Progress::Rejected(_))),
-            skipped: kept + count(|progress| matches!(progress, Progress::Disabled)),
-            removed: removed.len(),
-        };
-        self.removed = removed;
-        Ok(report)
+            skipped: count(|progress| {
+                matches!(progress, Progress::Disabled | Progress::Seen { seen: Seen::Unchanged(_), .. })
+            }),
+            removed: self.removed.len(),
+        })
     }
 
     fn tell_outcomes(&self, result: &Result<Report, RunError>, log: &mut Log) {
@@ -255,13 +278,23 @@ impl Slot {
         };
     }
 
+    /// Rejects a plugin that no worker saw to the end of.
+    fn give_up(&mut self, why: io::ErrorKind) {
+        if matches!(self.progress, Progress::Pending(_)) {
+            let lost = Rejection::Host { act: "keep a worker for the plugin", source: why.into() };
+            self.progress = Progress::Rejected(Box::new(lost));
+        }
+    }
+
     fn claim(&mut self, selection: &mut Selection<'_>) {
         let Progress::Seen { seen, wanted, adopted } = &mut self.progress else { return };
         let claimed = match seen {
             Seen::Unchanged(known) => selection.claim(&self.package, &known.record.dest, wanted.fragment.take()),
             Seen::Staged(staged) => {
                 let dest = staged.manifest().name().destination();
-                selection.claim(&self.package, dest.as_str(), wanted.fragment.take())
+                selection
+                    .claim(&self.package, dest.as_str(), wanted.fragment.take())
+                    .and_then(|before| selection.make_way(dest.as_str()).map(|()| before))
             }
             Seen::Rejected(_) => return,
         };
@@ -274,14 +307,17 @@ impl Slot {
     fn tell(&self, job: &Job, result: &Result<Report, RunError>, log: &mut Log) {
         let package = self.package.as_str();
         match &self.progress {
-            Progress::Disabled => log.record(&Event::PluginSkipped { package, reason: SkipReason::Disabled }),
             Progress::Rejected(why) => tell_rejection(package, why, log),
-            Progress::Seen { .. } | Progress::Pending(_) if result.is_err() => match result {
-                Err(RunError::Interrupted | RunError::Root(RootError::Interrupted)) => {
-                    tell_rejection(package, &Rejection::Interrupted, log);
-                }
-                _ => log.record(&Event::PluginSkipped { package, reason: SkipReason::Aborted }),
-            },
+            Progress::Seen { .. } | Progress::Pending(_) if was_interrupted(result) => {
+                tell_rejection(package, &Rejection::Interrupted, log);
+            }
+            _ if matches!(result, Err(RunError::Rejected { .. })) => {
+                log.record(&Event::PluginSkipped { package, reason: SkipReason::Aborted });
+            }
+            Progress::Disabled => log.record(&Event::PluginSkipped { package, reason: SkipReason::Disabled }),
+            Progress::Seen { .. } | Progress::Pending(_) if result.is_err() => {
+                log.record(&Event::PluginSkipped { package, reason: SkipReason::Aborted });
+            }
             Progress::Seen { seen: Seen::Unchanged(_), .. } => {
                 log.record(&Event::PluginSkipped { package, reason: SkipReason::Unchanged });
             }
@@ -325,6 +361,14 @@ fn tell_start(job: &Job, log: &mut Log) {
     if job.plan.policy.is_permissive() {
         log.record(&Event::StartupPermissiveMode);
     }
+}
+
+fn was_interrupted(result: &Result<Report, RunError>) -> bool {
+    matches!(result, Err(RunError::Interrupted | RunError::Root(RootError::Interrupted)))
+}
+
+fn tell_warning(reason: &str, detail: &str, log: &mut Log) {
+    log.record(&Event::Warning { reason, detail, hint: None });
 }
 
 fn tell_step(package: &str, finished: &Finished, log: &mut Log) {

@@ -1,6 +1,7 @@
 //! Which of the plugins that are ready may become visible: one for each destination, and no two at odds.
 
 use std::collections::HashMap;
+use std::io;
 
 use config::{AppConfig, Fragment};
 use tarball::{Dir, Kind, Limits, read_manifest};
@@ -24,6 +25,19 @@ pub(crate) enum Before {
     Ours,
     /// A copy of the same plugin that we did not make.
     Adopted,
+}
+
+/// What becomes of a plugin that is no longer asked for.
+#[derive(Debug)]
+pub(crate) enum Retired {
+    /// It goes.
+    Removable,
+    /// It is not there, or something else is.
+    Gone,
+    /// Another plugin is in its place, which we did not put there.
+    Foreign,
+    /// It cannot be moved.
+    Stuck(io::Error),
 }
 
 impl<'a> Selection<'a> {
@@ -51,20 +65,42 @@ impl<'a> Selection<'a> {
         (!self.app_config.is_empty()).then(|| self.app_config.to_yaml())
     }
 
-    fn look_at(&self, dest: &str) -> std::io::Result<Result<Before, Obstacle>> {
+    /// Makes sure that what is at a destination can be moved out of the way.
+    pub(crate) fn make_way(&self, dest: &str) -> Result<(), Rejection> {
+        match self.root.make_movable(dest) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Rejection::Host { act: "take the installed copy out of the way", source: error })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Decides what becomes of a plugin of ours that the file no longer asks for.
+    pub(crate) fn retire(&self, dest: &str) -> io::Result<Retired> {
+        if self.root.kind(dest)? != Some(Kind::Directory) {
+            return Ok(Retired::Gone);
+        }
+        if self.look_at(dest)?.is_err() {
+            return Ok(Retired::Foreign);
+        }
+        Ok(self.root.make_movable(dest).map_or_else(Retired::Stuck, |()| Retired::Removable))
+    }
+
+    fn look_at(&self, dest: &str) -> io::Result<Result<Before, Obstacle>> {
         match self.root.kind(dest)? {
             None => return Ok(Ok(Before::Ours)),
             Some(Kind::Directory) => {}
             Some(Kind::Symlink) => return Ok(Err(Obstacle::Symlink)),
             Some(Kind::File | Kind::Special) => return Ok(Err(Obstacle::File)),
         }
-        let ours = |state: &State| state.plugins.iter().any(|known| known.record.dest == dest);
-        if self.state.is_some_and(ours) {
-            return Ok(Ok(Before::Ours));
-        }
+        let ours = self.state.is_some_and(|state| state.plugins.iter().any(|known| known.record.dest == dest));
         let folder = self.root.open_dir(dest)?;
-        let is_copy =
-            read_manifest(&folder, self.limits).is_ok_and(|found| found.name().destination().as_str() == dest);
-        Ok(if is_copy { Ok(Before::Adopted) } else { Err(Obstacle::ForeignFolder) })
+        let found = read_manifest(&folder, self.limits).map(|found| found.name().destination());
+        Ok(match found {
+            Ok(found) if found.as_str() == dest => Ok(if ours { Before::Ours } else { Before::Adopted }),
+            // Torn by a power cut, or tampered with: the state says that it was ours.
+            Err(_) if ours => Ok(Before::Ours),
+            _ => Err(Obstacle::ForeignFolder),
+        })
     }
 }

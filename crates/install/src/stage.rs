@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, Write};
 
 use fetch::{Origin, Spool};
 use integrity::{OciDigest, Verified};
-use tarball::{Dir, EntryPath, Layout, Limits, Manifest, Record, Written, unpack};
+use tarball::{EntryPath, Layout, Limits, Manifest, Record, Written, unpack};
 use transport::Stop;
 
 use crate::Rejection;
@@ -104,14 +104,5 @@ impl<W: Write> Record for Journal<'_, W> {
 
     fn stopped(&self) -> bool {
         self.stop.is_asked()
-    }
-}
-
-/// A plugin's folder on the root, opened if it is one.
-pub(crate) fn open_destination(root: &Dir, dest: &str) -> io::Result<Option<Dir>> {
-    match root.open_dir(dest) {
-        Ok(dir) => Ok(Some(dir)),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
-        Err(error) => Err(error),
     }
 }

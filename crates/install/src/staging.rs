@@ -2,15 +2,21 @@
 
 use std::fs::File;
 use std::io;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use fetch::Spool;
 use tarball::{Dir, FileMode};
-use transport::Clock;
+use transport::{Clock, Stop};
 
 /// The folder's name in the root. It exists only during a run, and plugins lie one level deeper than a portal looks.
 pub(crate) const STAGING: &str = ".butler-plugins.staging";
+
+/// How often a wish to stop is looked for.
+const POLL: Duration = Duration::from_millis(20);
+/// How long clearing goes on after a wish to stop.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// The folder of this run, made when something is first put into it: a run that changes nothing makes none.
 #[derive(Debug)]
@@ -23,16 +29,36 @@ pub(crate) struct Staging {
 
 impl Staging {
     /// Clears what killed runs left and names a folder for this one.
-    pub(crate) fn fresh(root: &Dir, clock: &dyn Clock) -> io::Result<Self> {
-        Self::clear(root)?;
+    pub(crate) fn fresh(root: &Dir, clock: &dyn Clock, stop: &Stop) -> io::Result<Self> {
+        Self::clear(root, stop)?;
         let since_epoch = clock.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let run = format!("run-{}", since_epoch.as_millis());
         Ok(Self { root: root.try_clone()?, run, made: OnceLock::new(), making: Mutex::new(()) })
     }
 
-    /// Removes the staging folder with everything in it.
-    pub(crate) fn clear(root: &Dir) -> io::Result<()> {
-        root.remove_tree(STAGING)
+    /// Removes the staging folder with everything in it. After a wish to stop it goes on for a moment only, since a
+    /// large folder on a slow volume takes longer than a pod is given to end; the next run clears the rest.
+    ///
+    /// # Errors
+    /// What the system answers; [`io::ErrorKind::Interrupted`] when something was left because of the stop.
+    pub(crate) fn clear(root: &Dir, stop: &Stop) -> io::Result<()> {
+        if root.kind(STAGING)?.is_none() {
+            return Ok(());
+        }
+        let (sender, removed) = channel();
+        let root = root.try_clone()?;
+        std::thread::Builder::new().spawn(move || sender.send(root.remove_tree(STAGING)))?;
+        let mut grace = GRACE;
+        loop {
+            match removed.recv_timeout(POLL) {
+                Ok(result) => return result,
+                Err(RecvTimeoutError::Disconnected) => return Err(io::ErrorKind::Other.into()),
+                Err(RecvTimeoutError::Timeout) if !stop.is_asked() => {}
+                Err(RecvTimeoutError::Timeout) => {
+                    grace = grace.checked_sub(POLL).ok_or(io::ErrorKind::Interrupted)?;
+                }
+            }
+        }
     }
 
     /// The folder itself.

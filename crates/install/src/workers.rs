@@ -1,6 +1,7 @@
 //! Several plugins at once, on owned data: workers that are stuck in the network are left behind, not waited for.
 
 use std::collections::VecDeque;
+use std::io;
 use std::num::NonZeroUsize;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +14,6 @@ use tarball::{Dir, Limits};
 use transport::{Clock, Deadline, Stop};
 
 use crate::inspect::{Condition, inspect};
-use crate::stage::open_destination;
 use crate::staging::Staging;
 use crate::state::Known;
 use crate::{Rejection, Staged};
@@ -22,7 +22,7 @@ use crate::{Rejection, Staged};
 const POLL: Duration = Duration::from_millis(20);
 /// How long workers may take to notice that they should stop. They look between any two reads and writes; only one
 /// that waits for the network is left behind.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// One plugin to see to.
 pub(crate) struct Task {
@@ -66,21 +66,30 @@ pub(crate) struct Shop {
 
 /// Sees to all tasks and calls `finished` for each as it is done. Ends early when `interrupt` is asked, or when
 /// `finished` asks the shop's own stop.
+///
+/// # Errors
+/// When not even one thread can be started.
 pub(crate) fn work(
     shop: Shop,
     jobs: NonZeroUsize,
     tasks: VecDeque<Task>,
     interrupt: &Stop,
     mut finished: impl FnMut(Finished),
-) {
+) -> io::Result<()> {
     let mut open = tasks.len();
     let workers = jobs.get().min(open);
     let (clock, ended) = (Arc::clone(&shop.clock), shop.stop.clone());
     let queue = Arc::new((Mutex::new(tasks), shop));
     let (sender, results) = channel();
-    for _ in 0..workers {
+    for started in 0..workers {
         let (queue, sender) = (Arc::clone(&queue), sender.clone());
-        std::thread::spawn(move || serve(&queue.0, &queue.1, &sender));
+        let thread = std::thread::Builder::new().spawn(move || serve(&queue.0, &queue.1, &sender));
+        match thread {
+            Err(error) if started == 0 => return Err(error),
+            // The others do the work.
+            Err(_) => break,
+            Ok(_) => {}
+        }
     }
     drop(sender);
     while open > 0 && !ended.is_asked() {
@@ -91,10 +100,11 @@ pub(crate) fn work(
             }
             Err(RecvTimeoutError::Timeout) if interrupt.is_asked() => ended.ask(),
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
         }
     }
     wind_down(&results, open, &*clock, finished);
+    Ok(())
 }
 
 /// After a stop: takes what still comes, for a while.
@@ -134,7 +144,9 @@ impl Shop {
     fn see_to(&self, task: Task, changed: &mut Option<String>) -> Result<Seen, Rejection> {
         let host = |act| move |source| Rejection::Host { act, source };
         if let Some(known) = task.known {
-            match self.look_at(&known).map_err(host("inspect the installed plugin"))? {
+            let dest = &known.record.dest;
+            let condition = inspect(&self.root, &known, &self.root, dest, &self.stop);
+            match condition.map_err(host("inspect the installed plugin"))? {
                 Condition::Intact => return Ok(Seen::Unchanged(known)),
                 Condition::Changed(what) => *changed = Some(what),
             }
@@ -145,12 +157,5 @@ impl Shop {
         let artifact = fetched.verify(&task.integrity)?;
         let staged = self.staging.stage(task.number, artifact, &origin, &self.limits, &self.stop)?;
         Ok(Seen::Staged(Box::new(staged)))
-    }
-
-    fn look_at(&self, known: &Known) -> std::io::Result<Condition> {
-        match open_destination(&self.root, &known.record.dest)? {
-            Some(dir) => inspect(&self.root, known, &dir, &self.stop),
-            None => Ok(Condition::Changed("the folder is missing".to_owned())),
-        }
     }
 }

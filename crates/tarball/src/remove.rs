@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, SeekFrom};
+use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags, RawDir, SeekFrom};
 use rustix::io::Errno;
 
 use crate::Dir;
@@ -44,6 +44,17 @@ impl Dir {
                 return gone(self.remove_dir(name));
             }
         }
+    }
+
+    /// Makes sure that a subdirectory can be moved to another parent: that changes its `..`, and so takes write
+    /// permission on itself.
+    ///
+    /// # Errors
+    /// What the system answers, [`io::ErrorKind::PermissionDenied`] when it is somebody else's.
+    pub fn make_movable(&self, name: impl AsRef<OsStr>) -> io::Result<()> {
+        let dir = self.open_writable(component(name.as_ref())?)?;
+        let wanted = Access::WRITE_OK | Access::EXEC_OK;
+        Ok(rustix::fs::accessat(dir.fd(), ".", wanted, AtFlags::empty())?)
     }
 
     /// Removes all that is no directory, until a directory is met or nothing is left.

@@ -11,7 +11,6 @@ use transport::{Stop, SystemClock};
 
 use super::*;
 use crate::inspect::{Condition, inspect};
-use crate::stage::open_destination;
 use crate::staging::STAGING;
 use crate::{Locking, Root};
 
@@ -46,7 +45,7 @@ fn installed() -> tempfile::TempDir {
         ..Changes::default()
     };
     root.commit(&changes, "0.0.0", 1).unwrap();
-    root.release().unwrap();
+    root.release(&Stop::new()).unwrap();
     folder
 }
 
@@ -75,10 +74,10 @@ fn heal(folder: &Path) -> Vec<String> {
     let state = root.state.as_ref().unwrap();
     assert!(state.header.commit.is_none(), "the commit is still open");
     for known in &state.plugins {
-        let dir = open_destination(&root.dir, &known.record.dest).unwrap().unwrap();
-        assert_eq!(inspect(&root.dir, known, &dir, &Stop::new()).unwrap(), Condition::Intact, "{}", known.record.dest);
+        let dest = &known.record.dest;
+        assert_eq!(inspect(&root.dir, known, &root.dir, dest, &Stop::new()).unwrap(), Condition::Intact, "{dest}");
     }
-    root.release().unwrap();
+    root.release(&Stop::new()).unwrap();
     assert!(!folder.join(STAGING).exists());
     visible(folder)
 }
@@ -99,7 +98,7 @@ fn a_commit_killed_after_any_step_is_finished_by_the_next_run() {
     let old = visible(installed().path());
     let new = {
         let folder = installed();
-        upgrade(folder.path(), |root, changes| root.commit(changes, "0.0.0", 2).unwrap());
+        upgrade(folder.path(), |root, changes| assert_eq!(root.commit(changes, "0.0.0", 2).unwrap(), ["b-dynamic"]));
         heal(folder.path())
     };
     assert_ne!(old, new);
@@ -159,6 +158,65 @@ fn a_commit_that_fails_at_any_put_is_undone() {
 }
 
 #[test]
+fn a_commit_that_cannot_be_undone_is_carried_through_by_the_next_run() {
+    let folder = installed();
+    upgrade(folder.path(), |root, changes| {
+        let had_state = root.prepare(changes, "0.0.0", 2).unwrap();
+        root.announce().unwrap();
+        let mut done = Vec::new();
+        root.swap(changes, &mut done).unwrap();
+        // Somebody puts a file where `b` was: its folder cannot come back.
+        root.dir.create_file("b-dynamic", tarball::FileMode::Plain).unwrap();
+        assert!(root.undo(changes, done, had_state).is_err());
+        root.dir.remove_file("b-dynamic").unwrap();
+    });
+    let healed = heal(folder.path());
+    assert!(healed.iter().any(|line| line.contains("c-dynamic")), "{healed:?}");
+    assert!(!healed.iter().any(|line| line.contains("b-dynamic")), "{healed:?}");
+    let app_config = std::fs::read_to_string(folder.path().join(APP_CONFIG)).unwrap();
+    assert!(app_config.contains("new: true"), "{app_config}");
+}
+
+#[test]
+fn a_commit_that_cannot_be_announced_changes_nothing() {
+    let folder = installed();
+    let before = Tree::of(folder.path()).unwrap();
+    upgrade(folder.path(), |root, changes| {
+        let had_state = root.prepare(changes, "0.0.0", 2).unwrap();
+        root.announce().unwrap();
+        root.undo(changes, Vec::new(), had_state).unwrap();
+        root.dir.remove_tree(STAGING).unwrap();
+    });
+    assert_eq!(Tree::of(folder.path()).unwrap(), before);
+}
+
+#[test]
+fn an_intent_whose_staging_folder_is_gone_is_no_success() {
+    let folder = installed();
+    upgrade(folder.path(), |root, changes| {
+        root.prepare(changes, "0.0.0", 2).unwrap();
+        root.announce().unwrap();
+        root.dir.remove_tree(STAGING).unwrap();
+    });
+    let root = lock(folder.path());
+    assert!(!folder.path().join("b-dynamic").exists(), "what was to go is still there");
+    assert!(root.state.as_ref().unwrap().header.commit.is_some(), "nothing says that the commit is not complete");
+    assert!(!root.holds(&Changes::default()).unwrap());
+}
+
+#[test]
+fn a_folder_with_a_strange_name_is_a_change_and_no_failure() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let folder = installed();
+    let root = lock(folder.path());
+    let dir = root.dir.open_dir("a-dynamic").unwrap();
+    dir.create_dir(std::ffi::OsStr::from_bytes(b"\xff")).unwrap();
+    let known = &root.state.as_ref().unwrap().plugins[0];
+    let condition = inspect(&root.dir, known, &root.dir, "a-dynamic", &Stop::new()).unwrap();
+    assert!(matches!(condition, Condition::Changed(_)), "{condition:?}");
+}
+
+#[test]
 fn a_commit_that_changes_nothing_writes_nothing() {
     let folder = installed();
     let written = || std::fs::metadata(folder.path().join(STATE)).unwrap().modified().unwrap();
@@ -170,6 +228,6 @@ fn a_commit_that_changes_nothing_writes_nothing() {
         ..Changes::default()
     };
     root.commit(&changes, "0.0.0", 2).unwrap();
-    root.release().unwrap();
+    root.release(&Stop::new()).unwrap();
     assert_eq!(written(), before);
 }
