@@ -1,6 +1,6 @@
 //! What is worth a record, and its fields in their order.
 
-use integrity::{Integrity, Mismatch, OciDigest};
+use integrity::{Blame, Integrity, Mismatch, OciDigest};
 use source::SourcePolicy;
 
 use crate::Level;
@@ -88,6 +88,8 @@ pub enum Event<'a> {
         detail: &'a str,
         /// What to do about it.
         hint: Option<&'a str>,
+        /// Whose move it is.
+        blame: Blame,
     },
     /// A plugin of ours is gone, since the file no longer lists it.
     PluginRemoved {
@@ -122,6 +124,8 @@ pub enum Event<'a> {
         detail: &'a str,
         /// What to do about it.
         hint: Option<&'a str>,
+        /// Whose move it is.
+        blame: Blame,
     },
     /// The last record of a run that completed.
     Completed {
@@ -239,7 +243,7 @@ impl Event<'_> {
                 record.text("package", package);
                 record.text("reason", reason.name());
             }
-            Self::PluginRejected { package, reason, mismatch, cause, detail, hint } => {
+            Self::PluginRejected { package, reason, mismatch, cause, detail, hint, blame } => {
                 record.text("package", package);
                 record.text("reason", reason);
                 if let Some(Mismatch { expected, computed, .. }) = mismatch {
@@ -249,15 +253,22 @@ impl Event<'_> {
                 record.optional("cause", cause);
                 record.text("detail", detail);
                 record.optional("hint", hint);
+                record.text("blame", blame.name());
             }
             Self::PluginRemoved { name, dest } => {
                 record.text("name", name);
                 record.text("dest", dest);
             }
-            Self::Warning { reason, detail, hint } | Self::Fatal { reason, detail, hint } => {
+            Self::Warning { reason, detail, hint } => {
                 record.text("reason", reason);
                 record.text("detail", detail);
                 record.optional("hint", hint);
+            }
+            Self::Fatal { reason, detail, hint, blame } => {
+                record.text("reason", reason);
+                record.text("detail", detail);
+                record.optional("hint", hint);
+                record.text("blame", blame.name());
             }
             Self::Step { step, package, detail } => {
                 record.text("step", step);

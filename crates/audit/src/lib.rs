@@ -24,4 +24,5 @@ mod timestamp;
 
 pub use escape::MAX_VALUE_BYTES;
 pub use event::{Event, SkipReason};
+pub use integrity::Blame;
 pub use log::{Format, Level, Log};

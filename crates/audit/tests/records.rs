@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use audit::{Event, Format, Level, Log, MAX_VALUE_BYTES, SkipReason};
+use audit::{Blame, Event, Format, Level, Log, MAX_VALUE_BYTES, SkipReason};
 use integrity::{Integrity, Mismatch, OciDigest};
 use proptest::prelude::*;
 use source::{Prefix, SourcePolicy};
@@ -102,14 +102,27 @@ fn write_all_events(log: &mut Log) {
         ("oci_pull_failed", None, Some("not_found"), None),
     ] {
         let detail = "not as promised";
-        log.record(&Event::PluginRejected { package: PACKAGE, reason, mismatch, cause, detail, hint });
+        log.record(&Event::PluginRejected {
+            package: PACKAGE,
+            reason,
+            mismatch,
+            cause,
+            detail,
+            hint,
+            blame: Blame::Network,
+        });
     }
     log.record(&Event::PluginRemoved { name: "hello", dest: "/dynamic-plugins-root/hello-dynamic" });
     let detail = "the stricter wins";
     log.record(&Event::Warning { reason: "continue_on_error_mismatch", detail, hint: None });
     log.record(&Event::Step { step: "retry", package: PACKAGE, detail: "503" });
     log.record(&Event::Step { step: "lock", package: "", detail: "taken" });
-    log.record(&Event::Fatal { reason: "continueOnError_false", detail: "1 of 2 plugins rejected", hint: None });
+    log.record(&Event::Fatal {
+        reason: "continueOnError_false",
+        detail: "1 of 2 plugins rejected",
+        hint: None,
+        blame: Blame::Operator,
+    });
     log.record(&Event::Completed { installed: 2, rejected: 0, skipped: 0, removed: 1, duration_ms: 1234 });
 }
 
@@ -138,7 +151,7 @@ fn a_json_record_is_json_in_the_order_of_logfmt() {
 
 #[test]
 fn errors_go_to_their_own_stream_in_one_write() {
-    let error = Event::Fatal { reason: "config_invalid", detail: "line 1", hint: None };
+    let error = Event::Fatal { reason: "config_invalid", detail: "line 1", hint: None, blame: Blame::Operator };
     let (out, err) = streams(Format::Logfmt, Level::Info, &error);
     assert_eq!((out.writes(), err.writes()), (0, 1));
     let (out, err) = streams(Format::Logfmt, Level::Info, &Event::StartupPermissiveMode);
@@ -149,7 +162,7 @@ fn errors_go_to_their_own_stream_in_one_write() {
 fn a_log_writes_its_level_and_those_above() {
     let step = Event::Step { step: "s", package: "", detail: "d" };
     let removed = Event::PluginRemoved { name: "n", dest: "d" };
-    let fatal = Event::Fatal { reason: "r", detail: "d", hint: None };
+    let fatal = Event::Fatal { reason: "r", detail: "d", hint: None, blame: Blame::Operator };
     let events = [fatal, Event::StartupPermissiveMode, removed, step];
     for (level, written) in [(Level::Error, 1), (Level::Warn, 2), (Level::Info, 3), (Level::Debug, 4)] {
         let counted = events.iter().filter(|event| {
@@ -173,7 +186,7 @@ fn a_closed_stream_is_given_up_silently() {
     }
     let mut log = Log::new(Format::Logfmt, Level::Info, noon, Closed, Closed);
     log.record(&Event::StartupPermissiveMode);
-    log.record(&Event::Fatal { reason: "config_invalid", detail: "", hint: None });
+    log.record(&Event::Fatal { reason: "config_invalid", detail: "", hint: None, blame: Blame::Operator });
 }
 
 #[test]
@@ -279,12 +292,13 @@ proptest! {
     fn every_value_survives_the_round_trip_on_one_line(package in value(), detail in value(), hint in value()) {
         let event = Event::PluginRejected {
             package: &package, reason: "io_error", mismatch: None, cause: Some("reset"), detail: &detail, hint: Some(&hint),
+            blame: Blame::Host,
         };
         let logfmt = line(Format::Logfmt, &event);
         prop_assert_eq!(logfmt.matches(char::is_control).collect::<Vec<_>>(), vec!["\n"]);
         let fields = parse(&logfmt).ok_or_else(|| TestCaseError::fail(logfmt.clone()))?;
         let keys: Vec<_> = fields.iter().map(|(key, _)| key.as_str()).collect();
-        prop_assert_eq!(keys, ["ts", "level", "event", "package", "reason", "cause", "detail", "hint"]);
+        prop_assert_eq!(keys, ["ts", "level", "event", "package", "reason", "cause", "detail", "hint", "blame"]);
         let json: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&line(Format::Json, &event)).unwrap();
         for (key, written) in &fields {
             prop_assert_eq!(json[key].as_str(), Some(written.as_str()));

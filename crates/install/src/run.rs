@@ -64,6 +64,7 @@ pub fn run(job: Job, fetcher: &Arc<Fetcher>, log: &mut Log) -> Result<Report, Ru
             reason: error.reason(),
             detail: &Chain(error).to_string(),
             hint: error.hint().as_deref(),
+            blame: error.blame(),
         }),
     }
     result
@@ -394,6 +395,7 @@ fn tell_rejection(package: &str, why: &Rejection, log: &mut Log) {
         cause: why.cause(),
         detail: &detail,
         hint: why.hint().as_deref(),
+        blame: why.blame(),
     });
 }
 

@@ -11,7 +11,7 @@ pub(crate) enum Status {
     Rejected = 1,
     /// The command line, the environment or the file is wrong.
     Usage = 2,
-    /// The root is unusable, or was locked for too long.
+    /// The root is unusable, could not be changed, or was locked for too long.
     Root = 3,
     /// Interrupted (SIGINT).
     Interrupted = 130,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
-use audit::{Event, Format, Level, Log};
+use audit::{Blame, Event, Format, Level, Log};
 use config::{MAX_CONFIG_BYTES, Plan};
 use install::{Chain, Job, Locking, RunError};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -37,7 +37,9 @@ pub(crate) fn run(args: &Args, environment: &Environment) -> Status {
     let (job, fetcher) = match started {
         Ok(started) => started,
         Err(Failure { reason, detail, hint }) => {
-            log.record(&Event::Fatal { reason, detail: &detail, hint: hint.as_deref() });
+            // What is wrong before anything was begun is the file, the command line or the environment.
+            let blame = Blame::Operator;
+            log.record(&Event::Fatal { reason, detail: &detail, hint: hint.as_deref(), blame });
             termination::leave(&args.termination_log, reason, &detail, hint.as_deref());
             return Status::Usage;
         }
@@ -151,7 +153,7 @@ impl Signals {
                     Status::Terminated
                 }
             }
-            RunError::Root(_) => Status::Root,
+            RunError::Root(_) | RunError::Commit { .. } => Status::Root,
             _ => Status::Rejected,
         }
     }

@@ -14,3 +14,16 @@ pub enum Blame {
     /// This program.
     Bug,
 }
+
+impl Blame {
+    /// The value of the log's `blame=` field.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Publisher => "publisher",
+            Self::Network => "network",
+            Self::Host => "host",
+            Self::Bug => "bug",
+        }
+    }
+}

@@ -104,7 +104,7 @@ fn broken_list_is_told_problem_by_problem() {
     insta::assert_snapshot!(portal.install().exits(2).log(), @r#"
     ts=… level=ERROR event=config_problem config_file=/dynamic-plugins.yaml line=1 column=18 detail="expected a boolean for `continueOnError`, found a string" source_line="continueOnError: maybe" hint="write true or false"
     ts=… level=ERROR event=config_problem config_file=/dynamic-plugins.yaml line=2 column=1 detail="unknown key `allowedSource`" source_line="allowedSource: []" hint="did you mean `allowedSources`?"
-    ts=… level=ERROR event=fatal reason=config_invalid detail="`/dynamic-plugins.yaml`: line 1, column 18: expected a boolean for `continueOnError`, found a string; and 1 more problem" hint="write true or false"
+    ts=… level=ERROR event=fatal reason=config_invalid detail="`/dynamic-plugins.yaml`: line 1, column 18: expected a boolean for `continueOnError`, found a string; and 1 more problem" hint="write true or false" blame=operator
     "#);
     assert_eq!(portal.tree().to_string(), "");
 }
