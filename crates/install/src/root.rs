@@ -30,8 +30,8 @@ pub struct Locking {
     pub timeout: Duration,
 }
 
-/// A root that nobody else works on, without leftovers of earlier runs. [`stage`](Self::stage) writes beside what is
-/// visible; committing makes it visible.
+/// A root that nobody else works on, without leftovers of earlier runs. Plugins are staged beside what is visible, and
+/// a commit makes them visible.
 #[derive(Debug)]
 pub struct LockedRoot {
     pub(crate) dir: Dir,
