@@ -52,8 +52,7 @@ fn decode(bytes: &[u8]) -> Result<&str, Problems> {
         None => Ok(text),
         Some(at) => {
             let fault = Fault::new(span_behind(&text[..at]), "a control character stands in the file")
-                .hint("remove it, or write it as an escape in double quotes")
-                .private(true);
+                .hint("remove it, or write it as an escape in double quotes");
             Err(Problems::of(vec![fault], text))
         }
     }

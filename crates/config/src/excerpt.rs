@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use source::printable;
+use source::{printable, secret_ranges};
 
-/// Characters shown on either side of what is marked, and of the mark itself.
+/// Characters shown before the mark, and of the mark itself.
 const WIDTH: usize = 60;
 /// A longer line is not shown.
 const MAX_LINE: usize = 2_000;
@@ -36,26 +36,24 @@ pub(crate) struct Excerpt {
 }
 
 impl Excerpt {
-    /// Shows `line` around the `length` characters from `column` on. Also says how many of them are in this line.
-    pub(crate) fn of(line: &str, column: u32, length: usize, private: bool) -> (usize, Option<Self>) {
+    /// Shows the `length` characters from `column` on, with the key before them and nothing else that may be a value;
+    /// `hidden`, not even them. Also says how many of them are in this line.
+    pub(crate) fn of(line: &str, column: u32, length: usize, hidden: bool) -> (usize, Option<Self>) {
         let column = usize::try_from(column).unwrap_or(usize::MAX).saturating_sub(1);
         let after: Vec<char> = line.chars().skip(column).take(length.clamp(1, MAX_LINE)).collect();
         let length = after.iter().rev().skip_while(|c| c.is_whitespace()).count().max(1);
-        let line: Vec<char> = line.chars().take(MAX_LINE + 1).collect();
-        if line.is_empty() || line.len() > MAX_LINE {
+        let characters: Vec<_> = line.char_indices().take(MAX_LINE + 1).collect();
+        if characters.is_empty() || characters.len() > MAX_LINE {
             return (length, None);
         }
-        let column = column.min(line.len());
-        let end = column.saturating_add(length).min(line.len());
-        let secrets = secrets(&line);
-        let (before, rest) = (show(&line, 0..column, &secrets), show(&line, end..line.len(), &secrets));
-        let marked = cut_end(&show(&line, column..end, &secrets));
-        let (before, rest) = if private {
-            let rest = if line[end..].iter().all(|c| c.is_whitespace()) { "" } else { "…" };
-            (if holds_no_value(&before) { before } else { "…".to_owned() }, rest.to_owned())
-        } else {
-            (cut_start(&before), cut_end(&rest))
-        };
+        let (before, rest) = characters.split_at(column.min(characters.len()));
+        let (marked, rest) = rest.split_at(length.min(rest.len()));
+        let secrets = secrets(line);
+        let before = Some(show(before, &secrets)).filter(|before| holds_no_value(before));
+        let before = before.map_or_else(|| "…".to_owned(), |before| cut_start(&before));
+        let rest = behind(marked, rest);
+        let marked = if hidden { "…".to_owned() } else { cut_end(&show(marked, &secrets)) };
+        let rest = if hidden { "" } else { rest.as_str() };
         let excerpt = Self {
             text: format!("{before}{marked}{rest}").trim_end().to_owned(),
             before: before.chars().count(),
@@ -75,48 +73,49 @@ pub(crate) fn clean(text: &str) -> String {
 
 /// Whether the start of a line is at most punctuation and one key.
 fn holds_no_value(before: &str) -> bool {
-    let key = before.trim_start_matches([' ', '-', '?', '{', '[']).trim_end();
+    let key = before.trim_start_matches([' ', '-', '?', '{', '[']).trim_end_matches([' ', '{', '[']);
     !key.strip_suffix(':').unwrap_or(key).contains([' ', ',', ':', '{', '[', '"', '\''])
         && (key.is_empty() || key.ends_with(':'))
 }
 
-/// What may be a secret in the words of a line: userinfo and queries of URLs, whole or broken.
-fn secrets(line: &[char]) -> Vec<Range<usize>> {
+/// What follows the mark: the rest of a key whose start is marked, and punctuation.
+fn behind(marked: &[(usize, char)], rest: &[(usize, char)]) -> String {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    let word = match marked.last() {
+        Some(&(_, last)) if is_word(last) => rest.iter().take_while(|(_, c)| is_word(*c)).count(),
+        _ => 0,
+    };
+    let (word, values) = match rest.get(word) {
+        Some((_, ':')) => rest.split_at(word),
+        _ => rest.split_at(0),
+    };
+    let harmless = values.iter().all(|(_, c)| c.is_whitespace() || ":,[]{}\"'".contains(*c));
+    let values = if harmless { cut_end(&show(values, &[])) } else { "…".to_owned() };
+    cut_end(&show(word, &[])) + &values
+}
+
+/// What may be a secret in a line, in bytes. Userinfo may hold blanks, so what looks like its start reaches to the end.
+fn secrets(line: &str) -> Vec<Range<usize>> {
     let mut secrets = Vec::new();
     let mut start = 0;
-    for word in line.split(|c| c.is_whitespace() || matches!(c, '"' | '\'')) {
-        let authority =
-            word.windows(2).position(|pair| matches!(pair, ['/' | '\\', '/' | '\\'])).map_or(0, |at| at + 2);
-        let query = word.iter().position(|&c| c == '?').unwrap_or(word.len());
-        let ends_userinfo = |&mark: &usize| {
-            let before = &word[authority..mark];
-            word[mark] == '@' && !is_digest(before, &word[mark..]) && (authority > 0 || before.contains(&':'))
-        };
-        if let Some(mark) = (authority..query).rfind(ends_userinfo) {
-            secrets.push(start + authority..start + mark);
-        }
-        if word.contains(&'/') && query < word.len() {
-            secrets.push(start + query + 1..start + word.len());
-        }
-        start += word.len() + 1;
+    for word in line.split_inclusive(char::is_whitespace) {
+        let is_open = word.trim_end().trim_end_matches(':').contains([':', '/', '\\']);
+        let text = if is_open { &line[start..] } else { word.trim_end() };
+        secrets.extend(secret_ranges(text).into_iter().map(|secret| start + secret.start..start + secret.end));
+        start += word.len();
     }
     secrets
 }
 
-fn is_digest(before: &[char], from_mark: &[char]) -> bool {
-    let mark: String = from_mark.iter().take(8).collect();
-    before.contains(&'/') && matches!(mark.as_str(), "@sha256:" | "@sha512:")
-}
-
-fn show(line: &[char], range: Range<usize>, secrets: &[Range<usize>]) -> String {
+fn show(characters: &[(usize, char)], secrets: &[Range<usize>]) -> String {
     let mut shown = String::new();
     let mut hiding = false;
-    for index in range {
-        let hidden = secrets.iter().any(|secret| secret.contains(&index));
+    for (at, character) in characters {
+        let hidden = secrets.iter().any(|secret| secret.contains(at));
         if hidden && !hiding {
             shown.push('…');
         } else if !hidden {
-            shown.push_str(&printable(line[index].encode_utf8(&mut [0; 4])));
+            shown.push_str(&printable(character.encode_utf8(&mut [0; 4])));
         }
         hiding = hidden;
     }
@@ -145,37 +144,44 @@ mod tests {
     use super::*;
 
     #[test]
-    fn userinfo_and_queries_are_hidden_and_the_mark_stays_in_place() {
+    fn userinfo_and_queries_are_hidden() {
         for (line, shown) in [
-            ("- https://bob:s3cret@a.example.com/x.tgz # x", "- https://…@a.example.com/x.tgz # x"),
+            ("- https://bob:s3cret@a.example.com/x.tgz", "- https://…@a.example.com/x.tgz"),
             ("- 'https://s3cret@a.example.com/x.tgz'", "- 'https://…@a.example.com/x.tgz'"),
-            ("- https:/bob:s3cret@a.example.com/x.tgz", "- …@a.example.com/x.tgz"),
+            ("- https:/bob:s3cret@a.example.com/x.tgz", "- https:/…@a.example.com/x.tgz"),
             ("- bob:s3cret@a.example.com/x.tgz", "- …@a.example.com/x.tgz"),
             ("- https://bob:s3/cr@et@a.example.com/x", "- https://…@a.example.com/x"),
+            ("- https://bob:s3'cr\"et@a.example.com/x", "- https://…@a.example.com/x"),
+            ("- https://bob:s3 cret@a.example.com/x", "- https://…@a.example.com/x"),
+            ("- bob:s3 cret@a.example.com/x", "- …@a.example.com/x"),
+            ("- https://bob:s3c?ret@a.example.com/x", "- https://…"),
             ("- https://s3cret@sha256:1/x", "- https://…@sha256:1/x"),
-            ("[https://a/x?sig=s3cret, https://u:s3cret@b/y]", "[https://a/x?… https://…@b/y]"),
+            ("- [https://a/x?sig=s3cret, https://u:s3cret@b/y]", "- [https://…"),
             ("- oci://ghcr.io/a/b:1@sha256:00", "- oci://ghcr.io/a/b:1@sha256:00"),
             ("- '@acme/plug@1.0.0'", "- '@acme/plug@1.0.0'"),
-            ("? a", "? a"),
         ] {
-            let end = u32::try_from(line.chars().count()).unwrap();
-            let (length, excerpt) = Excerpt::of(line, end, 1, false);
-            let Excerpt { text, before, marked } = excerpt.unwrap();
-            assert_eq!((text.as_str(), before + marked, length), (shown, shown.chars().count(), 1), "{line}");
+            let excerpt = Excerpt::of(line, 3, line.len(), false).1.unwrap();
+            assert_eq!((excerpt.text.as_str(), excerpt.before), (shown, 2), "{line}");
+            assert_eq!(excerpt.marked, shown.chars().count() - 2, "{line}");
         }
     }
 
     #[test]
-    fn a_private_line_shows_the_mark_and_at_most_one_key() {
-        for (line, column, length, shown) in [
-            ("    password: s3cret", 5, 8, "    password…"),
-            ("  - password: s3cret", 5, 8, "  - password…"),
-            ("    password: *a", 15, 2, "    password: *a"),
-            ("    {password: s3cret, password: s3cret}", 24, 8, "…password…"),
-            ("    'password': s3cret: x", 23, 1, "…:…"),
-            ("    s3cret s3cret", 12, 1, "…s…"),
+    fn a_line_shows_the_mark_and_at_most_one_key() {
+        for (line, column, length, shown, hidden) in [
+            ("    password: s3cret", 5, 8, "    password…", "    …"),
+            ("    password: s3cret", 5, 1, "    password…", "    …"),
+            ("  - password: s3cret", 5, 8, "  - password…", "  - …"),
+            ("    password: []", 5, 8, "    password: []", "    …"),
+            ("    password: *a", 15, 2, "    password: *a", "    password: …"),
+            ("    password: [*a]", 16, 2, "    password: [*a]", "    password: […"),
+            ("    [s3cret: x]", 5, 1, "    […", "    …"),
+            ("    {password: s3cret, password: s3cret}", 24, 8, "…password…", "……"),
+            ("    'password': s3cret: x", 23, 1, "…:…", "……"),
+            ("    s3cret s3cret", 12, 1, "…s…", "……"),
         ] {
-            assert_eq!(Excerpt::of(line, column, length, true).1.unwrap().text, shown, "{line}");
+            assert_eq!(Excerpt::of(line, column, length, false).1.unwrap().text, shown, "{line}");
+            assert_eq!(Excerpt::of(line, column, length, true).1.unwrap().text, hidden, "{line}");
         }
     }
 

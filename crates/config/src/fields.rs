@@ -84,8 +84,8 @@ impl Reader {
         if text.is_none() && !matches!(key.value, Value::Unusable) {
             let message = format!("expected a string as key, found {}", key.kind());
             self.faults.push(match key.value {
-                Value::Scalar(_) => Fault::new(key.span, message).hint("write it in quotes").private(true),
-                _ => Fault::new(key.span.start(), message).private(true),
+                Value::Scalar(_) => Fault::new(key.span, message).hint("write it in quotes"),
+                _ => Fault::new(key.span.start(), message),
             });
         }
         text
@@ -95,7 +95,10 @@ impl Reader {
         if matches!(found.value, Value::Unusable) {
             return;
         }
-        let fault = Fault::new(found.span, format!("expected {expected} for {what}, found {}", found.kind()));
+        let span = if matches!(found.value, Value::Scalar(_)) { found.span } else { found.span.start() };
+        let fault = Fault::new(span, format!("expected {expected} for {what}, found {}", found.kind()));
+        // What stands where a mapping is expected may be a lost piece of `pluginConfig`.
+        let fault = if expected == "a mapping" { fault.hidden() } else { fault };
         self.faults.push(match wrong_type_hint(expected, &found.value) {
             Some(hint) => fault.hint(hint),
             None => fault,
@@ -117,7 +120,10 @@ fn wrong_type_hint(expected: &str, found: &Value) -> Option<&'static str> {
     }
 }
 
+/// A missing blank makes a value part of the key, so only what stands before it is shown.
 fn unknown_key(span: Span, key: &str, known: &[&'static str]) -> Fault {
+    let key = key.split([':', '=']).next().unwrap_or_default();
+    let span = Span { end: span.end.min(span.start + key.chars().count().max(1)), ..span };
     let fault = Fault::new(span, format!("unknown key `{key}`"));
     let nearest = known.iter().map(|known| (distance(key, known), *known)).min();
     match nearest {

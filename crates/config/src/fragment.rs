@@ -38,7 +38,7 @@ impl Fragment {
     pub(crate) fn read(reader: &mut Reader, node: Node) -> Option<Self> {
         check_keys(reader, &node);
         let Value::Mapping(entries) = node.value else {
-            reader.wrong_type("`pluginConfig`", "a mapping", &Node { span: node.span.start(), ..node });
+            reader.wrong_type("`pluginConfig`", "a mapping", &node);
             return None;
         };
         Some(Self { position: node.span.position, entries })
@@ -63,10 +63,10 @@ fn check_keys(reader: &mut Reader, node: &Node) {
 
 fn check_key(reader: &mut Reader, key: &Node, text: &str) {
     if FORBIDDEN.contains(&text) {
-        reader.fault(Fault::new(key.span, format!("the key `{text}` is not allowed in `pluginConfig`")).private(true));
+        reader.fault(Fault::new(key.span, format!("the key `{text}` is not allowed in `pluginConfig`")));
     } else if text.chars().any(char::is_control) {
-        reader.fault(Fault::new(key.span, "a key holds control characters").private(true));
+        reader.fault(Fault::new(key.span, "a key holds control characters"));
     } else if text.chars().nth(MAX_KEY).is_some() {
-        reader.fault(Fault::new(key.span, format!("a key is longer than {MAX_KEY} characters")).private(true));
+        reader.fault(Fault::new(key.span, format!("a key is longer than {MAX_KEY} characters")));
     }
 }

@@ -4,6 +4,7 @@
 //! leaves no tree to speak of ends the load.
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
+use source::redact;
 
 use crate::node::{Node, Position, Span, Value, counted, duplicate_keys};
 use crate::problem::Fault;
@@ -13,9 +14,6 @@ use crate::scalar::Scalar;
 pub const MAX_DEPTH: usize = 64;
 /// Scalars, lists and mappings in one file: a thousand plugins with two hundred values each.
 pub const MAX_NODES: usize = 200_000;
-
-/// Keys whose values may hold secrets; no excerpt shows what is below them.
-const PRIVATE_KEY: &str = "pluginConfig";
 
 pub(crate) struct Loaded {
     /// The document; nothing for an empty file.
@@ -52,7 +50,6 @@ struct Loader {
 struct Open {
     span: Span,
     content: Content,
-    private: bool,
 }
 
 enum Content {
@@ -64,7 +61,7 @@ impl Loader {
     fn run(&mut self, text: &str) -> Result<(), Fault> {
         let mut parser = Parser::new_from_str(text);
         while let Some(event) = parser.next_event() {
-            let (event, at) = event.map_err(|error| self.syntax(&error))?;
+            let (event, at) = event.map_err(|error| syntax(&error))?;
             let span = Span { position: position(at.start), start: at.start.index(), end: at.end.index() };
             match event {
                 Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
@@ -99,10 +96,9 @@ impl Loader {
 
     fn open(&mut self, span: Span, content: Content) -> Result<(), Fault> {
         if self.open.len() == MAX_DEPTH {
-            return Err(Fault::new(span, format!("nested deeper than {MAX_DEPTH} levels")).private(self.private()));
+            return Err(Fault::new(span, format!("nested deeper than {MAX_DEPTH} levels")));
         }
-        let private = self.private();
-        self.open.push(Open { span, content, private });
+        self.open.push(Open { span, content });
         Ok(())
     }
 
@@ -113,9 +109,8 @@ impl Loader {
             Content::Sequence(items) => Value::Sequence(items),
             Content::Mapping { entries, .. } => {
                 self.faults.extend(duplicate_keys(&entries).into_iter().map(|(span, key, first)| {
-                    Fault::new(span, format!("duplicate key `{key}`"))
+                    Fault::new(span, format!("duplicate key `{}`", redact(key)))
                         .hint(format!("it is set already in line {}; keep one", first.line))
-                        .private(open.private)
                 }));
                 Value::Mapping(entries)
             }
@@ -127,7 +122,7 @@ impl Loader {
     fn place(&mut self, node: Node) -> Result<(), Fault> {
         self.nodes += 1;
         if self.nodes > MAX_NODES {
-            return Err(Fault::new(node.span, format!("the file holds more than {MAX_NODES} values")).private(true));
+            return Err(Fault::new(node.span, format!("the file holds more than {MAX_NODES} values")).hidden());
         }
         match self.open.last_mut().map(|open| &mut open.content) {
             None => self.root = Some(node),
@@ -147,14 +142,14 @@ impl Loader {
             None => untagged,
             Some(tag) => match tagged(tag, text) {
                 Some(scalar) => Ok(scalar),
-                None => return self.bad_tag(span, tag),
+                None => return self.bad_tag(span),
             },
         };
         match scalar {
             Ok(scalar) if self.expects_key() => Value::Scalar(scalar.into_key(text)),
             Ok(scalar) => Value::Scalar(scalar),
             Err(_) => {
-                self.fault(span, "the number is too large", "write it in quotes");
+                self.faults.push(Fault::new(span, "the number is too large").hint("write it in quotes").hidden());
                 Value::Unusable
             }
         }
@@ -164,39 +159,30 @@ impl Loader {
         if let Some(tag) = tag
             && !(tag.is_yaml_core_schema() && tag.suffix == core)
         {
-            self.bad_tag(span, tag);
+            self.bad_tag(span);
         }
     }
 
-    fn bad_tag(&mut self, span: Span, tag: &Tag) -> Value {
-        let shown = if tag.is_yaml_core_schema() { format!("!!{}", tag.suffix) } else { tag.to_string() };
-        let span = Span { end: span.end.min(span.start + shown.chars().count()), ..span };
-        self.fault(span, format!("the YAML tag `{shown}` does not fit here"), "remove the tag");
+    /// A word behind `!` may be a password without quotes.
+    fn bad_tag(&mut self, span: Span) -> Value {
+        self.fault(span.start(), "a YAML tag does not fit here", "remove the tag, or write a text in quotes");
         Value::Unusable
     }
 
-    fn fault(&mut self, span: Span, message: impl Into<String>, hint: &str) {
-        let private = self.private();
-        self.faults.push(Fault::new(span, message).hint(hint).private(private));
-    }
-
-    fn syntax(&self, error: &ScanError) -> Fault {
-        let start = error.marker().index();
-        let span = Span { position: position(*error.marker()), start, end: start + 1 };
-        let fault = Fault::new(span, format!("not valid YAML: {}", error.info())).private(self.private());
-        if error.info().contains("tab") { fault.hint("indent with spaces") } else { fault }
+    fn fault(&mut self, span: Span, message: &str, hint: &str) {
+        self.faults.push(Fault::new(span, message).hint(hint));
     }
 
     fn expects_key(&self) -> bool {
         self.open.last().is_some_and(|open| matches!(&open.content, Content::Mapping { key: None, .. }))
     }
+}
 
-    fn private(&self) -> bool {
-        self.open.last().is_some_and(|open| {
-            open.private
-                || matches!(&open.content, Content::Mapping { key: Some(key), .. } if key.as_text() == Some(PRIVATE_KEY))
-        })
-    }
+fn syntax(error: &ScanError) -> Fault {
+    let start = error.marker().index();
+    let span = Span { position: position(*error.marker()), start, end: start + 1 };
+    let fault = Fault::new(span, format!("not valid YAML: {}", error.info())).hidden();
+    if error.info().contains("tab") { fault.hint("indent with spaces") } else { fault }
 }
 
 /// The meaning of a scalar with an explicit tag, when the tag is known and the text fits.

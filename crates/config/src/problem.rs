@@ -100,7 +100,7 @@ impl fmt::Display for Problems {
 impl std::error::Error for Problems {}
 
 impl Problem {
-    /// The marked source line, without what may be secret; `None` where it cannot be shown.
+    /// What is marked and the key before it, without what may be secret; `None` where it cannot be shown.
     pub fn source_line(&self) -> Option<&str> {
         self.excerpt.as_ref().map(|excerpt| excerpt.text.as_str())
     }
@@ -149,28 +149,28 @@ pub(crate) struct Fault {
     pub(crate) span: Span,
     message: String,
     hint: Option<String>,
-    private: bool,
+    hidden: bool,
 }
 
 impl Fault {
     pub(crate) fn new(span: Span, message: impl Into<String>) -> Self {
-        Self { span, message: message.into(), hint: None, private: false }
+        Self { span, message: message.into(), hint: None, hidden: false }
     }
 
     pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
 
-    /// Keeps what stands around the marked text out of the excerpt.
-    pub(crate) fn private(self, private: bool) -> Self {
-        Self { private, ..self }
+    /// Keeps what is marked out of the excerpt: it may be a secret.
+    pub(crate) fn hidden(self) -> Self {
+        Self { hidden: true, ..self }
     }
 
     fn shown(self, text: &str) -> Problem {
-        let Self { span, message, hint, private } = self;
+        let Self { span, message, hint, hidden } = self;
         let length = span.end.saturating_sub(span.start);
         let line = lines(text).nth((span.position.line as usize).saturating_sub(1));
-        let found = line.map(|line| Excerpt::of(line, span.position.column, length, private));
+        let found = line.map(|line| Excerpt::of(line, span.position.column, length, hidden));
         let (length, excerpt) = match found {
             Some((length, excerpt)) => (length, excerpt),
             None => (1, None),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 use audit::{Blame, Event, Format, Level, Log};
-use config::{MAX_CONFIG_BYTES, Plan};
+use config::{Form, MAX_CONFIG_BYTES, Plan};
 use install::{Chain, Job, Locking, RunError};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use transport::{Clock, Stop, SystemClock};
@@ -95,6 +95,16 @@ fn prepare(args: &Args, environment: &Environment, log: &mut Log) -> Result<(Pla
         let hint = problems.hint().map(str::to_owned);
         Failure { reason: problems.reason(), detail: format!("`{file}`: {}", problems.summary()), hint }
     })?;
+    // A values file may leave out what the chart adds, `allowedSources` too, and would mean another list than the portal's.
+    if let Form::HelmValues { .. } = plan.form {
+        return Err(Failure {
+            reason: "config_invalid",
+            detail: format!("`{file}`: expected a list of plugins, found a Helm values file"),
+            hint: Some(
+                "let the chart render the list from the values; `butler-plugin-installer check` reads both".to_owned(),
+            ),
+        });
+    }
     let (on_reject, differs) = settings::on_reject(&plan, environment)?;
     if differs {
         log.record(&Event::Warning {

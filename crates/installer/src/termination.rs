@@ -4,23 +4,55 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
 
+use source::printable;
+
 /// Most bytes that Kubernetes keeps.
 const LIMIT: usize = 4096;
 
 /// Leaves a message where the kubelet looks for one. Elsewhere the file does not exist, and none is made.
 pub(crate) fn leave(path: &Path, reason: &str, detail: &str, hint: Option<&str>) {
-    let hint = hint.map(|hint| format!("\nhelp: {hint}")).unwrap_or_default();
-    let mut message = format!("{reason}: {detail}");
-    let room = LIMIT.saturating_sub(hint.len() + '…'.len_utf8() + 1);
-    if message.len() > room {
-        message.truncate(message.floor_char_boundary(room));
-        message.push('…');
-    }
     let written = OpenOptions::new()
         .write(true)
         .truncate(true)
         .open(path)
-        .and_then(|mut file| file.write_all(format!("{message}{hint}\n").as_bytes()));
+        .and_then(|mut file| file.write_all(message(reason, detail, hint).as_bytes()));
     // The log has said it already; this is a copy for those who have no log at hand.
     drop(written);
+}
+
+fn message(reason: &str, detail: &str, hint: Option<&str>) -> String {
+    let hint = hint.map(|hint| format!("\nhelp: {}", cut(printable(hint), LIMIT / 2))).unwrap_or_default();
+    let detail = format!("{reason}: {}", printable(detail));
+    cut(detail, LIMIT.saturating_sub(hint.len() + 1)) + &hint + "\n"
+}
+
+fn cut(mut text: String, limit: usize) -> String {
+    if text.len() > limit {
+        text.truncate(text.floor_char_boundary(limit.saturating_sub('…'.len_utf8())));
+        text.push('…');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_terminal_acts_on_is_left() {
+        assert_eq!(
+            message("http_status", "answered `a\u{1b}[2J\nb`", Some("ask\r\nc")),
+            "http_status: answered `a\\u{1b}[2J\\nb`\nhelp: ask\\r\\nc\n"
+        );
+    }
+
+    #[test]
+    fn detail_and_hint_share_the_room_however_long_they_are_when_escaped() {
+        let long = "\u{1b}".repeat(LIMIT);
+        for (detail, hint) in [(&*long, None), (&long, Some("ask")), ("x", Some(&*long)), (&long, Some(&long))] {
+            let message = message("http_status", detail, hint);
+            assert!(message.len() <= LIMIT && message.contains('…') && message.ends_with('\n'), "{message}");
+            assert_eq!(message.contains("\nhelp: "), hint.is_some(), "{message}");
+        }
+    }
 }

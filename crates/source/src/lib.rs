@@ -17,7 +17,7 @@
 //!   - [`OciReference`]: registry, repository, tag or digest, and which folder of the image.
 //!   - [`HttpsUrl`]: a tarball on an https server.
 //! - [`SourcePolicy`], made of [`Prefix`]es, turns a `Source` into an [`Allowed`] one.
-//! - [`redact`] and [`printable`] make a text that may not even parse fit for a log.
+//! - [`redact`] (by [`secret_ranges`]) and [`printable`] make a text that may not even parse fit for a log.
 //!
 //! # What this crate refuses
 //! It resolves no name, decodes nothing to find a match, and knows no aliases: what is compared is what was written,
@@ -34,5 +34,5 @@ pub use authority::Authority;
 pub use https::HttpsUrl;
 pub use oci::{OciReference, PluginPath};
 pub use policy::{Allowed, AllowedKind, NotAllowed, Prefix, PrefixError, SourcePolicy};
-pub use redact::{is_invisible, printable, redact};
+pub use redact::{is_invisible, printable, redact, secret_ranges};
 pub use source::{Fault, Source, SourceError};

@@ -1,28 +1,44 @@
 //! Texts from outside, made fit for a log or a terminal.
 
-/// Cuts what may be a secret from a `package` value or URL that need not parse: everything before an `@` that could
-/// end userinfo, and everything behind `?`.
+use std::ops::Range;
+
+/// Cuts the [secret ranges](secret_ranges) from a `package` value or URL that need not parse.
 ///
 /// It cuts too much rather than too little; a parsed [`Source`](crate::Source) shows itself exactly.
 pub fn redact(text: &str) -> String {
-    let (text, query) = match text.find('?') {
-        Some(mark) => (&text[..mark], "?…"),
-        None => (text, ""),
-    };
-    let scheme_end = text
-        .find(':')
-        .filter(|&colon| text[colon..].starts_with(":/"))
-        .map_or(0, |colon| colon + 1 + text[colon + 1..].bytes().take_while(|&b| b == b'/' || b == b'\\').count());
-    let (scheme, rest) = text.split_at(scheme_end);
-    let may_end_userinfo = |(at, _): &(usize, &str)| {
-        let before = &rest[..*at];
-        let digest = ["@sha256:", "@sha512:"].iter().any(|mark| rest[*at..].starts_with(mark)) && before.contains('/');
-        !digest && (scheme_end > 0 || before.contains(':'))
-    };
-    match rest.match_indices('@').rfind(may_end_userinfo) {
-        Some((at, _)) => format!("{scheme}…{}{query}", &rest[at..]),
-        None => format!("{scheme}{rest}{query}"),
+    let mut shown = String::with_capacity(text.len());
+    let mut from = 0;
+    for secret in secret_ranges(text) {
+        shown.push_str(&text[from..secret.start]);
+        shown.push('…');
+        from = secret.end;
     }
+    shown + &text[from..]
+}
+
+/// Where a `package` value or URL, whole or broken, may hold a secret: everything before an `@` that could end
+/// userinfo, and everything behind `?`. Bytes, in the text's order, apart from each other.
+pub fn secret_ranges(text: &str) -> Vec<Range<usize>> {
+    let start = scheme_end(text);
+    let may_end_userinfo = |&at: &usize| {
+        let before = &text[start..at];
+        let digest = ["@sha256:", "@sha512:"].iter().any(|mark| text[at..].starts_with(mark)) && before.contains('/');
+        !digest && (start > 0 || before.contains(':'))
+    };
+    let userinfo_end = text[start..].rmatch_indices('@').map(|(at, _)| start + at).find(may_end_userinfo);
+    let query = text.find('?').map(|mark| mark + 1);
+    let (userinfo, query) = match (userinfo_end, query) {
+        // The `?` may belong to a password, or the `@` to the query.
+        (Some(at), Some(query)) if query <= at => (Some(start..text.len()), None),
+        (at, query) => (at.map(|at| start..at), query.map(|query| query..text.len())),
+    };
+    userinfo.into_iter().chain(query).collect()
+}
+
+/// Where the authority begins; nowhere but at the start when there is no scheme.
+fn scheme_end(text: &str) -> usize {
+    let Some(colon) = text.find(':').filter(|&colon| text[colon..].starts_with(":/")) else { return 0 };
+    colon + 1 + text[colon + 1..].bytes().take(2).take_while(|&b| b == b'/' || b == b'\\').count()
 }
 
 /// Whether a character moves, hides or reorders what stands around it: controls, line and paragraph separators,
@@ -51,6 +67,8 @@ pub fn printable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -69,12 +87,28 @@ mod tests {
             ("https://bob:s3/cret@a.example.com/x", "https://…@a.example.com/x"),
             ("https://bob:s3@cret@a.example.com/x", "https://…@a.example.com/x"),
             ("https://a.example.com/x.tgz?sig=s3cret", "https://a.example.com/x.tgz?…"),
+            ("https://bob:s3cret@a.example.com/x.tgz?sig=s3cret", "https://…@a.example.com/x.tgz?…"),
+            ("https://bob:s3c?ret@a.example.com/x.tgz", "https://…"),
+            ("https://a.example.com/x.tgz?mail=s3cret@s3cret", "https://…"),
+            ("https:///s3c:ret@a/x", "https://…@a/x"),
+            ("bob:s3c?ret@a/x", "…"),
+            ("oci://bob:s3cret@ghcr.io/a/b@sha256:00", "oci://…@ghcr.io/a/b@sha256:00"),
+            ("oci://ghcr.io/a/b?s3cret@sha256:00", "oci://ghcr.io/a/b?…"),
             ("oci://ghcr.io/a/b:1.0@sha256:00", "oci://ghcr.io/a/b:1.0@sha256:00"),
             ("@acme/plug@1.0.0", "@acme/plug@1.0.0"),
             ("oci://ghcr.io/a/b:1", "oci://ghcr.io/a/b:1"),
             ("", ""),
         ] {
             assert_eq!(redact(text), shown, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_userinfo_is_shown(user in "[!-~]{0,12}", password in "[!-~]{0,12}") {
+            let shown = redact(&format!("https://{user}:{password}@host/x"));
+            let query = user.contains('?') || password.contains('?');
+            prop_assert_eq!(shown, if query { "https://…" } else { "https://…@host/x" });
         }
     }
 }

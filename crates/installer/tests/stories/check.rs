@@ -77,7 +77,7 @@ fn rejected_entries_are_shown_with_reason_place_and_hint() {
     error[integrity_missing]: expected `integrity` in the entry, found none
      --> /dynamic-plugins.yaml:7:5
       |
-    7 |   - package: oci://ghcr.io/my-org/unpinned:1.0.0
+    7 |   - package…
       |     ^
     help: add `integrity: sha512-…` as its publisher gives it, or compute it with `openssl dgst -sha512 -binary FILE | base64 -w0`
 
@@ -160,6 +160,17 @@ fn values_of_the_chart_are_read_as_the_chart_reads_them() {
     portal.check(&[file]).exits(0).says("note: `dynamicPlugins.enabled` is false");
     portal.write("values.yaml", values("true").replace("plugins:\n", "plugin:\n"));
     portal.check(&[file]).exits(2).says("did you mean `plugins`?");
+}
+
+#[test]
+fn values_of_the_chart_are_not_installed_from() {
+    let switched_off = "dynamicPlugins: {enabled: false}\nallowedSources: [oci://ghcr.io/my-org]\n";
+    for block in ["dynamicPlugins: {}\n", switched_off] {
+        let portal = Portal::new();
+        portal.write("dynamic-plugins.yaml", block);
+        let run = portal.install().exits(2).says("found a Helm values file").says("`butler-plugin-installer check`");
+        assert_eq!((run.events(), portal.tree().to_string()), (vec!["fatal config_invalid".to_owned()], String::new()));
+    }
 }
 
 #[test]
