@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use integrity::{Algorithm, Hashed, HashingWriter};
 use oci::Descriptor;
-use transport::{Clock, Deadline, Response, Retryable as _, Stop};
+use transport::{Patience, Response, Retryable as _};
 
 use crate::error::TransferFailure;
 use crate::{FetchError, FetchLimits, Spool};
@@ -19,9 +19,7 @@ pub(crate) struct Download<'a> {
     /// What a registry promised; https servers promise nothing.
     pub(crate) descriptor: Option<&'a Descriptor>,
     pub(crate) limits: &'a FetchLimits,
-    pub(crate) clock: &'a dyn Clock,
-    pub(crate) deadline: Deadline,
-    pub(crate) stop: &'a Stop,
+    pub(crate) patience: Patience<'a>,
     writer: Option<HashingWriter<Spool>>,
 }
 
@@ -30,19 +28,22 @@ impl<'a> Download<'a> {
         package: &'a str,
         descriptor: Option<&'a Descriptor>,
         limits: &'a FetchLimits,
-        clock: &'a dyn Clock,
-        deadline: Deadline,
-        stop: &'a Stop,
+        patience: Patience<'a>,
         spool: Spool,
     ) -> Self {
-        let algorithm = descriptor.map_or(Algorithm::Sha512, |descriptor| descriptor.digest.algorithm());
-        let writer = Some(HashingWriter::with(algorithm, spool));
-        Self { package, descriptor, limits, clock, deadline, stop, writer }
+        let writer = Some(HashingWriter::with(algorithm(descriptor), spool));
+        Self { package, descriptor, limits, patience, writer }
     }
 
     /// How many bytes are there already: where the next answer should begin.
     pub(crate) fn offset(&self) -> u64 {
         self.writer.as_ref().map_or(0, HashingWriter::len)
+    }
+
+    /// Forgets what is there already: the next answer should begin at the first byte.
+    pub(crate) fn start_over(&mut self) -> Result<(), FetchError> {
+        self.writer = self.writer.take().map(|writer| self.emptied(writer)).transpose()?;
+        Ok(())
     }
 
     /// Takes an answer's body. After an error that is worth another try, [`offset`](Self::offset) says from where.
@@ -52,12 +53,7 @@ impl<'a> Download<'a> {
             206 if Self::continues_at(&response, writer.len()) => {}
             206 => return Err(self.transfer(TransferFailure::WrongRange)),
             // A server that knows no ranges starts over, and so do the hashes.
-            _ if !writer.is_empty() => {
-                let algorithm = self.descriptor.map_or(Algorithm::Sha512, |descriptor| descriptor.digest.algorithm());
-                let spool = writer.abandon().clear().map_err(|source| self.spool_error(source))?;
-                writer = HashingWriter::with(algorithm, spool);
-            }
-            _ => {}
+            _ => writer = self.emptied(writer)?,
         }
         let announced = response.content_length().map_or(0, |left| left.saturating_add(writer.len()));
         self.check_size(announced)?;
@@ -73,6 +69,14 @@ impl<'a> Download<'a> {
         }
     }
 
+    fn emptied(&self, writer: HashingWriter<Spool>) -> Result<HashingWriter<Spool>, FetchError> {
+        if writer.is_empty() {
+            return Ok(writer);
+        }
+        let spool = writer.abandon().clear().map_err(|source| self.spool_error(source))?;
+        Ok(HashingWriter::with(algorithm(self.descriptor), spool))
+    }
+
     fn continues_at(response: &Response, offset: u64) -> bool {
         let range = response.headers().first("content-range").and_then(|value| value.strip_prefix("bytes "));
         let first = range.and_then(|range| range.split_once('-')).and_then(|(first, _)| first.parse().ok());
@@ -81,15 +85,11 @@ impl<'a> Download<'a> {
 
     fn copy(&self, mut response: Response, writer: &mut HashingWriter<Spool>) -> Result<(), FetchError> {
         let mut buffer = vec![0; CHUNK];
-        let mut pace = Pace { since: self.clock.uptime(), bytes: 0 };
+        let mut pace = Pace { since: self.patience.clock().uptime(), bytes: 0 };
+        let broken = |error| self.transfer(TransferFailure::Transport(error));
         loop {
-            if self.stop.is_asked() {
-                return Err(FetchError::Stopped { package: self.package.to_owned() });
-            }
-            if self.deadline.left(self.clock).is_zero() {
-                return Err(self.transfer(TransferFailure::Deadline { allowance: self.limits.plugin_time }));
-            }
-            let n = response.read(&mut buffer).map_err(|error| self.transfer(TransferFailure::Transport(error)))?;
+            self.patience.check(response.url()).map_err(broken)?;
+            let n = response.read(&mut buffer).map_err(broken)?;
             if n == 0 {
                 return Ok(());
             }
@@ -103,13 +103,14 @@ impl<'a> Download<'a> {
         let window = self.limits.stall_time;
         let least = self.limits.stall_bytes_per_second.saturating_mul(window.as_secs());
         pace.bytes += bytes;
-        if self.clock.uptime().saturating_sub(pace.since) < window {
+        let now = self.patience.clock().uptime();
+        if now.saturating_sub(pace.since) < window {
             return Ok(());
         }
         if pace.bytes < least {
             return Err(self.transfer(TransferFailure::Stalled { bytes: least, seconds: window.as_secs() }));
         }
-        *pace = Pace { since: self.clock.uptime(), bytes: 0 };
+        *pace = Pace { since: now, bytes: 0 };
         Ok(())
     }
 
@@ -149,6 +150,11 @@ impl<'a> Download<'a> {
     fn spool_error(&self, source: std::io::Error) -> FetchError {
         FetchError::Spool { package: self.package.to_owned(), source }
     }
+}
+
+/// The algorithm that a transfer is hashed with besides the one of integrities.
+fn algorithm(descriptor: Option<&Descriptor>) -> Algorithm {
+    descriptor.map_or(Algorithm::Sha512, |descriptor| descriptor.digest.algorithm())
 }
 
 /// Bytes since a moment.

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use integrity::Blame;
-use oci::OciError;
+use oci::{Failure, OciError};
 use source::NotAllowed;
 use transport::{Cause, Retryable, TransportError};
 
@@ -187,6 +187,30 @@ impl FetchError {
             Self::Spool { .. } | Self::Transfer { .. } | Self::Stopped { .. } => return None,
         };
         Some(text.to_owned())
+    }
+}
+
+impl FetchError {
+    /// The same, told as what it is where an exchange was given up by this side: there was no more time for
+    /// `package` than `allowance`, or a stop was asked for.
+    pub(crate) fn or_given_up(self, package: &str, allowance: Duration) -> Self {
+        let (from_registry, error) = match &self {
+            Self::Oci(error) => match error.failure() {
+                Failure::Transport(error) => (true, error),
+                _ => return self,
+            },
+            Self::Https { source: HttpsFailure::Transport(error), .. } => (false, error),
+            Self::Transfer { from_registry, source: TransferFailure::Transport(error), .. } => (*from_registry, error),
+            _ => return self,
+        };
+        let package = package.to_owned();
+        match error.cause() {
+            Cause::Deadline => {
+                Self::Transfer { package, from_registry, source: TransferFailure::Deadline { allowance } }
+            }
+            Cause::Stopped => Self::Stopped { package },
+            _ => self,
+        }
     }
 }
 

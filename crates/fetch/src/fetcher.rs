@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use integrity::{Hashed, Integrity, Mismatch, OciDigest, Verified};
-use oci::{Client, Credentials, Platform, TrustedRealms};
+use oci::{Client, Credentials, Platform, Resolved, TrustedRealms};
 use source::{Allowed, AllowedKind, HttpsUrl, OciReference, PluginPath, Source, SourcePolicy};
-use transport::{Clock, Deadline, Retry, Stop, Transport};
+use transport::{Clock, Deadline, Patience, Response, Retry, Stop, Transport};
 
 use crate::download::Download;
-use crate::{FetchError, Netrc, Spool, tarball_url};
+use crate::tarball_url::{self, Rest, Validator};
+use crate::{FetchError, Netrc, Spool};
 
 /// What an artifact may ask of us.
 #[derive(Debug, Clone, Copy)]
@@ -125,7 +126,7 @@ impl Fetcher {
         limits: FetchLimits,
         retry: Retry,
     ) -> Self {
-        let client = Client::new(Arc::clone(&transport), Arc::clone(&clock), access.credentials, access.realms);
+        let client = Client::new(Arc::clone(&transport), access.credentials, access.realms);
         Self { transport, clock, client, policy, netrc: access.netrc, limits, retry }
     }
 
@@ -135,11 +136,12 @@ impl Fetcher {
     /// When the bytes cannot be had, or are not those that the registry's descriptor promises.
     pub fn fetch(&self, source: &Allowed<Source>, spool: Spool, stop: &Stop) -> Result<Fetched, FetchError> {
         let package = source.subject().to_string();
-        let deadline = Deadline::after(&*self.clock, self.limits.plugin_time);
-        match source.kind() {
-            AllowedKind::Oci(reference) => self.pull(&package, reference.subject(), spool, deadline, stop),
-            AllowedKind::Https(url) => self.download(&package, &url, spool, deadline, stop),
-        }
+        let patience = self.patience(stop);
+        let fetched = match source.kind() {
+            AllowedKind::Oci(reference) => self.pull(&package, reference.subject(), spool, patience),
+            AllowedKind::Https(url) => self.download(&package, &url, spool, patience),
+        };
+        fetched.map_err(|error| error.or_given_up(&package, self.limits.plugin_time))
     }
 
     /// Asks whether a source is there and may be read.
@@ -147,19 +149,21 @@ impl Fetcher {
     /// # Errors
     /// Like [`fetch`](Self::fetch), up to the point where bytes would come.
     pub fn probe(&self, source: &Allowed<Source>, stop: &Stop) -> Result<Probe, FetchError> {
-        let deadline = Deadline::after(&*self.clock, self.limits.plugin_time);
-        match source.kind() {
-            AllowedKind::Oci(reference) => {
-                let resolved = self.retry.run(&*self.clock, deadline, stop, || {
-                    self.client.resolve(reference.subject(), &Platform::this_machine()).map_err(FetchError::Oci)
-                })?;
-                Ok(Probe { manifest: Some(resolved.manifest), size: Some(resolved.layer.size) })
-            }
+        let patience = self.patience(stop);
+        let probe = match source.kind() {
+            AllowedKind::Oci(reference) => self
+                .resolve(reference.subject(), patience)
+                .map(|resolved| Probe { manifest: Some(resolved.manifest), size: Some(resolved.layer.size) }),
             AllowedKind::Https(url) => {
-                let response = self.retry.run(&*self.clock, deadline, stop, || self.open(&url, 0))?;
-                Ok(Probe { manifest: None, size: response.content_length() })
+                let opened = self.retry.run(patience, || self.open(&url, None, patience));
+                opened.map(|response| Probe { manifest: None, size: response.content_length() })
             }
-        }
+        };
+        probe.map_err(|error| error.or_given_up(&source.subject().to_string(), self.limits.plugin_time))
+    }
+
+    fn patience<'a>(&'a self, stop: &'a Stop) -> Patience<'a> {
+        Patience::new(&*self.clock, Deadline::after(&*self.clock, self.limits.plugin_time), stop)
     }
 
     fn pull(
@@ -167,20 +171,23 @@ impl Fetcher {
         package: &str,
         reference: &OciReference,
         spool: Spool,
-        deadline: Deadline,
-        stop: &Stop,
+        patience: Patience<'_>,
     ) -> Result<Fetched, FetchError> {
-        let resolved = self.retry.run(&*self.clock, deadline, stop, || {
-            self.client.resolve(reference, &Platform::this_machine()).map_err(FetchError::Oci)
-        })?;
-        let layer = Some(&resolved.layer);
-        let mut download = Download::into_spool(package, layer, &self.limits, &*self.clock, deadline, stop, spool);
-        let hashed = self.retry.run(&*self.clock, deadline, stop, || {
-            let blob = self.client.open_blob(reference, &resolved.layer, download.offset()).map_err(FetchError::Oci)?;
+        let resolved = self.resolve(reference, patience)?;
+        let layer = &resolved.layer;
+        let mut download = Download::into_spool(package, Some(layer), &self.limits, patience, spool);
+        let hashed = self.retry.run(patience, || {
+            let blob = self.client.open_blob(reference, layer, download.offset(), patience).map_err(FetchError::Oci)?;
             download.take(blob)
         })?;
         let origin = Origin { manifest: Some(resolved.manifest), plugin_path: resolved.plugin_path };
         Ok(Fetched { hashed, origin })
+    }
+
+    fn resolve(&self, reference: &OciReference, patience: Patience<'_>) -> Result<Resolved, FetchError> {
+        self.retry.run(patience, || {
+            self.client.resolve(reference, &Platform::this_machine(), patience).map_err(FetchError::Oci)
+        })
     }
 
     fn download(
@@ -188,19 +195,46 @@ impl Fetcher {
         package: &str,
         url: &Allowed<HttpsUrl>,
         spool: Spool,
-        deadline: Deadline,
-        stop: &Stop,
+        patience: Patience<'_>,
     ) -> Result<Fetched, FetchError> {
-        let mut download = Download::into_spool(package, None, &self.limits, &*self.clock, deadline, stop, spool);
-        let hashed = self.retry.run(&*self.clock, deadline, stop, || {
-            let body = self.open(url, download.offset())?;
-            download.take(body)
+        let mut download = Download::into_spool(package, None, &self.limits, patience, spool);
+        let mut validator = None;
+        let hashed = self.retry.run(patience, || {
+            let response = self.open_missing(url, &mut download, validator.as_ref(), patience)?;
+            if response.status() == 200 {
+                validator = Validator::of(response.headers());
+            }
+            download.take(response)
         })?;
         Ok(Fetched { hashed, origin: Origin::default() })
     }
 
-    fn open(&self, url: &Allowed<HttpsUrl>, offset: u64) -> Result<transport::Response, FetchError> {
-        tarball_url::open(&*self.transport, &*self.clock, &self.policy, &self.netrc, url, offset)
+    /// Opens what is still missing of a file, or all of it where the server does not say that it is the same file.
+    fn open_missing(
+        &self,
+        url: &Allowed<HttpsUrl>,
+        download: &mut Download<'_>,
+        validator: Option<&Validator>,
+        patience: Patience<'_>,
+    ) -> Result<Response, FetchError> {
+        if let Some(validator) = validator.filter(|_| download.offset() > 0) {
+            let rest = Rest { offset: download.offset(), validator };
+            let response = self.open(url, Some(&rest), patience)?;
+            if rest.is_answered_by(&response) {
+                return Ok(response);
+            }
+        }
+        download.start_over()?;
+        self.open(url, None, patience)
+    }
+
+    fn open(
+        &self,
+        url: &Allowed<HttpsUrl>,
+        rest: Option<&Rest<'_>>,
+        patience: Patience<'_>,
+    ) -> Result<Response, FetchError> {
+        tarball_url::open(&*self.transport, &self.policy, &self.netrc, url, rest, patience)
             .map_err(|source| FetchError::Https { url: url.subject().to_string(), source })
     }
 }

@@ -1,11 +1,12 @@
 //! Runs Docker's credential helpers (`docker-credential-<name> get`).
 
 use std::ffi::OsString;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::channel;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use oci::{CredentialHelper, HelperError};
 
@@ -13,6 +14,8 @@ use oci::{CredentialHelper, HelperError};
 const ANSWER_LIMIT: u64 = 64 * 1024;
 /// Longest time for an answer; cloud helpers ask a service of their own.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How often a helper that has answered is looked at, until it has ended.
+const POLL: Duration = Duration::from_millis(5);
 /// What helpers print on failure when they know no credentials for the server.
 const NOT_FOUND: &str = "credentials not found";
 
@@ -20,12 +23,13 @@ const NOT_FOUND: &str = "credentials not found";
 #[derive(Debug, Clone)]
 pub struct HelperProcess {
     path: OsString,
+    patience: Duration,
 }
 
 impl HelperProcess {
     /// Helpers found in the folders of `path`, as in `PATH`.
     pub const fn on(path: OsString) -> Self {
-        Self { path }
+        Self { path, patience: PATIENCE }
     }
 
     fn find(&self, helper: &str) -> Option<PathBuf> {
@@ -45,25 +49,27 @@ impl CredentialHelper for HelperProcess {
             .stderr(Stdio::null())
             .spawn()
             .map_err(|error| failed(error.to_string()))?;
+        let deadline = Instant::now() + self.patience;
         if let Some(mut stdin) = child.stdin.take() {
             // A helper that does not read its question shows it by its answer.
             let _ = stdin.write_all(server.as_bytes());
         }
         let (sender, answers) = channel();
         if let Some(stdout) = child.stdout.take() {
-            std::thread::spawn(move || {
+            thread::spawn(move || {
                 let mut answer = Vec::new();
                 let read = stdout.take(ANSWER_LIMIT).read_to_end(&mut answer).map(|_| answer);
                 // Nobody waits any more when the helper took too long.
                 let _ = sender.send(read);
             });
         }
-        let Ok(answer) = answers.recv_timeout(PATIENCE) else {
+        let answer = answers.recv_timeout(self.patience).ok();
+        let status = wait_until(deadline, &mut child).map_err(|error| failed(error.to_string()))?;
+        let (Some(answer), Some(status)) = (answer, status) else {
             // It is gone already, or goes now; its status says nothing.
             let _ = child.kill().and_then(|()| child.wait());
-            return Err(failed(format!("no answer in {} seconds", PATIENCE.as_secs())));
+            return Err(failed(format!("not done in {} seconds", self.patience.as_secs())));
         };
-        let status = child.wait().map_err(|error| failed(error.to_string()))?;
         let answer = answer.map_err(|error| failed(error.to_string()))?;
         if status.success() {
             return Ok(Some(answer));
@@ -72,5 +78,47 @@ impl CredentialHelper for HelperProcess {
             return Ok(None);
         }
         Err(failed(status.to_string()))
+    }
+}
+
+/// Waits for the end of a program, but not for ever: it may have closed its output and live on.
+fn wait_until(deadline: Instant, child: &mut Child) -> io::Result<Option<ExitStatus>> {
+    loop {
+        let status = child.try_wait()?;
+        if status.is_some() || Instant::now() >= deadline {
+            return Ok(status);
+        }
+        thread::sleep(POLL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a helper with this script says within so many milliseconds.
+    fn said(script: &str, patience: u64) -> Result<Option<Vec<u8>>, HelperError> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("docker-credential-made");
+        // A program that another thread's child still holds open for writing cannot be run: another process writes it.
+        let write = r#"printf '#!/bin/sh\n%s\n' "$1" > "$2" && chmod 755 "$2""#;
+        assert!(Command::new("sh").args(["-c", write, "sh", script]).arg(file).status().unwrap().success());
+        let patience = Duration::from_millis(patience);
+        HelperProcess { path: folder.path().as_os_str().to_owned(), patience }.ask("made", "registry.example.com")
+    }
+
+    #[test]
+    fn helper_that_does_not_end_is_ended() {
+        for (name, script) in [
+            ("silent", "exec sleep 600"),
+            ("silent from now on", "printf answer; exec sleep 600"),
+            ("done with its answer only", "printf answer; exec >&-; exec sleep 600"),
+        ] {
+            let started = Instant::now();
+            let error = said(script, 300).unwrap_err();
+            assert!(error.to_string().contains("not done in"), "{name}: {error}");
+            assert!(started.elapsed() < Duration::from_mins(1), "{name}");
+        }
+        assert_eq!(said("printf answer", 60_000).unwrap().unwrap(), b"answer");
     }
 }

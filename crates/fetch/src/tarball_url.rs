@@ -1,21 +1,54 @@
-//! Opens an https source: every hop is shown to the policy.
+//! Opens an https source: every hop is shown to the policy, and no two files are put together.
 
 use source::{Allowed, HttpsUrl, SourcePolicy};
-use transport::{Clock, Request, Response, Transport, Url, parse_retry_after};
+use transport::{Headers, Patience, Request, Response, Transport, Url, parse_retry_after};
 
 use crate::{HttpsFailure, Netrc};
 
 /// Most redirects followed for one request.
 const REDIRECT_LIMIT: usize = 5;
 
-/// Asks for the tarball from byte `offset` on.
+/// What tells one version of a file from the next, byte by byte (RFC 9110, section 8.8).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Validator(String);
+
+/// The bytes of a file from an offset on, if it is still the same file.
+pub(crate) struct Rest<'a> {
+    pub(crate) offset: u64,
+    pub(crate) validator: &'a Validator,
+}
+
+impl Validator {
+    /// A strong `ETag`; without any, a `Last-Modified` that is not of the very second in which it was sent.
+    pub(crate) fn of(headers: &Headers) -> Option<Self> {
+        let validator = match headers.first("etag") {
+            Some(tag) => Some(tag).filter(|tag| tag.starts_with('"')),
+            None => headers.first("last-modified").filter(|time| headers.first("date").is_some_and(|now| now != *time)),
+        };
+        let is_sendable = |text: &&str| text.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
+        validator.filter(is_sendable).map(|text| Self(text.to_owned()))
+    }
+}
+
+impl Rest<'_> {
+    /// Whether an answer can be used: the rest of the same file, or the whole of whichever.
+    pub(crate) fn is_answered_by(&self, response: &Response) -> bool {
+        match response.status() {
+            200 => true,
+            206 => Validator::of(response.headers()).as_ref() == Some(self.validator),
+            _ => false,
+        }
+    }
+}
+
+/// Asks for the tarball, or for the rest of it. An answer to the latter may also say that there is no such rest (416).
 pub(crate) fn open(
     transport: &dyn Transport,
-    clock: &dyn Clock,
     policy: &SourcePolicy,
     netrc: &Netrc,
     source: &Allowed<HttpsUrl>,
-    offset: u64,
+    rest: Option<&Rest<'_>>,
+    patience: Patience<'_>,
 ) -> Result<Response, HttpsFailure> {
     let mut hop = source.clone();
     for _ in 0..=REDIRECT_LIMIT {
@@ -25,16 +58,17 @@ pub(crate) fn open(
         let authorization = netrc.authorization(&url);
         let with_credentials = authorization.is_some();
         let mut request = Request::get(url.clone()).authorization(authorization);
-        if offset > 0 {
-            request = request.header("range", format!("bytes={offset}-"));
+        if let Some(Rest { offset, validator }) = rest {
+            request = request.header("range", format!("bytes={offset}-")).header("if-range", validator.0.as_str());
         }
-        let response = transport.send(&request).map_err(HttpsFailure::Transport)?;
+        let response = patience.send(transport, &request).map_err(HttpsFailure::Transport)?;
         match response.status() {
             200 | 206 => return Ok(response),
+            416 if rest.is_some() => return Ok(response),
             301 | 302 | 303 | 307 | 308 => {}
             status => {
                 let wait = response.headers().first("retry-after");
-                let retry_after = wait.and_then(|value| parse_retry_after(value, clock.now()));
+                let retry_after = wait.and_then(|value| parse_retry_after(value, patience.clock().now()));
                 return Err(HttpsFailure::Status { server, status, retry_after, with_credentials });
             }
         }
@@ -45,4 +79,27 @@ pub(crate) fn open(
     }
     let server = hop.subject().authority().to_string();
     Err(HttpsFailure::RedirectDenied { server, why: format!("more than {REDIRECT_LIMIT} redirects") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_tells_any_two_versions_apart_is_a_validator() {
+        const THEN: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+        const NOW: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
+        for (name, headers, expected) in [
+            ("strong tag", vec![("etag", "\"a\""), ("last-modified", THEN), ("date", NOW)], Some("\"a\"")),
+            ("weak tag", vec![("etag", "W/\"a\""), ("last-modified", THEN), ("date", NOW)], None),
+            ("tag that cannot be sent back", vec![("etag", "\"\u{fffd}\"")], None),
+            ("old file", vec![("last-modified", THEN), ("date", NOW)], Some(THEN)),
+            ("file of this second", vec![("last-modified", NOW), ("date", NOW)], None),
+            ("no date", vec![("last-modified", THEN)], None),
+            ("nothing", vec![], None),
+        ] {
+            let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+            assert_eq!(Validator::of(&headers).map(|validator| validator.0).as_deref(), expected, "{name}");
+        }
+    }
 }

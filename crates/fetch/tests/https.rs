@@ -179,27 +179,104 @@ fn proxy_is_asked_for_all_hosts_but_the_excepted_ones() {
     assert_eq!(bench.proxy.asked().len(), 6, "a proxy is asked five times");
 }
 
+/// Bytes that a wrong offset would show in.
+fn numbers(range: std::ops::Range<u32>) -> Vec<u8> {
+    range.flat_map(u32::to_be_bytes).collect()
+}
+
+/// The part of a file that a `Range` asks for, or that there is none.
+fn rest(file: &[u8], range: &str) -> Reply {
+    let first: usize = range.strip_prefix("bytes=").unwrap().strip_suffix('-').unwrap().parse().unwrap();
+    if first >= file.len() {
+        return Reply::status(416);
+    }
+    let content_range = format!("bytes {first}-{}/{}", file.len() - 1, file.len());
+    Reply::status(206).header("content-range", &content_range).body(file[first..].to_vec())
+}
+
 #[test]
 fn broken_download_goes_on_where_it_broke_off() {
-    let bytes: Vec<u8> = (0..50_000_u32).flat_map(u32::to_be_bytes).collect();
-    for (name, honours_ranges, fault) in
-        [("closed", true, Fault::Close), ("reset", true, Fault::Reset), ("closed, no ranges", false, Fault::Close)]
-    {
+    const THEN: (&str, &str) = ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT");
+    const NOW: (&str, &str) = ("date", "Sun, 06 Nov 1994 08:49:38 GMT");
+    const TAG: (&str, &str) = ("etag", "\"v1\"");
+    let bytes = numbers(0..50_000);
+    for (name, honours_ranges, fault, headers, validator) in [
+        ("closed", true, Fault::Close, vec![TAG, THEN], Some(TAG.1)),
+        ("reset", true, Fault::Reset, vec![TAG], Some(TAG.1)),
+        ("known by its time", true, Fault::Close, vec![THEN, NOW], Some(THEN.1)),
+        ("no ranges", false, Fault::Close, vec![TAG], Some(TAG.1)),
+        ("nothing to know it by", true, Fault::Close, vec![], None),
+        ("a weak tag", true, Fault::Close, vec![("etag", "W/\"v1\"")], None),
+    ] {
         let bench = Bench::new();
-        let whole = bytes.clone();
+        let (whole, broken) = (bytes.clone(), bytes.clone());
+        let known = headers.clone();
         let server = files(&bench.world, move |request| match request.header("range") {
-            None => Reply::ok().body(whole.clone()).broken_after(150_000, fault),
-            Some(_) if !honours_ranges => Reply::ok().body(whole.clone()),
-            Some(range) => {
-                let first: usize = range.strip_prefix("bytes=").unwrap().strip_suffix('-').unwrap().parse().unwrap();
-                let content_range = format!("bytes {first}-{}/{}", whole.len() - 1, whole.len());
-                Reply::status(206).header("content-range", &content_range).body(whole[first..].to_vec())
-            }
+            Some(range) if honours_ranges => with(&known, rest(&whole, range)),
+            _ => with(&known, Reply::ok().body(whole.clone())),
         });
+        let first = move || with(&headers, Reply::ok().body(broken.clone())).broken_after(150_000, fault);
+        server.first(1, |_| true, first);
         let fetched = bench.fetch(Setup::default(), FILE).unwrap();
         assert_eq!(verified(fetched, &sri(&bytes)), bytes, "{name}");
-        assert_eq!(server.recorder().requests().len(), 2, "{name}");
+        let [_, second] = &server.recorder().requests()[..] else { panic!("{name}: two requests") };
+        assert_eq!(second.header("range").is_some(), validator.is_some(), "{name}");
+        assert_eq!(second.header("if-range"), validator, "{name}");
     }
+}
+
+fn with(headers: &[(&str, &str)], reply: Reply) -> Reply {
+    headers.iter().fold(reply, |reply, (name, value)| reply.header(name, value))
+}
+
+#[test]
+fn file_that_is_replaced_between_two_tries_is_the_new_file() {
+    let (old, long, short) = (numbers(0..50_000), numbers(50_000..110_000), numbers(50_000..50_010));
+    for (name, new, honours_if_range, tries) in [
+        ("longer", &long, true, 2),
+        ("shorter", &short, true, 2),
+        ("longer, condition not understood", &long, false, 3),
+        ("shorter, condition not understood", &short, false, 3),
+    ] {
+        let bench = Bench::new();
+        let (before, after) = (old.clone(), new.clone());
+        let server = files(&bench.world, move |request| match request.header("range") {
+            Some(range) if !honours_if_range => rest(&after, range).header("etag", "\"new\""),
+            _ => Reply::ok().header("etag", "\"new\"").body(after.clone()),
+        });
+        let old = move || Reply::ok().header("etag", "\"old\"").body(before.clone());
+        server.first(1, |_| true, move || old().broken_after(150_000, Fault::Close));
+        let fetched = bench.fetch(Setup::default(), FILE).unwrap();
+        assert_eq!(&verified(fetched, &sri(new)), new, "{name}");
+        assert_eq!(server.recorder().requests().len(), tries, "{name}");
+        assert_eq!(bench.waits().len(), 1, "{name}: starting over is no try of its own");
+    }
+}
+
+#[test]
+fn server_that_has_no_rest_is_asked_for_the_whole_once() {
+    let bench = Bench::new();
+    let bytes = numbers(0..50_000);
+    let server = files(&bench.world, |_| Reply::status(416));
+    let first = move || Reply::ok().header("etag", "\"v1\"").body(bytes.clone()).broken_after(150_000, Fault::Close);
+    server.first(1, |_| true, first);
+    assert_eq!(outcome(&bench.fetch(Setup::default(), FILE)), "https_pull_failed protocol");
+    assert_eq!(server.recorder().requests().len(), 3);
+}
+
+#[test]
+fn slow_redirects_end_with_the_time_for_one_plugin() {
+    let bench = Bench::new();
+    let clock = std::sync::Arc::clone(&bench.clock);
+    let server = files(&bench.world, move |_| {
+        *clock.uptime.lock().unwrap() += Duration::from_mins(4);
+        Reply::redirect(302, "/plugins/hello.tgz")
+    });
+    let error = bench.fetch(Setup::default(), FILE).unwrap_err();
+    assert_eq!((error.reason(), error.cause()), ("https_pull_failed", Some("timeout")));
+    assert!(error.hint().unwrap().contains("--plugin-timeout"));
+    assert_eq!(server.recorder().requests().len(), 4, "of 6 that there are without an end of time");
+    assert_eq!(bench.waits(), Vec::<Duration>::new());
 }
 
 /// How a server answers, what comes of it, and after how many tries.

@@ -12,13 +12,13 @@ use std::thread;
 use std::time::Duration;
 
 use base64ct::{Base64, Encoding};
-use bench::{Bench, Setup, everything_said, fetch, outcome, verified};
+use bench::{Bench, Setup, everything_said, fetch, fetch_unless, outcome, verified};
 use fetch::{Access, Credentials, FetchLimits, HelperProcess, Platform, TrustedRealms};
 use testkit::{
     Auth, Bearer, Fault, GZIP, HttpServer, Image, Login, OCI_LAYER, Plugin, Pushed, Quirks, Ranges, Realm, Registry,
     RegistryBuilder, Reply, Request, TokenField, World, sha256_digest, sri,
 };
-use transport::Timeouts;
+use transport::{Stop, Timeouts};
 
 const REPOSITORY: &str = "my-org/hello";
 /// The content type of a record that a TLS connection begins with (RFC 8446, section 5.1).
@@ -160,7 +160,7 @@ fn no_lie_is_believed_or_asked_for_twice() {
         ("206 for no range", is_blob, |_| part("bytes 0-6/7", b"tarball"), "protocol"),
         ("not HTTP", is_blob, |_| Reply::raw(*b"220 smtp.example.com ESMTP\r\n"), "protocol"),
         ("404", is_blob, |_| Reply::status(404), "not_found"),
-        ("410", is_blob, |_| Reply::status(410), "protocol"),
+        ("410", is_blob, |_| Reply::status(410), "not_found"),
         ("403 without an end", is_manifest, |_| endless(403), "forbidden"),
         ("404 without an end", is_manifest, |_| endless(404), "not_found"),
         ("401 for ever", is_manifest, |_| Reply::status(401).header("www-authenticate", "Basic"), "unauthorized"),
@@ -246,6 +246,26 @@ fn redirected_blob_comes_without_credentials_and_only_over_https() {
 }
 
 #[test]
+fn manifest_comes_from_the_registry_itself() {
+    for (name, location, expected) in [
+        ("own path", format!("/v2/{REPOSITORY}/manifests/1?hop=1"), "installed"),
+        ("another host", "https://cdn.example.net/x".to_owned(), "oci_pull_failed redirect_denied"),
+        ("another port", "https://harbor.example.com:8443/x".to_owned(), "oci_pull_failed redirect_denied"),
+    ] {
+        let bench = Bench::new();
+        let registry = bench.world.registry(Quirks::harbor());
+        let pushed = registry.push(REPOSITORY, "1", b"tarball");
+        let cdn = bench.world.server("cdn.example.net", |_| Reply::ok().body(*b"{}"));
+        registry.server().intercept(move |request, answer| {
+            if is_manifest(request) && request.query.is_empty() { Reply::redirect(307, &location) } else { answer() }
+        });
+        let result = bench.fetch(setup(access(&registry.docker_config())), &pushed.reference);
+        assert_eq!(outcome(&result), expected, "{name}");
+        assert_eq!(bench.world.recorder().to_origin(cdn.origin()), [], "{name}");
+    }
+}
+
+#[test]
 fn refusal_by_a_registrys_storage_is_not_taken_for_one_of_the_login() {
     for (status, expected) in [(401, "oci_pull_failed unauthorized"), (403, "oci_pull_failed forbidden")] {
         let bench = Bench::new();
@@ -315,6 +335,8 @@ fn realm_that_is_not_https_is_never_contacted() {
         let (registry, pushed) = with_realm(&bench.world, Realm::Claimed(realm.to_owned()));
         let error = bench.fetch(setup(access(&registry.docker_config())), &pushed.reference).unwrap_err();
         assert_eq!((error.reason(), error.cause()), ("oci_pull_failed", Some("realm_denied")), "{realm}");
+        let hint = error.hint().unwrap();
+        assert!(hint.contains("https token server") && !hint.contains("--token-realm"), "{realm}: {hint}");
         assert_eq!(bench.world.recorder().requests().len(), 1, "{realm}");
     }
     assert_eq!(plain.recorder().requests(), []);
@@ -463,7 +485,8 @@ fn trickle_is_a_stall() {
             *clock.tick.lock().unwrap() = Duration::from_secs(if matches(request) { 31 } else { 0 });
             answer()
         });
-        let limits = FetchLimits { stall_bytes_per_second: 1 << 20, ..FetchLimits::default() };
+        let plugin_time = Duration::from_hours(1);
+        let limits = FetchLimits { stall_bytes_per_second: 1 << 20, plugin_time, ..FetchLimits::default() };
         let result = bench.fetch(Setup { limits, ..Setup::default() }, &pushed.reference);
         assert_eq!(outcome(&result), "oci_pull_failed stalled");
         assert_eq!(bench.waits().len(), 4);
@@ -546,6 +569,61 @@ fn time_for_one_plugin_ends() {
     let result = bench.fetch(Setup { limits, ..Setup::default() }, &pushed.reference);
     assert_eq!(outcome(&result), "oci_pull_failed server_error");
     assert_eq!(bench.waits(), [Duration::from_secs(50); 2]);
+}
+
+/// What takes how many minutes of the plugin's quarter of an hour, and how many requests are sent before it is over.
+type Slowness = (&'static str, fn(&Request) -> bool, u64, usize);
+
+#[test]
+fn nothing_is_sent_after_the_time_for_one_plugin() {
+    let slow: [Slowness; 5] = [
+        ("redirects of the blob", is_blob, 4, 7),
+        ("challenge", |request| is_manifest(request) && request.header("authorization").is_none(), 16, 1),
+        ("token", |request| request.path == "/service/token", 16, 2),
+        ("manifest", |request| is_manifest(request) && request.header("authorization").is_some(), 16, 3),
+        ("each manifest", is_manifest, 8, 3),
+    ];
+    for (name, matches, minutes, requests) in slow {
+        let bench = Bench::new();
+        let registry = bench.world.registry(Quirks::harbor());
+        let pushed = registry.push(REPOSITORY, "1", b"tarball");
+        let clock = Arc::clone(&bench.clock);
+        registry.server().intercept(move |request, answer| {
+            if matches(request) {
+                *clock.uptime.lock().unwrap() += Duration::from_secs(60 * minutes);
+            }
+            if is_blob(request) { Reply::redirect(307, &request.path) } else { answer() }
+        });
+        let error = bench.fetch(setup(access(&registry.docker_config())), &pushed.reference).unwrap_err();
+        assert_eq!((error.reason(), error.cause()), ("oci_pull_failed", Some("timeout")), "{name}");
+        assert!(error.hint().unwrap().contains("--plugin-timeout"), "{name}");
+        assert_eq!(bench.world.recorder().requests().len(), requests, "{name}");
+        assert_eq!(bench.waits(), Vec::<Duration>::new(), "{name}");
+    }
+}
+
+#[test]
+fn nothing_is_sent_after_a_stop() {
+    for (name, matches, requests) in [
+        ("at the challenge", is_manifest as fn(&Request) -> bool, 1),
+        ("at the token", |request| request.path == "/service/token", 2),
+        ("at the first redirect", is_blob, 4),
+    ] {
+        let bench = Bench::new();
+        let registry = bench.world.registry(Quirks::harbor());
+        let pushed = registry.push(REPOSITORY, "1", b"tarball");
+        let stop = Stop::new();
+        let asked = stop.clone();
+        registry.server().intercept(move |request, answer| {
+            if matches(request) {
+                asked.ask();
+            }
+            if is_blob(request) { Reply::redirect(307, &request.path) } else { answer() }
+        });
+        let fetcher = bench.fetcher(setup(access(&registry.docker_config())));
+        assert_eq!(outcome(&fetch_unless(&stop, &fetcher, &pushed.reference)), "interrupted -", "{name}");
+        assert_eq!(bench.world.recorder().requests().len(), requests, "{name}");
+    }
 }
 
 #[test]

@@ -144,6 +144,21 @@ fn rate_limit_of_docker_hub_is_waited_out() {
 }
 
 #[test]
+fn docker_hub_is_one_registry_under_all_its_names() {
+    for written in ["docker.io", "index.docker.io", "registry-1.docker.io"] {
+        for key in ["https://index.docker.io/v1/", "docker.io", "registry-1.docker.io"] {
+            let bench = Bench::new();
+            let quirks = Quirks { written: written.to_owned(), config_key: key.to_owned(), ..Quirks::docker_hub() };
+            let hub = bench.world.registry(quirks);
+            let pushed = hub.push("my-org/hello", "1", &Plugin::backend("hello").tarball());
+            assert!(pushed.reference.contains(written));
+            let fetched = bench.fetch(setup(access(&hub.docker_config())), &pushed.reference);
+            assert_eq!(outcome(&fetched), INSTALLED, "{written}, {key}");
+        }
+    }
+}
+
+#[test]
 fn expired_token_is_replaced_once() {
     let bench = Bench::new();
     let ghcr = bench.world.registry(Quirks::ghcr());
@@ -219,6 +234,7 @@ fn keys_of_the_config_are_for_their_host_and_longest_namespace() {
         ("URL", vec![("https://harbor.example.com/v2/", &right)], INSTALLED),
         ("namespace", vec![("harbor.example.com/my-org", &right), ("harbor.example.com", &wrong)], INSTALLED),
         ("repository", vec![("harbor.example.com/my-org/hello", &right), ("harbor.example.com", &wrong)], INSTALLED),
+        ("namespace `v2`", vec![("harbor.example.com/my-org/v2", &wrong), ("harbor.example.com", &right)], INSTALLED),
         ("wrong namespace", vec![("harbor.example.com/my-org", &wrong), ("harbor.example.com", &right)], UNAUTHORIZED),
         ("half a namespace", vec![("harbor.example.com/my", &wrong), ("harbor.example.com", &right)], INSTALLED),
         ("another port", vec![("harbor.example.com:8443", &right)], UNAUTHORIZED),

@@ -2,8 +2,10 @@
 
 use transport::{Scheme, Url};
 
+use crate::docker_hub::{DOCKER_HUB, one_name};
+
 /// Public registries whose token server has a host of its own.
-const BUILT_IN: [(&str, &str); 2] = [("docker.io", "auth.docker.io"), ("registry.gitlab.com", "gitlab.com")];
+const BUILT_IN: [(&str, &str); 2] = [(DOCKER_HUB, "auth.docker.io"), ("registry.gitlab.com", "gitlab.com")];
 
 /// Token servers that the operator vouches for, besides the registry's own host and a short built-in list.
 #[derive(Debug, Clone, Default)]
@@ -29,7 +31,7 @@ impl TrustedRealms {
     /// Adds one: tokens for the registry `registry` (host, with its port where it has one) come from `host`.
     #[must_use]
     pub fn with(mut self, registry: &str, host: &str) -> Self {
-        self.listed.push((registry.to_ascii_lowercase(), host.to_ascii_lowercase()));
+        self.listed.push((one_name(&registry.to_ascii_lowercase()).to_owned(), host.to_ascii_lowercase()));
         self
     }
 
@@ -42,7 +44,7 @@ impl TrustedRealms {
         if realm.scheme() == Scheme::Http && asked.scheme() != Scheme::Http {
             return Err("it is not https");
         }
-        let lists = |pair: (&str, &str)| pair == (registry, realm.host());
+        let lists = |pair: (&str, &str)| pair == (one_name(registry), realm.host());
         let trusted = realm.host() == asked.host()
             || BUILT_IN.into_iter().any(lists)
             || self.listed.iter().any(|(registry, host)| lists((registry, host)));
@@ -56,10 +58,14 @@ mod tests {
 
     #[test]
     fn only_own_and_listed_hosts_are_trusted() {
-        let realms = TrustedRealms::built_in().with("reg.example.com", "login.example.com");
+        let realms = TrustedRealms::built_in()
+            .with("reg.example.com", "login.example.com")
+            .with("index.docker.io", "login.example.com");
         for (registry, asked, realm, expected) in [
             ("ghcr.io", "https://ghcr.io/v2/", "https://ghcr.io/token", Ok(Realm::Trusted)),
             ("docker.io", "https://registry-1.docker.io/v2/", "https://auth.docker.io/token", Ok(Realm::Trusted)),
+            ("index.docker.io", "https://registry-1.docker.io/v2/", "https://auth.docker.io/token", Ok(Realm::Trusted)),
+            ("docker.io", "https://registry-1.docker.io/v2/", "https://login.example.com/t", Ok(Realm::Trusted)),
             ("evil.example", "https://evil.example/v2/", "https://auth.docker.io/token", Ok(Realm::Foreign)),
             ("reg.example.com", "https://reg.example.com/v2/", "https://login.example.com/t", Ok(Realm::Trusted)),
             ("reg.example.com", "https://reg.example.com/v2/", "https://evil.example/t", Ok(Realm::Foreign)),

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use source::OciReference;
 use transport::Secret;
 
-/// The name under which Docker Hub's credentials are kept, whatever the reference says.
-const DOCKER_HUB_KEY: &str = "index.docker.io";
+use crate::docker_hub::{DOCKER_HUB, DOCKER_HUB_KEY, one_name};
+
 /// The user name by which a helper says that its secret is an identity token.
 const TOKEN_USER: &str = "<token>";
 
@@ -164,7 +164,8 @@ impl Credentials {
     /// Who one is for that reference. The longest `host/namespace` key wins, then the host's helper, then its entry,
     /// then the common store.
     pub(crate) fn lookup(&self, reference: &OciReference) -> Result<Option<Credential>, CredentialsError> {
-        let host = registry_key(&reference.registry().to_string());
+        let registry = reference.registry().to_string();
+        let host = one_name(&registry);
         let name = format!("{host}/{}", reference.repository());
         let entry = self
             .config
@@ -189,8 +190,8 @@ impl Credentials {
             return Ok(Some(credential));
         }
         match &self.config.creds_store {
-            Some(store) if host == DOCKER_HUB_KEY => self.ask(store, "https://index.docker.io/v1/"),
-            Some(store) => self.ask(store, &host),
+            Some(store) if host == DOCKER_HUB => self.ask(store, DOCKER_HUB_KEY),
+            Some(store) => self.ask(store, host),
             None => Ok(None),
         }
     }
@@ -248,21 +249,14 @@ fn decode_auth(auth: &str) -> Option<(String, String)> {
     Some((user.to_owned(), password.to_owned()))
 }
 
-/// A key of `auths` without scheme, API path and trailing slash.
+/// A key of `auths` without scheme, trailing slash, and the path of a registry's API where it has no other.
 fn normal_key(key: &str) -> String {
     let key = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
-    let key = key.trim_end_matches('/');
-    let key = key.strip_suffix("/v1").or_else(|| key.strip_suffix("/v2")).unwrap_or(key);
-    let (host, path) = key.split_once('/').map_or((key, ""), |(host, path)| (host, path));
-    let host = registry_key(&host.to_ascii_lowercase());
-    if path.is_empty() { host } else { format!("{host}/{path}") }
-}
-
-/// Docker Hub goes by several names, the only registry that does.
-fn registry_key(host: &str) -> String {
-    match host {
-        "docker.io" | "registry-1.docker.io" => DOCKER_HUB_KEY.to_owned(),
-        other => other.strip_suffix(":443").unwrap_or(other).to_owned(),
+    let (host, path) = key.split_once('/').unwrap_or((key, ""));
+    let host = host.to_ascii_lowercase();
+    match (one_name(&host), path.trim_end_matches('/')) {
+        (host, "" | "v1" | "v2") => host.to_owned(),
+        (host, namespace) => format!("{host}/{namespace}"),
     }
 }
 
@@ -318,9 +312,22 @@ mod tests {
                 Some(basic("u", "p")),
             ),
             (
+                "namespace that ends like an API",
+                r#"{"auths":{"r.example.com/team/v2":{"auth":"dToy"}}}"#,
+                "r.example.com/team/v2/a:1",
+                Some(basic("u", "2")),
+            ),
+            ("beside it", r#"{"auths":{"r.example.com/team/v2":{"auth":"dToy"}}}"#, "r.example.com/team/a:1", None),
+            (
                 "Docker Hub",
                 r#"{"auths":{"https://index.docker.io/v1/":{"auth":"dTpw"}}}"#,
                 "docker.io/ns/a:1",
+                Some(basic("u", "p")),
+            ),
+            (
+                "Docker Hub by another name",
+                r#"{"auths":{"docker.io":{"auth":"dTpw"}}}"#,
+                "index.docker.io/ns/a:1",
                 Some(basic("u", "p")),
             ),
             (

@@ -43,11 +43,13 @@ pub enum Failure {
         /// As whom it had been asked.
         login: Login,
     },
-    /// 404.
-    #[error("`{server}` answered 404: there is no such {what}")]
+    /// 404 or 410.
+    #[error("`{server}` answered {status}: there is no such {what}")]
     NotFound {
         /// Who said so.
         server: String,
+        /// The status code.
+        status: u16,
         /// `tag`, `manifest` or `blob`.
         what: &'static str,
     },
@@ -69,7 +71,7 @@ pub enum Failure {
         /// What it asked for.
         retry_after: Option<Duration>,
     },
-    /// A token server that must not be asked, or that wants to send us elsewhere.
+    /// A token server that is not asked, whoever vouches for it: it cannot be reached over https.
     #[error("the registry wants a token from `{realm}`, which is not asked: {why}")]
     RealmDenied {
         /// The realm, without query.
@@ -234,7 +236,7 @@ impl OciError {
             }
             Failure::RateLimited { .. } => "log in with an account that has a higher limit, or use a mirror",
             Failure::RealmDenied { .. } => {
-                "if this token server belongs to the registry, allow it with `--token-realm REGISTRY=HOST`"
+                "the registry has to name an https token server: look at its configuration, or at a proxy between"
             }
             Failure::NoPluginPath { .. } => "select one with `!<folder>` at the end of the reference",
             Failure::Credentials(error) => return Some(error.hint()),

@@ -3,9 +3,10 @@
 //! ```
 //! use oci::{Client, Credentials, Platform, TrustedRealms};
 //! use source::OciReference;
+//! use transport::Patience;
 //!
-//! fn layer_size(client: &Client, reference: &OciReference) -> Result<u64, oci::OciError> {
-//!     let resolved = client.resolve(reference, &Platform::this_machine())?;
+//! fn layer_size(client: &Client, reference: &OciReference, patience: Patience<'_>) -> Result<u64, oci::OciError> {
+//!     let resolved = client.resolve(reference, &Platform::this_machine(), patience)?;
 //!     Ok(resolved.layer.size)
 //! }
 //! # let _ = layer_size;
@@ -18,13 +19,16 @@
 //!
 //! # What this crate refuses
 //! It sends a password to no token server that is not the registry's own or listed, and an `Authorization` to no
-//! other origin than the one it was made for. It retries nothing, writes nothing, and decides nothing about which
+//! other origin than the one it was made for. It takes manifests from the registry's own origin only, and blobs over
+//! https from wherever the registry keeps them. It sends nothing once patience has ended. It retries nothing, writes nothing, and decides nothing about which
 //! sources are allowed. A blob's bytes are checked by whoever stores them: against [`Descriptor::digest`] and size.
 
 mod auth;
 mod challenge;
 mod client;
+mod conversation;
 mod credentials;
+mod docker_hub;
 mod error;
 mod manifest;
 mod token;

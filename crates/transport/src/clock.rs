@@ -1,8 +1,10 @@
-//! Time, and the wish to stop, as values that tests can own.
+//! Time, the wish to stop, and how long to go on, as values that tests can own.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
+
+use crate::{Cause, Request, Response, Transport, TransportError, Url};
 
 /// Longest sleep between two looks at [`Stop`].
 const NAP: Duration = Duration::from_millis(50);
@@ -93,5 +95,57 @@ impl Deadline {
     /// What is left; zero when it has passed.
     pub fn left(self, clock: &dyn Clock) -> Duration {
         self.0.saturating_sub(clock.uptime())
+    }
+}
+
+/// How long an act of several exchanges may go on: until its deadline, and until somebody asks to stop.
+#[derive(Clone, Copy)]
+pub struct Patience<'a> {
+    clock: &'a dyn Clock,
+    deadline: Deadline,
+    stop: &'a Stop,
+}
+
+impl<'a> Patience<'a> {
+    /// Patience until `deadline` on `clock`, or until `stop` is asked.
+    pub const fn new(clock: &'a dyn Clock, deadline: Deadline, stop: &'a Stop) -> Self {
+        Self { clock, deadline, stop }
+    }
+
+    /// Sends a request, unless the act has to end.
+    ///
+    /// # Errors
+    /// Like [`check`](Self::check), and then nothing was sent; otherwise like [`Transport::send`].
+    pub fn send(self, transport: &dyn Transport, request: &Request) -> Result<Response, TransportError> {
+        self.check(&request.url)?;
+        transport.send(request)
+    }
+
+    /// Goes on with the exchange with `url`, or gives it up.
+    ///
+    /// # Errors
+    /// [`Cause::Stopped`] and [`Cause::Deadline`].
+    pub fn check(self, url: &Url) -> Result<(), TransportError> {
+        if self.stop.is_asked() {
+            return Err(TransportError::new(url, Cause::Stopped));
+        }
+        if self.deadline.left(self.clock).is_zero() {
+            return Err(TransportError::new(url, Cause::Deadline));
+        }
+        Ok(())
+    }
+
+    /// The clock that it looks at.
+    pub const fn clock(self) -> &'a dyn Clock {
+        self.clock
+    }
+
+    /// Waits and is still patient afterwards; `false`, and no wait, where the act would have to end meanwhile.
+    pub(crate) fn outlasts(self, wait: Duration) -> bool {
+        let is_patient = !self.stop.is_asked() && wait < self.deadline.left(self.clock);
+        if is_patient {
+            self.clock.sleep(wait, self.stop);
+        }
+        is_patient
     }
 }

@@ -54,6 +54,12 @@ pub enum Cause {
     /// The proxy refused or is misconfigured.
     #[error("the proxy did not make a connection")]
     Proxy,
+    /// The act that the exchange belongs to has used up its time.
+    #[error("no time is left for it")]
+    Deadline,
+    /// Somebody asked to stop.
+    #[error("a stop was asked for")]
+    Stopped,
 }
 
 impl Cause {
@@ -63,13 +69,14 @@ impl Cause {
             Self::Dns => "dns",
             Self::Connect => "connect",
             Self::Tls | Self::NotTls => "tls",
-            Self::Timeout => "timeout",
+            Self::Timeout | Self::Deadline => "timeout",
             Self::Stalled => "stalled",
             Self::Reset => "reset",
             Self::Truncated => "truncated",
             Self::Protocol => "protocol",
             Self::TooLarge { .. } => "too_large",
             Self::Proxy => "proxy",
+            Self::Stopped => "interrupted",
         }
     }
 
@@ -79,7 +86,7 @@ impl Cause {
             Self::Dns | Self::Connect | Self::Timeout | Self::Stalled | Self::Reset | Self::Truncated | Self::Proxy => {
                 true
             }
-            Self::Tls | Self::NotTls | Self::Protocol | Self::TooLarge { .. } => false,
+            Self::Tls | Self::NotTls | Self::Protocol | Self::TooLarge { .. } | Self::Deadline | Self::Stopped => false,
         }
     }
 }

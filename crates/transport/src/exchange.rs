@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::io::{self, Read};
+use std::time::Duration;
 
-use crate::{Cause, Clock, Deadline, TransportError, Url};
+use crate::{Cause, Deadline, Patience, TransportError, Url};
 
 /// Performs one exchange. It follows no redirect and treats no status as an error.
 pub trait Transport: Send + Sync {
@@ -165,17 +166,20 @@ impl Response {
     /// Reads a whole small body.
     ///
     /// # Errors
-    /// [`Cause::TooLarge`] when there is more than `limit` bytes, [`Cause::Stalled`] when the deadline passes while
-    /// they trickle in; otherwise like [`read`](Self::read).
+    /// [`Cause::TooLarge`] when there is more than `limit` bytes, [`Cause::Stalled`] when they trickle in for longer
+    /// than `longest`; otherwise like [`read`](Self::read) and [`Patience::check`].
     pub fn read_to_limit(
         &mut self,
         limit: usize,
-        clock: &dyn Clock,
-        deadline: Deadline,
+        longest: Duration,
+        patience: Patience<'_>,
     ) -> Result<Vec<u8>, TransportError> {
+        let clock = patience.clock();
+        let deadline = Deadline::after(clock, longest);
         let mut bytes = Vec::new();
         let mut buffer = [0; 8 * 1024];
         loop {
+            patience.check(&self.url)?;
             if deadline.left(clock).is_zero() {
                 return Err(TransportError::new(&self.url, Cause::Stalled));
             }
@@ -200,20 +204,25 @@ impl fmt::Debug for Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::SystemClock;
-    use std::time::Duration;
+    use crate::{Clock, Stop, SystemClock};
 
     #[test]
     fn a_body_past_its_limit_is_not_read_on() {
         let url = Url::parse("https://a.example.com/").unwrap();
         let response =
             |n: usize| Response::new(url.clone(), 200, Headers::default(), Box::new(io::repeat(b'x').take(n as u64)));
-        let clock = SystemClock::start();
-        let read = |n| response(n).read_to_limit(100, &clock, Deadline::after(&clock, Duration::MAX));
-        assert_eq!(read(100).unwrap().len(), 100);
-        assert!(matches!(read(101).unwrap_err().cause(), Cause::TooLarge { limit: 100 }));
-        let late = response(100).read_to_limit(100, &clock, Deadline::after(&clock, Duration::ZERO));
-        assert_eq!(late.unwrap_err().cause(), Cause::Stalled);
+        let (clock, stop) = (SystemClock::start(), Stop::new());
+        let read = |n, longest, allowance| {
+            let patience = Patience::new(&clock, Deadline::after(&clock as &dyn Clock, allowance), &stop);
+            response(n).read_to_limit(100, longest, patience).map_err(|error| error.cause())
+        };
+        let (ever, never) = (Duration::MAX, Duration::ZERO);
+        assert_eq!(read(100, ever, ever).unwrap().len(), 100);
+        assert_eq!(read(101, ever, ever), Err(Cause::TooLarge { limit: 100 }));
+        assert_eq!(read(100, never, ever), Err(Cause::Stalled));
+        assert_eq!(read(100, ever, never), Err(Cause::Deadline));
+        stop.ask();
+        assert_eq!(read(100, ever, ever), Err(Cause::Stopped));
     }
 
     #[test]

@@ -2,11 +2,11 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use transport::{Clock, Deadline, Request, Response, Transport, TransportError, Url};
+//! use transport::{Patience, Request, Response, Transport, TransportError, Url};
 //!
-//! fn fetch_small(transport: &dyn Transport, clock: &dyn Clock, url: Url) -> Result<Vec<u8>, TransportError> {
-//!     let mut response: Response = transport.send(&Request::get(url))?;
-//!     response.read_to_limit(64 * 1024, clock, Deadline::after(clock, Duration::from_secs(60)))
+//! fn fetch_small(transport: &dyn Transport, url: Url, patience: Patience<'_>) -> Result<Vec<u8>, TransportError> {
+//!     let mut response: Response = patience.send(transport, &Request::get(url))?;
+//!     response.read_to_limit(64 * 1024, Duration::from_secs(60), patience)
 //! }
 //! # let _ = fetch_small;
 //! ```
@@ -15,7 +15,8 @@
 //!   - [`HttpClient`]: the real one, over TLS with [`Trust`], through proxies as [`ProxyRules`] say.
 //! - [`Request`], [`Response`], [`Url`]: what crosses the seam. [`Secret`]: a header value that cannot be printed.
 //! - [`TransportError`] with its [`Cause`]: what went wrong, in terms a log can carry.
-//! - [`Retry`], [`Clock`], [`Deadline`], [`Stop`]: when to try again, how long to wait, when to give up.
+//! - [`Retry`], [`Patience`], which joins [`Clock`], [`Deadline`] and [`Stop`]: when to try again, how long to wait,
+//!   when to give up.
 //!
 //! # What this crate refuses
 //! It never follows a redirect, never decodes a body, never sends what the caller did not put into the request, and
@@ -31,7 +32,7 @@ mod trust;
 mod url;
 
 pub use client::{HttpClient, Timeouts};
-pub use clock::{Clock, Deadline, Stop, SystemClock};
+pub use clock::{Clock, Deadline, Patience, Stop, SystemClock};
 pub use error::{Cause, TransportError};
 pub use exchange::{Body, Headers, Method, Request, Response, Secret, Transport};
 pub use proxy::{ProxyRules, ProxyRulesError};

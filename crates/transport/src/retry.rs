@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::{Duration, SystemTime};
 
-use crate::{Clock, Deadline, Stop};
+use crate::Patience;
 
 /// How failed acts are repeated.
 #[derive(Debug, Clone, Copy)]
@@ -32,17 +32,11 @@ pub trait Retryable {
 }
 
 impl Retry {
-    /// Runs an act until it succeeds, fails for good, or tries and time are used up.
+    /// Runs an act until it succeeds, fails for good, or tries or patience are used up.
     ///
     /// # Errors
     /// The last error of the act.
-    pub fn run<T, E: Retryable>(
-        &self,
-        clock: &dyn Clock,
-        deadline: Deadline,
-        stop: &Stop,
-        mut act: impl FnMut() -> Result<T, E>,
-    ) -> Result<T, E> {
+    pub fn run<T, E: Retryable>(&self, patience: Patience<'_>, mut act: impl FnMut() -> Result<T, E>) -> Result<T, E> {
         let mut backoff = self.first_wait;
         let mut tries_left = self.tries;
         loop {
@@ -52,15 +46,10 @@ impl Retry {
             };
             tries_left = tries_left.saturating_sub(1);
             let wait = error.retry_after().unwrap_or_else(|| jittered(backoff));
-            if tries_left == 0
-                || !error.is_transient()
-                || stop.is_asked()
-                || wait > self.longest_wait
-                || wait >= deadline.left(clock)
-            {
+            let is_worth_it = tries_left > 0 && error.is_transient() && wait <= self.longest_wait;
+            if !is_worth_it || !patience.outlasts(wait) {
                 return Err(error);
             }
-            clock.sleep(wait, stop);
             backoff = backoff.saturating_mul(2);
         }
     }
@@ -101,6 +90,7 @@ fn parse_imf_fixdate(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Clock, Deadline, Stop};
     use std::sync::Mutex;
 
     /// A clock on which sleeping takes no time.
@@ -140,8 +130,8 @@ mod tests {
     fn tries(allowance: u64, mut outcome: impl FnMut(u32) -> Result<(), Failed>) -> (u32, Duration, bool) {
         let clock = Dial::default();
         let mut made = 0;
-        let deadline = Deadline::after(&clock, Duration::from_secs(allowance));
-        let result = Retry::default().run(&clock, deadline, &Stop::new(), || {
+        let (deadline, stop) = (Deadline::after(&clock, Duration::from_secs(allowance)), Stop::new());
+        let result = Retry::default().run(Patience::new(&clock, deadline, &stop), || {
             made += 1;
             outcome(made)
         });

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ureq::tls::{Certificate, RootCerts};
+use webpki_root_certs::TLS_SERVER_ROOT_CERTS;
 
 /// Where the trusted CA certificates (PEM) come from.
 #[derive(Debug, Clone, Default)]
@@ -51,6 +52,15 @@ impl Trust {
     /// # Errors
     /// When something that was named gives no certificate.
     pub(crate) fn load(&self) -> Result<RootCerts, TrustError> {
+        let found = self.load_on(|| own(&rustls_native_certs::load_native_certs()))?;
+        Ok(RootCerts::Specific(Arc::new(found)))
+    }
+
+    /// The same, on a system that has these certificates.
+    fn load_on(
+        &self,
+        system: impl FnOnce() -> Vec<Certificate<'static>>,
+    ) -> Result<Vec<Certificate<'static>>, TrustError> {
         let mut found = Vec::new();
         if let Some(file) = &self.file {
             found.extend(load_named(file, Some(file), None)?);
@@ -59,15 +69,15 @@ impl Trust {
             found.extend(load_named(dir, None, Some(dir))?);
         }
         if found.is_empty() {
-            found = own(&rustls_native_certs::load_native_certs());
+            found = system();
         }
-        if found.is_empty() && self.extra.is_empty() {
-            return Ok(RootCerts::WebPki);
+        if found.is_empty() {
+            found = TLS_SERVER_ROOT_CERTS.iter().map(|der| Certificate::from_der(der)).collect();
         }
         for file in &self.extra {
             found.extend(load_named(file, Some(file), None)?);
         }
-        Ok(RootCerts::Specific(Arc::new(found)))
+        Ok(found)
     }
 }
 
@@ -86,4 +96,31 @@ fn load_named(path: &Path, file: Option<&Path>, dir: Option<&Path>) -> Result<Ve
 
 fn own(loaded: &rustls_native_certs::CertificateResult) -> Vec<Certificate<'static>> {
     loaded.certs.iter().map(|der| Certificate::from_der(der).to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+    use testkit::Ca;
+
+    #[test]
+    fn extra_certificates_stand_besides_all_others() {
+        let mut pem = tempfile::NamedTempFile::new().unwrap();
+        pem.write_all(Ca::new().pem().as_bytes()).unwrap();
+        let file = || pem.path().to_owned();
+        let system = || vec![Certificate::from_der(b"of the system")];
+        let built_in = TLS_SERVER_ROOT_CERTS.len();
+        for (name, file, extra, system, expected) in [
+            ("system", None, vec![], system(), 1),
+            ("no system", None, vec![], vec![], built_in),
+            ("system and extra", None, vec![file()], system(), 2),
+            ("no system, extra", None, vec![file()], vec![], built_in + 1),
+            ("file in place of system", Some(file()), vec![], system(), 1),
+            ("file and extra, no system", Some(file()), vec![file()], vec![], 2),
+        ] {
+            let trust = Trust { file, dir: None, extra };
+            assert_eq!(trust.load_on(|| system).unwrap().len(), expected, "{name}");
+        }
+    }
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use tempfile::{NamedTempFile, TempDir};
 use testkit::{Ca, Fault, HttpServer, Proxy, Reply, World};
 use transport::{
-    Body, Cause, Clock, Deadline, Headers, HttpClient, Method, ProxyRules, Request, Response, Secret, SystemClock,
-    Timeouts, Transport, TransportError, Trust, Url, UrlError,
+    Body, Cause, Clock, Deadline, Headers, HttpClient, Method, Patience, ProxyRules, Request, Response, Secret, Stop,
+    SystemClock, Timeouts, Transport, TransportError, Trust, Url, UrlError,
 };
 
 const KIB: usize = 1024;
@@ -46,9 +46,9 @@ fn get(text: &str) -> Request {
 }
 
 fn body(mut response: Response) -> Result<Vec<u8>, TransportError> {
-    let clock = SystemClock::start();
-    let deadline = Deadline::after(&clock as &dyn Clock, Duration::from_mins(1));
-    response.read_to_limit(4 * 1024 * KIB, &clock, deadline)
+    let (clock, stop) = (SystemClock::start(), Stop::new());
+    let patience = Patience::new(&clock, Deadline::after(&clock as &dyn Clock, Duration::from_mins(1)), &stop);
+    response.read_to_limit(4 * 1024 * KIB, Duration::from_mins(1), patience)
 }
 
 /// Why an exchange failed, its body included.

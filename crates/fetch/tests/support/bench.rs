@@ -36,7 +36,7 @@ pub(crate) struct Setup {
 /// Time that passes by sleeping, and whenever somebody looks at it.
 #[derive(Default)]
 pub(crate) struct Dial {
-    uptime: Mutex<Duration>,
+    pub(crate) uptime: Mutex<Duration>,
     /// How long each look takes.
     pub(crate) tick: Mutex<Duration>,
     /// What was slept through.
@@ -111,10 +111,15 @@ impl Clock for Dial {
 
 /// Fetches a package that is allowed.
 pub(crate) fn fetch(fetcher: &Fetcher, package: &str) -> Result<Fetched, FetchError> {
+    fetch_unless(&Stop::new(), fetcher, package)
+}
+
+/// The same, for as long as nobody asks to stop.
+pub(crate) fn fetch_unless(stop: &Stop, fetcher: &Fetcher, package: &str) -> Result<Fetched, FetchError> {
     let source = Source::parse(package).expect("a package that parses");
     let allowed = SourcePolicy::permissive().admit(source).expect("a policy that allows everything");
     let spool = Spool::new(tempfile::tempfile().expect("a temporary file can be made"));
-    fetcher.fetch(&allowed, spool, &Stop::new())
+    fetcher.fetch(&allowed, spool, stop)
 }
 
 /// The bytes of an artifact that is the pinned one.
