@@ -252,12 +252,7 @@ impl HttpsFailure {
             }
             Self::Status { status: 404 | 410, .. } => "check the path; the file is not there",
             Self::NotAllowed { source, .. } => return Some(source.hint()),
-            Self::Transport(error) => match error.cause() {
-                Cause::Tls => "if the server has a private CA, mount its certificate and name it with `--ca-file`",
-                Cause::Dns => "check the host name, and the DNS policy of the pod",
-                Cause::Proxy => "check HTTPS_PROXY and NO_PROXY",
-                _ => return None,
-            },
+            Self::Transport(error) => return error.cause().hint().map(str::to_owned),
             Self::Status { .. } | Self::RedirectDenied { .. } => return None,
         };
         Some(text.to_owned())

@@ -66,6 +66,21 @@ pub struct Fetcher {
 }
 
 /// An artifact's bytes, hashed and not readable, and what a registry said about them.
+///
+/// ```compile_fail,E0616
+/// fn peek(fetched: fetch::Fetched) -> integrity::Hashed<fetch::Spool> {
+///     fetched.hashed
+/// }
+/// ```
+///
+/// ```
+/// fn prove(
+///     fetched: fetch::Fetched,
+///     pinned: &integrity::Integrity,
+/// ) -> Result<integrity::Verified<fetch::Spool>, integrity::Mismatch> {
+///     fetched.verify(pinned)
+/// }
+/// ```
 #[must_use = "fetched bytes prove nothing until they are verified"]
 #[derive(Debug)]
 pub struct Fetched {

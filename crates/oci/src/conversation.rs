@@ -53,8 +53,8 @@ impl Conversation<'_> {
     ) -> Result<Response, Failure> {
         let (client, reference) = (self.client, self.reference);
         let key = (reference.registry().clone(), reference.repository().to_owned());
-        let session = lock(&client.sessions).get(&key).cloned();
-        let known = session.clone().unwrap_or(Session { authorization: None, login: Login::None });
+        let known = lock(&client.sessions).get(&key).cloned();
+        let known = known.unwrap_or(Session { authorization: None, login: Login::None });
         let (request, response) = self.send(target, headers, known.authorization, redirects)?;
         if response.status() != 401 {
             return self.judge(response, &request.url, what, known.login);

@@ -240,12 +240,7 @@ impl OciError {
             }
             Failure::NoPluginPath { .. } => "select one with `!<folder>` at the end of the reference",
             Failure::Credentials(error) => return Some(error.hint()),
-            Failure::Transport(error) => match error.cause() {
-                Cause::Tls => "if the server has a private CA, mount its certificate and name it with `--ca-file`",
-                Cause::Dns => "check the host name, and the DNS policy of the pod",
-                Cause::Proxy => "check HTTPS_PROXY and NO_PROXY",
-                _ => return None,
-            },
+            Failure::Transport(error) => return error.cause().hint().map(str::to_owned),
             Failure::MediaType { .. } => "push the tarball as one layer of type `application/gzip`",
             Failure::Status { .. }
             | Failure::RedirectDenied { .. }

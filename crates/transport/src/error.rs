@@ -80,6 +80,25 @@ impl Cause {
         }
     }
 
+    /// What to do about it, where something can be done on this side.
+    pub const fn hint(self) -> Option<&'static str> {
+        match self {
+            Self::Dns => Some("check the host name, and the DNS policy of the pod"),
+            Self::Connect => Some("check host and port, and whether a network policy lets the pod out"),
+            Self::Tls => Some("if the server has a private CA, mount its certificate and name it with `--ca-file`"),
+            Self::NotTls => Some("plain http is spoken to loopback only: put TLS in front of the server"),
+            Self::Proxy => Some("check HTTPS_PROXY and NO_PROXY"),
+            Self::Timeout
+            | Self::Stalled
+            | Self::Reset
+            | Self::Truncated
+            | Self::Protocol
+            | Self::TooLarge { .. }
+            | Self::Deadline
+            | Self::Stopped => None,
+        }
+    }
+
     /// Whether the same request may succeed a moment later.
     pub const fn is_transient(self) -> bool {
         match self {
