@@ -90,6 +90,8 @@ pub enum Event<'a> {
         hint: Option<&'a str>,
         /// Whose move it is.
         blame: Blame,
+        /// The line of its entry in the file, from 1.
+        line: u32,
     },
     /// A plugin of ours is gone, since the file no longer lists it.
     PluginRemoved {
@@ -243,7 +245,7 @@ impl Event<'_> {
                 record.text("package", package);
                 record.text("reason", reason.name());
             }
-            Self::PluginRejected { package, reason, mismatch, cause, detail, hint, blame } => {
+            Self::PluginRejected { package, reason, mismatch, cause, detail, hint, blame, line } => {
                 record.text("package", package);
                 record.text("reason", reason);
                 if let Some(Mismatch { expected, computed, .. }) = mismatch {
@@ -254,6 +256,7 @@ impl Event<'_> {
                 record.text("detail", detail);
                 record.optional("hint", hint);
                 record.text("blame", blame.name());
+                record.number("line", u64::from(line));
             }
             Self::PluginRemoved { name, dest } => {
                 record.text("name", name);

@@ -26,3 +26,4 @@ pub use escape::MAX_VALUE_BYTES;
 pub use event::{Event, SkipReason};
 pub use integrity::Blame;
 pub use log::{Format, Level, Log};
+pub use timestamp::rfc3339;

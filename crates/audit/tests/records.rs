@@ -110,6 +110,7 @@ fn write_all_events(log: &mut Log) {
             detail,
             hint,
             blame: Blame::Network,
+            line: 3,
         });
     }
     log.record(&Event::PluginRemoved { name: "hello", dest: "/dynamic-plugins-root/hello-dynamic" });
@@ -293,15 +294,17 @@ proptest! {
         let event = Event::PluginRejected {
             package: &package, reason: "io_error", mismatch: None, cause: Some("reset"), detail: &detail, hint: Some(&hint),
             blame: Blame::Host,
+            line: 1,
         };
         let logfmt = line(Format::Logfmt, &event);
         prop_assert_eq!(logfmt.matches(char::is_control).collect::<Vec<_>>(), vec!["\n"]);
         let fields = parse(&logfmt).ok_or_else(|| TestCaseError::fail(logfmt.clone()))?;
         let keys: Vec<_> = fields.iter().map(|(key, _)| key.as_str()).collect();
-        prop_assert_eq!(keys, ["ts", "level", "event", "package", "reason", "cause", "detail", "hint", "blame"]);
+        prop_assert_eq!(keys, ["ts", "level", "event", "package", "reason", "cause", "detail", "hint", "blame", "line"]);
         let json: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&line(Format::Json, &event)).unwrap();
         for (key, written) in &fields {
-            prop_assert_eq!(json[key].as_str(), Some(written.as_str()));
+            let same = json[key].as_str().map_or_else(|| json[key].to_string(), str::to_owned);
+            prop_assert_eq!(&same, written);
         }
         for (given, (_, written)) in [&package, &detail, &hint].into_iter().zip([&fields[3], &fields[6], &fields[7]]) {
             match written.strip_suffix('…') {

@@ -36,6 +36,9 @@ impl Default for FetchLimits {
     }
 }
 
+/// Told a failure that is followed by another try, and the wait before that.
+pub type Waiting<'a> = dyn Fn(&FetchError, Duration) + 'a;
+
 /// Who one is to servers.
 #[derive(Debug)]
 pub struct Access {
@@ -145,16 +148,23 @@ impl Fetcher {
         Self { transport, clock, client, policy, netrc: access.netrc, limits, retry }
     }
 
-    /// Fetches an artifact into an empty spool, trying again where that may help.
+    /// Fetches an artifact into an empty spool, trying again where that may help. `waiting` is told each failure that
+    /// is followed by another try, and the wait before that.
     ///
     /// # Errors
     /// When the bytes cannot be had, or are not those that the registry's descriptor promises.
-    pub fn fetch(&self, source: &Allowed<Source>, spool: Spool, stop: &Stop) -> Result<Fetched, FetchError> {
+    pub fn fetch(
+        &self,
+        source: &Allowed<Source>,
+        spool: Spool,
+        stop: &Stop,
+        waiting: &Waiting<'_>,
+    ) -> Result<Fetched, FetchError> {
         let package = source.subject().to_string();
         let patience = self.patience(stop);
         let fetched = match source.kind() {
-            AllowedKind::Oci(reference) => self.pull(&package, reference.subject(), spool, patience),
-            AllowedKind::Https(url) => self.download(&package, &url, spool, patience),
+            AllowedKind::Oci(reference) => self.pull(&package, reference.subject(), spool, patience, waiting),
+            AllowedKind::Https(url) => self.download(&package, &url, spool, patience, waiting),
         };
         fetched.map_err(|error| error.or_given_up(&package, self.limits.plugin_time))
     }
@@ -167,10 +177,10 @@ impl Fetcher {
         let patience = self.patience(stop);
         let probe = match source.kind() {
             AllowedKind::Oci(reference) => self
-                .resolve(reference.subject(), patience)
+                .resolve(reference.subject(), patience, &|_, _| ())
                 .map(|resolved| Probe { manifest: Some(resolved.manifest), size: Some(resolved.layer.size) }),
             AllowedKind::Https(url) => {
-                let opened = self.retry.run(patience, || self.open(&url, None, patience));
+                let opened = self.retry.run(patience, &|_, _| (), || self.open(&url, None, patience));
                 opened.map(|response| Probe { manifest: None, size: response.content_length() })
             }
         };
@@ -187,11 +197,12 @@ impl Fetcher {
         reference: &OciReference,
         spool: Spool,
         patience: Patience<'_>,
+        waiting: &Waiting<'_>,
     ) -> Result<Fetched, FetchError> {
-        let resolved = self.resolve(reference, patience)?;
+        let resolved = self.resolve(reference, patience, waiting)?;
         let layer = &resolved.layer;
         let mut download = Download::into_spool(package, Some(layer), &self.limits, patience, spool);
-        let hashed = self.retry.run(patience, || {
+        let hashed = self.retry.run(patience, waiting, || {
             let blob = self.client.open_blob(reference, layer, download.offset(), patience).map_err(FetchError::Oci)?;
             download.take(blob)
         })?;
@@ -199,8 +210,13 @@ impl Fetcher {
         Ok(Fetched { hashed, origin })
     }
 
-    fn resolve(&self, reference: &OciReference, patience: Patience<'_>) -> Result<Resolved, FetchError> {
-        self.retry.run(patience, || {
+    fn resolve(
+        &self,
+        reference: &OciReference,
+        patience: Patience<'_>,
+        waiting: &Waiting<'_>,
+    ) -> Result<Resolved, FetchError> {
+        self.retry.run(patience, waiting, || {
             self.client.resolve(reference, &Platform::this_machine(), patience).map_err(FetchError::Oci)
         })
     }
@@ -211,10 +227,11 @@ impl Fetcher {
         url: &Allowed<HttpsUrl>,
         spool: Spool,
         patience: Patience<'_>,
+        waiting: &Waiting<'_>,
     ) -> Result<Fetched, FetchError> {
         let mut download = Download::into_spool(package, None, &self.limits, patience, spool);
         let mut validator = None;
-        let hashed = self.retry.run(patience, || {
+        let hashed = self.retry.run(patience, waiting, || {
             let response = self.open_missing(url, &mut download, validator.as_ref(), patience)?;
             if response.status() == 200 {
                 validator = Validator::of(response.headers());

@@ -6,7 +6,7 @@
 //! use transport::Stop;
 //!
 //! fn fetch(fetcher: &Fetcher, source: &Allowed<Source>, spool: Spool) -> Result<Fetched, FetchError> {
-//!     fetcher.fetch(source, spool, &Stop::new())
+//!     fetcher.fetch(source, spool, &Stop::new(), &|error, wait| println!("{error}, again in {wait:?}"))
 //! }
 //! # let _ = fetch;
 //! ```
@@ -30,7 +30,7 @@ mod spool;
 mod tarball_url;
 
 pub use error::{FetchError, HttpsFailure, TransferFailure};
-pub use fetcher::{Access, FetchLimits, Fetched, Fetcher, Origin, Probe};
+pub use fetcher::{Access, FetchLimits, Fetched, Fetcher, Origin, Probe, Waiting};
 pub use helper::HelperProcess;
 pub use netrc::{Netrc, NetrcError};
 pub use oci::{Credentials, CredentialsError, Platform, TrustedRealms};

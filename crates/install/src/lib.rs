@@ -36,7 +36,7 @@ mod workers;
 
 pub use error::{Chain, Obstacle, Rejection, RootError};
 pub use job::Job;
-pub use outcome::{Report, RunError};
+pub use outcome::{Rejected, Report, RunError};
 pub use root::{LockedRoot, Locking, Root};
 pub use run::run;
 pub use stage::Staged;

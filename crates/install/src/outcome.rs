@@ -5,7 +5,7 @@ use integrity::Blame;
 use crate::{Chain, Rejection, RootError};
 
 /// A run that completed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
     /// Plugins installed or replaced.
     pub installed: usize,
@@ -15,6 +15,23 @@ pub struct Report {
     pub skipped: usize,
     /// Plugins of ours that were removed.
     pub removed: usize,
+    /// The first rejected plugin.
+    pub first_rejected: Option<Rejected>,
+}
+
+/// A plugin that was rejected, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    /// Its package, safe to show.
+    pub package: String,
+    /// The reason code.
+    pub reason: &'static str,
+    /// The rejection and its causes.
+    pub detail: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// Whose move it is.
+    pub blame: Blame,
 }
 
 /// A run that did not complete. Nothing visible on the root has changed, unless a failed commit says otherwise.
@@ -22,19 +39,8 @@ pub struct Report {
 #[non_exhaustive]
 pub enum RunError {
     /// A plugin was rejected, and the run is fail-closed.
-    #[error("plugin `{package}` was rejected with `{reason}`: {detail}")]
-    Rejected {
-        /// The first rejected plugin.
-        package: String,
-        /// The rejection's reason code.
-        reason: &'static str,
-        /// The rejection and its causes, in words.
-        detail: String,
-        /// What to do about it.
-        hint: Option<String>,
-        /// Whose move it is.
-        blame: Blame,
-    },
+    #[error("plugin `{}` was rejected with `{}`", .0.package, .0.reason)]
+    Rejected(Rejected),
     /// The root cannot be worked on.
     #[error("the plugin root cannot be used")]
     Root(#[from] RootError),
@@ -51,9 +57,9 @@ pub enum RunError {
     Interrupted,
 }
 
-impl RunError {
-    pub(crate) fn rejected(package: &str, why: &Rejection) -> Self {
-        Self::Rejected {
+impl Rejected {
+    pub(crate) fn of(package: &str, why: &Rejection) -> Self {
+        Self {
             package: package.to_owned(),
             reason: why.reason(),
             detail: Chain(why).to_string(),
@@ -61,11 +67,13 @@ impl RunError {
             blame: why.blame(),
         }
     }
+}
 
+impl RunError {
     /// The reason code of the last record.
     pub const fn reason(&self) -> &'static str {
         match self {
-            Self::Rejected { .. } => "continueOnError_false",
+            Self::Rejected(_) => "continueOnError_false",
             Self::Root(error) => error.reason(),
             Self::Commit { .. } => "io_error",
             Self::Interrupted => "interrupted",
@@ -75,7 +83,7 @@ impl RunError {
     /// Whose move it is.
     pub const fn blame(&self) -> Blame {
         match self {
-            Self::Rejected { blame, .. } => *blame,
+            Self::Rejected(rejected) => rejected.blame,
             Self::Root(error) => error.blame(),
             Self::Commit { .. } => Blame::Host,
             Self::Interrupted => Blame::Operator,
@@ -85,7 +93,7 @@ impl RunError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Rejected { hint, .. } => hint.clone(),
+            Self::Rejected(rejected) => rejected.hint.clone(),
             Self::Root(error) => error.hint(),
             Self::Commit { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 Some("the volume is full: give it more space (`sizeLimit` of an `emptyDir`)".to_owned())

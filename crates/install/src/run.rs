@@ -14,12 +14,13 @@ use transport::Stop;
 use crate::commit::{Changes, CommitError, Put};
 use crate::root::LockedRoot;
 use crate::select::{Before, Retired, Selection};
-use crate::workers::{Finished, Seen, Shop, Task, work};
-use crate::{Chain, Job, Rejection, Report, Root, RootError, RunError};
+use crate::workers::{Finished, Seen, Shop, Task, Word, work};
+use crate::{Chain, Job, Rejected, Rejection, Report, Root, RootError, RunError};
 
 /// One entry of the file on its way.
 struct Slot {
     package: String,
+    line: u32,
     progress: Progress,
     took: Duration,
 }
@@ -53,7 +54,7 @@ pub fn run(job: Job, fetcher: &Arc<Fetcher>, log: &mut Log) -> Result<Report, Ru
     run.tell_outcomes(&result, log);
     let duration_ms = millis(run.job.clock.uptime().saturating_sub(started));
     match &result {
-        Ok(Report { installed, rejected, skipped, removed }) => log.record(&Event::Completed {
+        Ok(Report { installed, rejected, skipped, removed, .. }) => log.record(&Event::Completed {
             installed: *installed,
             rejected: *rejected,
             skipped: *skipped,
@@ -83,7 +84,7 @@ impl Run {
         let entries = std::mem::take(&mut job.plan.entries);
         let slots = entries
             .into_iter()
-            .map(|Entry { package, request, .. }| {
+            .map(|Entry { package, place, request, .. }| {
                 let progress = match request {
                     Request::Disabled => Progress::Disabled,
                     Request::Wanted(wanted) => match wanted.admit(&job.plan.policy) {
@@ -93,7 +94,7 @@ impl Run {
                         Err(why) => Progress::Rejected(Box::new(why.into())),
                     },
                 };
-                Slot { package, progress, took: Duration::ZERO }
+                Slot { package, line: place.position().line, progress, took: Duration::ZERO }
             })
             .collect();
         Self { job, slots, removed: Vec::new() }
@@ -102,6 +103,9 @@ impl Run {
     fn carry_out(&mut self, fetcher: &Arc<Fetcher>, log: &mut Log) -> Result<Report, RunError> {
         self.check_rejections()?;
         let root = self.lock(log)?;
+        if self.slots.is_empty() && root.state.as_ref().is_some_and(|state| !state.plugins.is_empty()) {
+            tell_warning("no_plugin_listed", "the file lists no plugin, so those installed before are removed", log);
+        }
         for remark in &root.remarks {
             tell_warning(remark.reason, &remark.detail, log);
         }
@@ -120,11 +124,14 @@ impl Run {
         if self.job.plan.on_reject == OnReject::Continue {
             return Ok(());
         }
-        let rejected = self.slots.iter().find_map(|slot| match &slot.progress {
-            Progress::Rejected(why) => Some(RunError::rejected(&slot.package, why)),
+        self.first_rejected().map_or(Ok(()), |rejected| Err(RunError::Rejected(rejected)))
+    }
+
+    fn first_rejected(&self) -> Option<Rejected> {
+        self.slots.iter().find_map(|slot| match &slot.progress {
+            Progress::Rejected(why) => Some(Rejected::of(&slot.package, why)),
             _ => None,
-        });
-        rejected.map_or(Ok(()), Err)
+        })
     }
 
     fn lock(&self, log: &mut Log) -> Result<LockedRoot, RootError> {
@@ -167,7 +174,13 @@ impl Run {
         let (abort, interrupt) = (shop.stop.clone(), self.job.stop.clone());
         let fail_closed = self.job.plan.on_reject == OnReject::Abort;
         let slots = &mut self.slots;
-        let worked = work(shop, self.job.jobs, tasks, &interrupt, |finished: Finished| {
+        let worked = work(shop, self.job.jobs, tasks, &interrupt, |word| {
+            let finished = match word {
+                Word::Waiting { number, detail } => {
+                    return tell_warning("retry", &format!("`{}`: {detail}", slots[number].package), log);
+                }
+                Word::Finished(finished) => finished,
+            };
             let slot = &mut slots[finished.number];
             if let Some(what) = &finished.changed {
                 tell_warning("files_changed", &format!("{what}; `{}` is fetched anew", slot.package), log);
@@ -257,6 +270,7 @@ impl Run {
                 matches!(progress, Progress::Disabled | Progress::Seen { seen: Seen::Unchanged(_), .. })
             }),
             removed: self.removed.len(),
+            first_rejected: self.first_rejected(),
         })
     }
 
@@ -308,11 +322,11 @@ impl Slot {
     fn tell(&self, job: &Job, result: &Result<Report, RunError>, log: &mut Log) {
         let package = self.package.as_str();
         match &self.progress {
-            Progress::Rejected(why) => tell_rejection(package, why, log),
+            Progress::Rejected(why) => tell_rejection(package, self.line, why, log),
             Progress::Seen { .. } | Progress::Pending(_) if was_interrupted(result) => {
-                tell_rejection(package, &Rejection::Interrupted, log);
+                tell_rejection(package, self.line, &Rejection::Interrupted, log);
             }
-            _ if matches!(result, Err(RunError::Rejected { .. })) => {
+            _ if matches!(result, Err(RunError::Rejected(_))) => {
                 log.record(&Event::PluginSkipped { package, reason: SkipReason::Aborted });
             }
             Progress::Disabled => log.record(&Event::PluginSkipped { package, reason: SkipReason::Disabled }),
@@ -338,7 +352,7 @@ impl Slot {
             }
             // A worker was lost: its plugin is not visible, and nobody knows why.
             Progress::Seen { seen: Seen::Rejected(_), .. } | Progress::Pending(_) => {
-                tell_rejection(package, &Rejection::Interrupted, log);
+                tell_rejection(package, self.line, &Rejection::Interrupted, log);
             }
         }
     }
@@ -382,7 +396,7 @@ fn tell_step(package: &str, finished: &Finished, log: &mut Log) {
     log.record(&Event::Step { step, package, detail: &detail });
 }
 
-fn tell_rejection(package: &str, why: &Rejection, log: &mut Log) {
+fn tell_rejection(package: &str, line: u32, why: &Rejection, log: &mut Log) {
     let detail = match why.mismatch() {
         // Both values have fields of their own.
         Some(mismatch) => format!("the artifact's {} bytes are not the pinned ones", mismatch.len),
@@ -396,6 +410,7 @@ fn tell_rejection(package: &str, why: &Rejection, log: &mut Log) {
         detail: &detail,
         hint: why.hint().as_deref(),
         blame: why.blame(),
+        line,
     });
 }
 

@@ -16,7 +16,7 @@ use transport::{Clock, Deadline, Stop};
 use crate::inspect::{Condition, inspect};
 use crate::staging::Staging;
 use crate::state::Known;
-use crate::{Rejection, Staged};
+use crate::{Chain, Rejection, Staged};
 
 /// How often a wish to stop is looked for while nothing else happens.
 const POLL: Duration = Duration::from_millis(20);
@@ -54,6 +54,14 @@ pub(crate) struct Finished {
     pub(crate) took: Duration,
 }
 
+/// What is heard from the workers.
+pub(crate) enum Word {
+    /// A request failed, and is made again after a while.
+    Waiting { number: usize, detail: String },
+    /// A task is done.
+    Finished(Finished),
+}
+
 /// What all workers share.
 pub(crate) struct Shop {
     pub(crate) root: Dir,
@@ -64,8 +72,8 @@ pub(crate) struct Shop {
     pub(crate) stop: Stop,
 }
 
-/// Sees to all tasks and calls `finished` for each as it is done. Ends early when `interrupt` is asked, or when
-/// `finished` asks the shop's own stop.
+/// Sees to all tasks, and tells `heard` what comes from the workers. Ends early when `interrupt` is asked, or when
+/// `heard` asks the shop's own stop.
 ///
 /// # Errors
 /// When not even one thread can be started.
@@ -74,7 +82,7 @@ pub(crate) fn work(
     jobs: NonZeroUsize,
     tasks: VecDeque<Task>,
     interrupt: &Stop,
-    mut finished: impl FnMut(Finished),
+    mut heard: impl FnMut(Word),
 ) -> io::Result<()> {
     let mut open = tasks.len();
     let workers = jobs.get().min(open);
@@ -94,27 +102,27 @@ pub(crate) fn work(
     drop(sender);
     while open > 0 && !ended.is_asked() {
         match results.recv_timeout(POLL) {
-            Ok(done) => {
-                open -= 1;
-                finished(done);
+            Ok(word) => {
+                open -= usize::from(matches!(word, Word::Finished(_)));
+                heard(word);
             }
             Err(RecvTimeoutError::Timeout) if interrupt.is_asked() => ended.ask(),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         }
     }
-    wind_down(&results, open, &*clock, finished);
+    wind_down(&results, open, &*clock, heard);
     Ok(())
 }
 
 /// After a stop: takes what still comes, for a while.
-fn wind_down(results: &Receiver<Finished>, mut open: usize, clock: &dyn Clock, mut finished: impl FnMut(Finished)) {
+fn wind_down(results: &Receiver<Word>, mut open: usize, clock: &dyn Clock, mut heard: impl FnMut(Word)) {
     let deadline = Deadline::after(clock, PATIENCE);
     while open > 0 && !deadline.left(clock).is_zero() {
         match results.recv_timeout(POLL) {
-            Ok(done) => {
-                open -= 1;
-                finished(done);
+            Ok(word) => {
+                open -= usize::from(matches!(word, Word::Finished(_)));
+                heard(word);
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
@@ -122,26 +130,26 @@ fn wind_down(results: &Receiver<Finished>, mut open: usize, clock: &dyn Clock, m
     }
 }
 
-fn serve(queue: &Mutex<VecDeque<Task>>, shop: &Shop, results: &Sender<Finished>) {
+fn serve(queue: &Mutex<VecDeque<Task>>, shop: &Shop, results: &Sender<Word>) {
     while !shop.stop.is_asked() {
         // The queue is whole between any two operations, whatever happened to another worker.
         let Some(task) = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else { return };
         let started = shop.clock.uptime();
         let (number, mut changed) = (task.number, None);
-        let seen = shop.see_to(task, &mut changed).unwrap_or_else(|why| Seen::Rejected(Box::new(why)));
+        let seen = shop.see_to(task, &mut changed, results).unwrap_or_else(|why| Seen::Rejected(Box::new(why)));
         if matches!(seen, Seen::Rejected(_)) {
             // Space for the others; whatever stays goes with the staging folder.
             drop(shop.staging.discard(number));
         }
         let took = shop.clock.uptime().saturating_sub(started);
-        if results.send(Finished { number, seen, changed, took }).is_err() {
+        if results.send(Word::Finished(Finished { number, seen, changed, took })).is_err() {
             return;
         }
     }
 }
 
 impl Shop {
-    fn see_to(&self, task: Task, changed: &mut Option<String>) -> Result<Seen, Rejection> {
+    fn see_to(&self, task: Task, changed: &mut Option<String>, words: &Sender<Word>) -> Result<Seen, Rejection> {
         let host = |act| move |source| Rejection::Host { act, source };
         if let Some(known) = task.known {
             let dest = &known.record.dest;
@@ -152,7 +160,11 @@ impl Shop {
             }
         }
         let spool = self.staging.spool().map_err(host("make a spool file"))?;
-        let fetched = self.fetcher.fetch(&task.source, spool, &self.stop)?;
+        let fetched = self.fetcher.fetch(&task.source, spool, &self.stop, &|error, wait| {
+            let detail = format!("{}; next try in {:.1} s", Chain(error), wait.as_secs_f64());
+            // Nobody listens any more after a stop.
+            drop(words.send(Word::Waiting { number: task.number, detail }));
+        })?;
         let origin = fetched.origin().clone();
         let artifact = fetched.verify(&task.integrity)?;
         let staged = self.staging.stage(task.number, artifact, &origin, &self.limits, &self.stop)?;

@@ -9,6 +9,9 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::units;
 
+/// Where Kubernetes looks for a container's last message.
+pub(crate) const TERMINATION_LOG: &str = "/dev/termination-log";
+
 /// Installs the plugins of a Backstage portal: only from allowed sources, only with the promised
 /// bytes, all at once or not at all.
 ///
@@ -32,6 +35,7 @@ pub(crate) struct Args {
 
     /// Plugins worked on at once
     #[arg(long, value_name = "N", env = "BUTLER_PLUGINS_JOBS", hide_env_values = true, default_value = "4")]
+    #[arg(value_parser = units::count)]
     pub(crate) jobs: NonZeroUsize,
 
     /// Least level written to the log
@@ -46,7 +50,7 @@ pub(crate) struct Args {
 
     /// The file in which Kubernetes looks for a last message
     #[arg(long, value_name = "FILE", env = "BUTLER_PLUGINS_TERMINATION_LOG", hide_env_values = true)]
-    #[arg(default_value = "/dev/termination-log")]
+    #[arg(default_value = TERMINATION_LOG)]
     pub(crate) termination_log: PathBuf,
 
     #[command(flatten)]
@@ -100,7 +104,7 @@ pub(crate) struct LimitArgs {
     #[arg(value_parser = units::time, default_value = "10m")]
     pub(crate) lock_timeout: Duration,
 
-    /// Longest time for one plugin, all tries together
+    /// Longest time for one plugin, all tries together; a silent server ends by --stall-timeout
     #[arg(long, value_name = "TIME", env = "BUTLER_PLUGINS_PLUGIN_TIMEOUT", hide_env_values = true)]
     #[arg(value_parser = units::time, default_value = "15m")]
     pub(crate) plugin_timeout: Duration,

@@ -9,6 +9,7 @@ mod run;
 mod settings;
 mod termination;
 mod units;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -18,7 +19,10 @@ use crate::cli::{Args, Command};
 use crate::environment::Environment;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return usage::misused(&error).into(),
+    };
     let environment = Environment::from_process();
     let status = match &args.command {
         None => run::run(&args, &environment),

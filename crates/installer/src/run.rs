@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use audit::{Blame, Event, Format, Level, Log};
 use config::{Form, MAX_CONFIG_BYTES, Plan};
-use install::{Chain, Job, Locking, RunError};
+use install::{Chain, Job, Locking, Rejected, RunError};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use transport::{Clock, Stop, SystemClock};
 
@@ -28,7 +28,7 @@ struct Failure {
 
 /// Installs, and says in the log what became of each plugin.
 pub(crate) fn run(args: &Args, environment: &Environment) -> Status {
-    let mut log = open_log(args);
+    let mut log = open_log(args.log_format, args.log_level);
     let signals = Signals::watch();
     let started = prepare(args, environment, &mut log).and_then(|(plan, clock)| {
         let fetcher = settings::fetcher(args, environment, plan.policy.clone(), Arc::clone(&clock))?;
@@ -44,22 +44,34 @@ pub(crate) fn run(args: &Args, environment: &Environment) -> Status {
             return Status::Usage;
         }
     };
+    let last_words = |reason: &str, detail: &str, hint: Option<&str>| {
+        termination::leave(&args.termination_log, reason, detail, hint);
+    };
+    let rejected = |rejected: &Rejected| {
+        let detail = format!("plugin `{}`: {}", rejected.package, rejected.detail);
+        last_words(rejected.reason, &detail, rejected.hint.as_deref());
+    };
     match install::run(job, &fetcher, &mut log) {
-        Ok(_) => Status::Completed,
+        Ok(report) => {
+            report.first_rejected.iter().for_each(rejected);
+            Status::Completed
+        }
         Err(error) => {
-            let detail = Chain(&error).to_string();
-            termination::leave(&args.termination_log, error.reason(), &detail, error.hint().as_deref());
+            match &error {
+                RunError::Rejected(why) => rejected(why),
+                _ => last_words(error.reason(), &Chain(&error).to_string(), error.hint().as_deref()),
+            }
             signals.status_of(&error)
         }
     }
 }
 
-fn open_log(args: &Args) -> Log {
-    let format = match args.log_format {
+pub(crate) fn open_log(format: LogFormat, level: LogLevel) -> Log {
+    let format = match format {
         LogFormat::Logfmt => Format::Logfmt,
         LogFormat::Json => Format::Json,
     };
-    let level = match args.log_level {
+    let level = match level {
         LogLevel::Error => Level::Error,
         LogLevel::Warn => Level::Warn,
         LogLevel::Info => Level::Info,
@@ -119,7 +131,7 @@ fn prepare(args: &Args, environment: &Environment, log: &mut Log) -> Result<(Pla
 
 fn job(args: &Args, environment: &Environment, plan: Plan, clock: Arc<dyn Clock>, stop: &Stop) -> Job {
     let pod = environment.hostname.as_deref().unwrap_or("an unnamed host");
-    let since = clock.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let since = audit::rfc3339(clock.now());
     Job {
         plan,
         config_file: args.config.display().to_string(),
@@ -127,7 +139,7 @@ fn job(args: &Args, environment: &Environment, plan: Plan, clock: Arc<dyn Clock>
         jobs: args.jobs,
         limits: settings::limits(&args.limits),
         locking: Locking {
-            holder: format!("{pod} (process {}, since second {since} of the epoch)", std::process::id()),
+            holder: format!("{pod} (process {}, since {since})", std::process::id()),
             timeout: args.limits.lock_timeout,
         },
         clock,

@@ -1,5 +1,6 @@
 //! Sizes and times on the command line.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 /// Parses `512MiB`, `2GiB`, `64KiB` or a number of bytes.
@@ -29,6 +30,11 @@ pub(crate) fn time(text: &str) -> Result<Duration, String> {
     };
     let number: u64 = digits.parse().map_err(|_| wrong())?;
     number.checked_mul(factor).map(Duration::from_secs).ok_or_else(wrong)
+}
+
+/// Parses a number from 1.
+pub(crate) fn count(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| format!("expected a number from 1, found `{text}`"))
 }
 
 #[cfg(test)]

@@ -140,12 +140,12 @@ impl<'a> Patience<'a> {
         self.clock
     }
 
-    /// Waits and is still patient afterwards; `false`, and no wait, where the act would have to end meanwhile.
-    pub(crate) fn outlasts(self, wait: Duration) -> bool {
-        let is_patient = !self.stop.is_asked() && wait < self.deadline.left(self.clock);
-        if is_patient {
-            self.clock.sleep(wait, self.stop);
-        }
-        is_patient
+    /// Whether that much waiting is within it.
+    pub(crate) fn allows(self, wait: Duration) -> bool {
+        !self.stop.is_asked() && wait < self.deadline.left(self.clock)
+    }
+
+    pub(crate) fn sleep(self, wait: Duration) {
+        self.clock.sleep(wait, self.stop);
     }
 }

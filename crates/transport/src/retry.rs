@@ -32,11 +32,17 @@ pub trait Retryable {
 }
 
 impl Retry {
-    /// Runs an act until it succeeds, fails for good, or tries or patience are used up.
+    /// Runs an act until it succeeds, fails for good, or tries or patience are used up. `waiting` is told each failure
+    /// that is followed by another try, and the wait before that.
     ///
     /// # Errors
     /// The last error of the act.
-    pub fn run<T, E: Retryable>(&self, patience: Patience<'_>, mut act: impl FnMut() -> Result<T, E>) -> Result<T, E> {
+    pub fn run<T, E: Retryable>(
+        &self,
+        patience: Patience<'_>,
+        waiting: &dyn Fn(&E, Duration),
+        mut act: impl FnMut() -> Result<T, E>,
+    ) -> Result<T, E> {
         let mut backoff = self.first_wait;
         let mut tries_left = self.tries;
         loop {
@@ -47,9 +53,11 @@ impl Retry {
             tries_left = tries_left.saturating_sub(1);
             let wait = error.retry_after().unwrap_or_else(|| jittered(backoff));
             let is_worth_it = tries_left > 0 && error.is_transient() && wait <= self.longest_wait;
-            if !is_worth_it || !patience.outlasts(wait) {
+            if !is_worth_it || !patience.allows(wait) {
                 return Err(error);
             }
+            waiting(&error, wait);
+            patience.sleep(wait);
             backoff = backoff.saturating_mul(2);
         }
     }
@@ -131,7 +139,7 @@ mod tests {
         let clock = Dial::default();
         let mut made = 0;
         let (deadline, stop) = (Deadline::after(&clock, Duration::from_secs(allowance)), Stop::new());
-        let result = Retry::default().run(Patience::new(&clock, deadline, &stop), || {
+        let result = Retry::default().run(Patience::new(&clock, deadline, &stop), &|_, _| (), || {
             made += 1;
             outcome(made)
         });

@@ -119,7 +119,7 @@ pub(crate) fn fetch_unless(stop: &Stop, fetcher: &Fetcher, package: &str) -> Res
     let source = Source::parse(package).expect("a package that parses");
     let allowed = SourcePolicy::permissive().admit(source).expect("a policy that allows everything");
     let spool = Spool::new(tempfile::tempfile().expect("a temporary file can be made"));
-    fetcher.fetch(&allowed, spool, stop)
+    fetcher.fetch(&allowed, spool, stop, &|_, _| ())
 }
 
 /// The bytes of an artifact that is the pinned one.

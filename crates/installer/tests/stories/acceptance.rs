@@ -126,8 +126,8 @@ fn log_of_an_aborted_run_is_what_operators_parse() {
     insta::assert_snapshot!(portal.install_with(|command| command.arg("--jobs=1")).exits(1).log(), @r#"
     ts=… level=INFO event=startup config_file=/dynamic-plugins.yaml root=/dynamic-plugins-root continue_on_error=false plugin_count=2 allowed_sources=["oci://127.0.0.1:…/my-org"] version=0.1.0
     ts=… level=INFO event=plugin_skipped package=oci://127.0.0.1:…/my-org/hello:1.2.3 reason=aborted
-    ts=… level=ERROR event=plugin_rejected package=oci://127.0.0.1:…/my-org/test:1.0.0 reason=integrity_mismatch expected="sha512-…" computed="sha512-…" detail="the artifact's … bytes are not the pinned ones" hint="if the publisher confirms the computed value, pin it; otherwise someone changed the artifact" blame=operator
-    ts=… level=ERROR event=fatal reason=continueOnError_false detail="plugin `oci://127.0.0.1:…/my-org/test:1.0.0` was rejected with `integrity_mismatch`: expected an artifact with `sha512-…`, found … bytes with `sha512-…`" hint="if the publisher confirms the computed value, pin it; otherwise someone changed the artifact" blame=operator
+    ts=… level=ERROR event=plugin_rejected package=oci://127.0.0.1:…/my-org/test:1.0.0 reason=integrity_mismatch expected="sha512-…" computed="sha512-…" detail="the artifact's … bytes are not the pinned ones" hint="if the publisher confirms the computed value, pin it; otherwise someone changed the artifact" blame=operator line=6
+    ts=… level=ERROR event=fatal reason=continueOnError_false detail="plugin `oci://127.0.0.1:…/my-org/test:1.0.0` was rejected with `integrity_mismatch`" hint="if the publisher confirms the computed value, pin it; otherwise someone changed the artifact" blame=operator
     "#);
 }
 

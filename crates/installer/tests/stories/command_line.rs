@@ -32,7 +32,7 @@ fn misused_command_line_is_explained() {
     let rows: [(&[&str], &str); 9] = [
         (&["--nope"], "'--nope'"),
         (&["install"], "'install'"),
-        (&["--jobs=0"], "'--jobs <N>'"),
+        (&["--jobs=0"], "expected a number from 1, found `0`"),
         (&["--tries=0"], "'--tries <N>'"),
         (&["--lock-timeout=1d"], "expected a number of seconds or one with s, m or h, found `1d`"),
         (&["--max-file-bytes=5MB"], "expected a number of bytes or one with KiB, MiB or GiB, found `5MB`"),
@@ -41,7 +41,7 @@ fn misused_command_line_is_explained() {
         (&["check", "--format=xml"], "[possible values: text, json]"),
     ];
     for (arguments, explained) in rows {
-        let run = installer(arguments).exits(2).says(explained);
+        let run = installer(arguments).exits(2).says(explained).says("event=fatal reason=usage");
         assert_eq!(run.stdout, "", "{arguments:?}");
     }
 }
@@ -61,7 +61,7 @@ fn variables_stand_for_flags() {
         .env("BUTLER_PLUGINS_MAX_ARTIFACT_BYTES", "16");
     let run = portal.run(command).exits(1).says(r#""event":"fatal","reason":"continueOnError_false""#);
     assert!(run.stderr.contains("artifact_too_large"), "{}", run.stderr);
-    assert!(fs::read_to_string(termination_log).unwrap().starts_with("continueOnError_false: "));
+    assert!(fs::read_to_string(termination_log).unwrap().starts_with("artifact_too_large: plugin `oci://"));
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn last_words_go_to_the_termination_log_where_there_is_one() {
     portal.write("termination-log", "words of the container before, longer than what comes now".repeat(100));
     let run = portal.install().exits(1);
     let left = fs::read_to_string(portal.path("termination-log")).unwrap();
-    assert!(left.starts_with("continueOnError_false: plugin `oci://") && left.contains("\nhelp: "), "{left}");
+    assert!(left.starts_with("integrity_mismatch: plugin `oci://") && left.contains("\nhelp: "), "{left}");
     assert!(left.len() <= 4096 && left.ends_with('\n'));
     assert!(run.stderr.contains("reason=continueOnError_false"));
 
@@ -243,6 +243,10 @@ fn last_words_go_to_the_termination_log_where_there_is_one() {
     portal.write("termination-log", "");
     portal.install().exits(0);
     assert_eq!(fs::read_to_string(portal.path("termination-log")).unwrap(), "");
+
+    portal.list(OnReject::Continue, &[wrong_entry(&publish(&registry, "hello", "1"))]);
+    portal.install().exits(0);
+    assert!(fs::read_to_string(portal.path("termination-log")).unwrap().starts_with("integrity_mismatch: "));
 }
 
 #[test]

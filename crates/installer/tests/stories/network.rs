@@ -49,7 +49,8 @@ fn short_outage_is_waited_out() {
     registry.fail_first(1, 503);
     let is_blob = |request: &Request| request.path.contains("/blobs/");
     registry.server().first(1, is_blob, || Reply::broken(Fault::Reset));
-    portal.install().exits(0).says("event=plugin_installed");
+    let run = portal.install().exits(0).says("event=plugin_installed");
+    run.says("event=warning reason=retry").says("answered 503; next try in ");
 }
 
 #[test]

@@ -89,7 +89,7 @@ fn what_others_put_on_the_volume_stays() {
     let before = theirs(&portal);
     portal.install().exits(0);
     portal.list(OnReject::Abort, &[]);
-    portal.install().exits(0).says("event=plugin_removed name=hello");
+    portal.install().exits(0).says("event=warning reason=no_plugin_listed").says("event=plugin_removed name=hello");
     assert_eq!(theirs(&portal), before);
 }
 
