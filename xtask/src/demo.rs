@@ -49,8 +49,10 @@ pub(crate) fn run() -> anyhow::Result<()> {
     );
     let portal = Portal::new(&folder.path().join("node-1"), &list)?;
     portal.install(COMPLETED)?;
-    portal
-        .show("Folders are named after each plugin's `package.json`. The portal finds (mode, kind, path, SHA-256):")?;
+    portal.show(
+        "A folder is named after its plugin's `package.json`, where `hello-frontend` calls itself `butler.test-dynamic`.\n\
+         The two files with a dot are the installer's lock and its record. Mode, kind, path, SHA-256:",
+    )?;
 
     step("4. The container starts again", "The files are as they were installed, so that nothing is fetched:");
     portal.install(COMPLETED)?;
@@ -104,17 +106,19 @@ impl Portal {
         Ok(Self { config, root })
     }
 
-    /// Runs the installer with an empty environment, its log on this terminal.
+    /// Runs the installer with an empty environment, and shows both streams of its log in one place.
     fn install(&self, expected: i32) -> anyhow::Result<()> {
         let installer = workspace::target()?.join("debug").join(INSTALLER);
-        let status = Command::new(&installer)
+        let run = Command::new(&installer)
             .arg("--config")
             .arg(&self.config)
             .arg("--root")
             .arg(&self.root)
             .env_clear()
-            .status()
+            .output()
             .with_context(|| format!("could not start `{}`", installer.display()))?;
+        print!("{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+        let status = run.status;
         ensure!(status.code() == Some(expected), "expected the installer to end with {expected}, found {status}");
         println!("\nIts exit status is {expected}.");
         Ok(())
