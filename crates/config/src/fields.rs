@@ -106,18 +106,21 @@ impl Reader {
     }
 }
 
-fn wrong_type_hint(expected: &str, found: &Value) -> Option<&'static str> {
-    match (expected, found) {
+fn wrong_type_hint(expected: &str, found: &Value) -> Option<String> {
+    let hint = match (expected, found) {
         ("a boolean", Value::Scalar(Scalar::Text(text))) => match text.to_ascii_lowercase().as_str() {
-            "yes" | "y" | "on" | "true" => Some("write true, without quotes"),
-            "no" | "n" | "off" | "false" => Some("write false, without quotes"),
-            _ => Some("write true or false"),
+            "true" => "write true, without quotes",
+            "false" => "write false, without quotes",
+            "yes" | "y" | "on" => return Some(format!("write `true`; YAML 1.2 reads `{text}` as text")),
+            "no" | "n" | "off" => return Some(format!("write `false`; YAML 1.2 reads `{text}` as text")),
+            _ => "write true or false",
         },
-        ("a boolean", _) => Some("write true or false"),
-        ("a string", Value::Scalar(Scalar::Bool(_) | Scalar::Int(_) | Scalar::Float(_))) => Some("write it in quotes"),
-        ("a list", Value::Scalar(Scalar::Text(_))) => Some("put `- ` before it, on a line of its own"),
-        _ => None,
-    }
+        ("a boolean", _) => "write true or false",
+        ("a string", Value::Scalar(Scalar::Bool(_) | Scalar::Int(_) | Scalar::Float(_))) => "write it in quotes",
+        ("a list", Value::Scalar(Scalar::Text(_))) => "put `- ` before it, on a line of its own",
+        _ => return None,
+    };
+    Some(hint.to_owned())
 }
 
 /// A missing blank makes a value part of the key, so only what stands before it is shown.

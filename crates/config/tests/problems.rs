@@ -51,7 +51,7 @@ error: expected a boolean for `disabled`, found a string
   |
 7 |     disabled: yes
   |               ^^^
-help: write true, without quotes
+help: write `true`; YAML 1.2 reads `yes` as text
 
 "
     );
@@ -363,7 +363,7 @@ fn columns_count_characters_and_lines_end_in_any_way() {
 }
 
 #[test]
-fn hints_name_the_nearest_key() {
+fn hints_name_what_was_meant() {
     for (text, hint) in [
         ("PLUGINS: []\n", "did you mean `plugins`?"),
         ("allowed_sources: []\n", "did you mean `allowedSources`?"),
@@ -373,6 +373,11 @@ fn hints_name_the_nearest_key() {
             "known here: continueOnError, allowedSources, plugins, dynamicPlugins; keys that start with `x-` are ignored",
         ),
         ("allowedSources: []\nplugins: oci://x\n", "put `- ` before it, on a line of its own"),
+        ("allowedSources: [ghcr.io/my-org]\n", "did you mean `oci://ghcr.io/my-org`?"),
+        ("continueOnError: yes\n", "write `true`; YAML 1.2 reads `yes` as text"),
+        ("continueOnError: Off\n", "write `false`; YAML 1.2 reads `Off` as text"),
+        ("continueOnError: 'true'\n", "write true, without quotes"),
+        ("continueOnError: maybe\n", "write true or false"),
     ] {
         assert_eq!(config::parse(text.as_bytes()).unwrap_err().hint(), Some(hint), "{text}");
     }

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use audit::Blame;
 use config::{Entry, Form, MAX_CONFIG_BYTES, Plan, Problem, Problems, Request};
 use fetch::{Fetcher, Probe};
 use install::Chain;
@@ -24,7 +25,14 @@ struct Finding {
 enum Verdict {
     Disabled,
     Fine { known: Option<String> },
-    Rejected { reason: &'static str, problem: Problem },
+    Rejected { why: Why, problem: Problem },
+}
+
+/// What the log would say of a rejection, beside its text.
+struct Why {
+    reason: &'static str,
+    cause: Option<&'static str>,
+    blame: Blame,
 }
 
 /// Parses, admits, asks if wanted, and reports on standard output.
@@ -61,13 +69,16 @@ impl Finding {
         let verdict = match request {
             Request::Disabled => Verdict::Disabled,
             Request::Wanted(wanted) => match wanted.admit(policy) {
-                Err(why) => Verdict::Rejected { reason: why.reason(), problem: place.problem(&why, file) },
+                Err(error) => Verdict::Rejected {
+                    why: Why { reason: error.reason(), cause: None, blame: error.blame() },
+                    problem: place.problem(&error, file),
+                },
                 Ok(admitted) => match fetcher.map(|fetcher| fetcher.probe(&admitted.source, &Stop::new())) {
                     None => Verdict::Fine { known: None },
                     Some(Ok(probe)) => Verdict::found(&probe),
-                    Some(Err(why)) => Verdict::Rejected {
-                        reason: why.reason(),
-                        problem: place.package_problem(Chain(&why).to_string(), why.hint(), file),
+                    Some(Err(error)) => Verdict::Rejected {
+                        why: Why { reason: error.reason(), cause: error.cause(), blame: error.blame() },
+                        problem: place.package_problem(Chain(&error).to_string(), error.hint(), file),
                     },
                 },
             },
@@ -157,9 +168,9 @@ impl Finding {
             Verdict::Disabled => format!("disabled: {package}"),
             Verdict::Fine { known: None } => format!("ok: {package}"),
             Verdict::Fine { known: Some(known) } => format!("ok: {package} ({known})"),
-            Verdict::Rejected { reason, problem } => {
+            Verdict::Rejected { why, problem } => {
                 let page = problem.render(file);
-                page.trim_end().replacen("error:", &format!("error[{reason}]:"), 1) + "\n"
+                page.trim_end().replacen("error:", &format!("error[{}]:", why.reason), 1) + "\n"
             }
         }
     }
@@ -169,11 +180,13 @@ impl Finding {
         match verdict {
             Verdict::Disabled => json!({ "package": package, "status": "disabled" }),
             Verdict::Fine { known } => json!({ "package": package, "status": "ok", "found": known }),
-            Verdict::Rejected { reason, problem } => {
+            Verdict::Rejected { why, problem } => {
                 let mut value = problem_to_json(problem);
                 value["package"] = json!(package);
                 value["status"] = json!("rejected");
-                value["reason"] = json!(reason);
+                value["reason"] = json!(why.reason);
+                value["cause"] = json!(why.cause);
+                value["blame"] = json!(why.blame.name());
                 value
             }
         }

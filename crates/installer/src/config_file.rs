@@ -14,6 +14,8 @@ pub(crate) enum Unreadable {
     #[error("expected at most {limit} bytes, found more")]
     TooLong { limit: usize },
     #[error(transparent)]
+    Denied(io::Error),
+    #[error(transparent)]
     Io(io::Error),
 }
 
@@ -22,10 +24,15 @@ impl Unreadable {
         matches!(self, Self::Absent)
     }
 
+    pub(crate) const fn is_denied(&self) -> bool {
+        matches!(self, Self::Denied(_))
+    }
+
     pub(crate) const fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Absent => Some("mount the ConfigMap there, or name the file with `--config`"),
             Self::Directory => Some("name the file in it with `--config`"),
+            Self::Denied(_) => Some("let the container's user read the file"),
             Self::TooLong { .. } | Self::Io(_) => None,
         }
     }
@@ -36,6 +43,7 @@ pub(crate) fn read(path: &Path, limit: usize) -> Result<Vec<u8>, Unreadable> {
     let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => Unreadable::Absent,
         io::ErrorKind::IsADirectory => Unreadable::Directory,
+        io::ErrorKind::PermissionDenied => Unreadable::Denied(error),
         _ => Unreadable::Io(error),
     };
     let mut bytes = Vec::new();

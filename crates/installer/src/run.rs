@@ -117,11 +117,11 @@ fn prepare(args: &Args, environment: &Environment, log: &mut Log) -> Result<(Pla
             ),
         });
     }
-    let (on_reject, differs) = settings::on_reject(&plan, environment)?;
-    if differs {
+    let (on_reject, differ) = settings::on_reject(&plan, environment)?;
+    if let Some(detail) = differ {
         log.record(&Event::Warning {
             reason: "continue_on_error_mismatch",
-            detail: "the file and CONTINUE_ON_ERROR disagree; the stricter `false` holds",
+            detail: &detail,
             hint: Some("set both alike"),
         });
     }

@@ -52,15 +52,30 @@ impl SettingsError {
     }
 }
 
-/// The stricter of what the file and the variable say; also whether they differ.
-pub(crate) fn on_reject(plan: &Plan, environment: &Environment) -> Result<(OnReject, bool), SettingsError> {
+/// The stricter of what the file and the variable say; where they differ, also a sentence on it.
+pub(crate) fn on_reject(plan: &Plan, environment: &Environment) -> Result<(OnReject, Option<String>), SettingsError> {
     let variable = match environment.continue_on_error.as_deref().map(str::trim) {
-        None | Some("") => return Ok((plan.on_reject, false)),
+        None | Some("") => return Ok((plan.on_reject, None)),
         Some(text) if text.eq_ignore_ascii_case("true") => OnReject::Continue,
         Some(text) if text.eq_ignore_ascii_case("false") => OnReject::Abort,
         Some(text) => return Err(SettingsError::ContinueOnError { found: text.to_owned() }),
     };
-    Ok((plan.on_reject.stricter(variable), plan.on_reject != variable))
+    let stricter = plan.on_reject.stricter(variable);
+    let differ = (plan.on_reject != variable).then(|| {
+        let [file, variable, stricter] = [plan.on_reject, variable, stricter].map(continue_on_error);
+        format!(
+            "the file says `continueOnError: {file}`, CONTINUE_ON_ERROR says `{variable}`; \
+             the stricter `{stricter}` holds"
+        )
+    });
+    Ok((stricter, differ))
+}
+
+const fn continue_on_error(on_reject: OnReject) -> &'static str {
+    match on_reject {
+        OnReject::Continue => "true",
+        OnReject::Abort => "false",
+    }
 }
 
 /// What an archive may ask of us.
@@ -86,7 +101,7 @@ pub(crate) fn fetcher(
         dir: environment.ssl_cert_dir.clone(),
         extra: args.access.ca_file.clone(),
     };
-    trust.check_extra()?;
+    trust.check_files()?;
     let proxies = ProxyRules::parse(environment.https_proxy.as_deref(), environment.no_proxy.as_deref())?;
     let timeouts = Timeouts { read: args.limits.stall_timeout, ..Timeouts::default() };
     let client = HttpClient::new(USER_AGENT, trust, proxies, timeouts);
@@ -112,7 +127,7 @@ fn access(args: &AccessArgs, environment: &Environment) -> Result<Access, Settin
     Ok(Access { credentials: credentials(args, environment)?, realms, netrc: netrc(args.netrc.as_deref())? })
 }
 
-/// The file that was named must be there; the customary one may be absent.
+/// The file that was named must be there; the customary one may be absent, and in a home that nobody named beyond reach.
 fn credentials(args: &AccessArgs, environment: &Environment) -> Result<Credentials, SettingsError> {
     let customary = || {
         let folder = environment.docker_config.clone();
@@ -120,10 +135,12 @@ fn credentials(args: &AccessArgs, environment: &Environment) -> Result<Credentia
     };
     let named = args.registry_auth_file.clone();
     let must_exist = named.is_some();
+    let asked_for = must_exist || environment.docker_config.is_some();
     let Some(path) = named.or_else(customary) else { return Ok(Credentials::none()) };
     let json = match read(&path, LOGINS_LIMIT) {
         Ok(json) => json,
         Err(error) if error.is_absent() && !must_exist => return Ok(Credentials::none()),
+        Err(error) if error.is_denied() && !asked_for => return Ok(Credentials::none()),
         Err(source) => return Err(SettingsError::Unreadable { path, source }),
     };
     let helper = Box::new(HelperProcess::on(environment.path.clone()));

@@ -239,16 +239,21 @@ impl PrefixError {
     }
 
     /// What to do about it.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self.why {
+    pub fn hint(&self) -> Option<String> {
+        let text = match self.why {
             PrefixFault::MatchesEverything => {
-                Some("name a host at least; to allow every source on purpose, leave `allowedSources` out")
+                "name a host at least; to allow every source on purpose, leave `allowedSources` out"
             }
-            PrefixFault::Wildcard => Some("list each host, or a path that all of them share"),
-            PrefixFault::Selector => Some("end the entry at the host, a path segment, a tag or a digest"),
-            PrefixFault::Scheme => None,
-            PrefixFault::Source(why) => why.hint(),
-        }
+            PrefixFault::Wildcard => "list each host, or a path that all of them share",
+            PrefixFault::Selector => "end the entry at the host, a path segment, a tag or a digest",
+            PrefixFault::Scheme => {
+                let name = self.prefix.strip_prefix("docker://").unwrap_or(&self.prefix);
+                let meant = Prefix::parse(&format!("oci://{name}")).ok()?;
+                return Some(format!("did you mean `{meant}`?"));
+            }
+            PrefixFault::Source(why) => why.hint()?,
+        };
+        Some(text.to_owned())
     }
 }
 
@@ -315,6 +320,21 @@ mod tests {
         ] {
             let error = Prefix::parse(text).unwrap_err();
             assert!(!error.to_string().contains("u:p"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_entry_without_its_scheme_is_recognized() {
+        for (text, hint) in [
+            ("ghcr.io/my-org", Some("did you mean `oci://ghcr.io/my-org`?")),
+            ("ghcr.io/my-org/", Some("did you mean `oci://ghcr.io/my-org`?")),
+            ("ghcr.io", Some("did you mean `oci://ghcr.io`?")),
+            ("docker://ghcr.io/my-org/x:1", Some("did you mean `oci://ghcr.io/my-org/x:1`?")),
+            ("my-org/x", None),
+            ("http://a.example.com", None),
+            ("bob:s3cret@ghcr.io/my-org", None),
+        ] {
+            assert_eq!(Prefix::parse(text).unwrap_err().hint().as_deref(), hint, "{text}");
         }
     }
 

@@ -102,12 +102,15 @@ impl SourceError {
             }
             Self::Scheme { package } => {
                 let lower = package.to_ascii_lowercase();
-                let miswritten = lower.starts_with("oci://") || lower.starts_with("https://");
-                Some(if miswritten {
-                    "write the scheme in lower case".to_owned()
-                } else {
-                    "publish the plugin to a registry and use its `oci://` reference".to_owned()
-                })
+                if lower.starts_with("oci://") || lower.starts_with("https://") {
+                    return Some("write the scheme in lower case".to_owned());
+                }
+                // What was redacted parses no more, so nothing secret is suggested.
+                let reference = OciReference::parse(package.strip_prefix("docker://").unwrap_or(package));
+                Some(reference.map_or_else(
+                    |_| "publish the plugin to a registry and use its `oci://` reference".to_owned(),
+                    |reference| format!("did you mean `{reference}`?"),
+                ))
             }
             Self::Invalid { why, .. } => why.hint().map(str::to_owned),
         }
@@ -223,6 +226,25 @@ mod tests {
             ("https://a.example.com/", "package_invalid"),
         ] {
             assert_eq!(Source::parse(text).unwrap_err().reason(), reason, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_reference_without_its_scheme_is_recognized() {
+        let pinned = format!("ghcr.io/org/x@sha256:{}", "0a".repeat(32));
+        for (text, hint) in [
+            ("ghcr.io/org/x:1", "did you mean `oci://ghcr.io/org/x:1`?"),
+            ("docker://ghcr.io/org/x:1!plugins/a", "did you mean `oci://ghcr.io/org/x:1!plugins/a`?"),
+            (&pinned, &format!("did you mean `oci://{pinned}`?")),
+            ("OCI://ghcr.io/org/x:1", "write the scheme in lower case"),
+            ("org/x:1", "publish the plugin to a registry and use its `oci://` reference"),
+            ("ghcr.io/org/x", "publish the plugin to a registry and use its `oci://` reference"),
+            ("bob:s3cret@ghcr.io/org/x:1", "publish the plugin to a registry and use its `oci://` reference"),
+            ("docker://bob:s3cret@ghcr.io/org/x:1", "publish the plugin to a registry and use its `oci://` reference"),
+            ("@acme/plug@1.0.0", "publish the plugin to a registry and use its `oci://` reference"),
+            ("npm:left-pad", "publish the plugin to a registry and use its `oci://` reference"),
+        ] {
+            assert_eq!(Source::parse(text).unwrap_err().hint().as_deref(), Some(hint), "{text}");
         }
     }
 

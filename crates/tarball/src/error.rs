@@ -96,11 +96,14 @@ impl UnpackError {
     /// Whose move it is.
     pub const fn blame(&self) -> Blame {
         match self {
-            Self::Gzip { .. }
-            | Self::Malformed { .. }
-            | Self::Limit { .. }
-            | Self::Unsafe { .. }
-            | Self::Layout { .. } => Blame::Publisher,
+            Self::Gzip { .. } | Self::Malformed { .. } | Self::Limit { .. } | Self::Unsafe { .. } => Blame::Publisher,
+            Self::Layout { expected, found } => {
+                if selects_absent(expected.as_str(), found.as_slice()) {
+                    Blame::Operator
+                } else {
+                    Blame::Publisher
+                }
+            }
             Self::Name { source, .. } => source.blame(),
             Self::Manifest(error) => error.blame(),
             Self::Artifact { .. } | Self::Host { .. } | Self::Stopped => Blame::Host,
@@ -116,6 +119,11 @@ impl UnpackError {
             Self::Unsafe { why, .. } => return Some(why.hint().to_owned()),
             Self::Layout { found, .. } if found.is_empty() => {
                 "the archive is empty: pack the plugin's folder as `package/`"
+            }
+            Self::Layout { expected, found } if selects_absent(expected, found) => {
+                return Some(format!(
+                    "remove `!{expected}` if the entry has it, or select one of the folders that are there"
+                ));
             }
             Self::Layout { .. } => {
                 "pack the plugin with `package/` on top; of an image with other folders, select one with `!<folder>`"
@@ -345,6 +353,11 @@ impl Unsafe {
     }
 }
 
+/// Whether a folder was selected that an archive with others does not hold.
+const fn selects_absent(expected: &str, found: &[String]) -> bool {
+    !matches!(expected.as_bytes(), b"package") && !found.is_empty()
+}
+
 fn listed(found: &[String]) -> String {
     if found.is_empty() {
         return "nothing".to_owned();
@@ -360,4 +373,26 @@ pub(crate) fn host_hint(error: &io::Error) -> Option<String> {
         _ => return None,
     };
     Some(hint.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_layout_is_for_the_one_who_can_mend_it() {
+        for (expected, found, blame, hint) in [
+            ("foo", &["package"][..], Blame::Operator, "remove `!foo` if the entry has it, or select one"),
+            ("plugins/a", &["x", "y"], Blame::Operator, "remove `!plugins/a` if the entry has it"),
+            ("foo", &[], Blame::Publisher, "the archive is empty"),
+            ("package", &[], Blame::Publisher, "the archive is empty"),
+            ("package", &["plugin"], Blame::Publisher, "pack the plugin with `package/` on top"),
+        ] {
+            let found: Vec<_> = found.iter().map(|&name| name.to_owned()).collect();
+            let error = UnpackError::Layout { expected: expected.to_owned(), found };
+            assert_eq!(error.blame(), blame, "{error}");
+            let said = error.hint().unwrap();
+            assert!(said.starts_with(hint), "{error}: {said}");
+        }
+    }
 }

@@ -86,15 +86,16 @@ fn rejected_entries_are_shown_with_reason_place_and_hint() {
     "#);
     let report = portal.check_json(&[], 1);
     let plugins = report["plugins"].as_array().unwrap();
-    let told: Vec<_> = plugins.iter().map(|plugin| [&plugin["line"], &plugin["status"], &plugin["reason"]]).collect();
+    let told: Vec<_> =
+        plugins.iter().map(|plugin| ["line", "status", "reason", "cause", "blame"].map(|key| &plugin[key])).collect();
     let (none, word) = (Value::Null, |text: &str| Value::from(text));
     assert_eq!(
         told,
         [
-            [&none, &word("ok"), &none],
-            [&5.into(), &word("rejected"), &word("source_not_allowed")],
-            [&7.into(), &word("rejected"), &word("integrity_missing")],
-            [&none, &word("disabled"), &none],
+            [&none, &word("ok"), &none, &none, &none],
+            [&5.into(), &word("rejected"), &word("source_not_allowed"), &none, &word("operator")],
+            [&7.into(), &word("rejected"), &word("integrity_missing"), &none, &word("operator")],
+            [&none, &word("disabled"), &none, &none, &none],
         ]
     );
     assert_eq!(report["rejected"], 2);
@@ -199,4 +200,10 @@ fn online_check_says_what_is_there_and_downloads_nothing() {
     online("s3cret", 1).says("ok: ").says("error[oci_pull_failed]: ").says("\nhelp: ");
     assert!(registry.recorder().requests().iter().all(|request| !request.path.contains("/blobs/")));
     assert_eq!(portal.tree().to_string(), "");
+
+    let login = portal.path("config.json");
+    let login = login.to_str().unwrap();
+    let report = portal.check_json(&["--online", "--registry-auth-file", login], 1);
+    let told = ["status", "reason", "cause", "blame"].map(|key| report["plugins"][1][key].as_str().unwrap());
+    assert_eq!(told, ["rejected", "oci_pull_failed", "not_found", "operator"]);
 }

@@ -1,6 +1,9 @@
 //! Flags, variables, files around the list, and how the program ends.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::{Map, Value};
@@ -83,6 +86,73 @@ fn list_that_cannot_be_read_ends_the_run() {
         let run = portal.install().exits(2).says(detail);
         assert_eq!(run.events(), ["fatal config_unreadable"], "{name}");
         assert_eq!(portal.tree().to_string(), "", "{name}");
+    }
+}
+
+/// What `check --online` says to a list when this user may not read `denied`.
+fn check_without_permission(portal: &Portal, denied: &Path, change: impl FnOnce(&mut Command) -> &mut Command) -> Run {
+    let set_mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let arguments = portal.command();
+    let mut command = if fs::metadata(denied).unwrap().uid() == 0 {
+        // Root may read everything, so another user runs a copy in a folder that is open to all.
+        let installer = portal.path("installer");
+        fs::copy(arguments.get_program(), &installer).unwrap();
+        set_mode(&portal.path("."), 0o755);
+        let mut command = Command::new(installer);
+        command.uid(65534).gid(65534);
+        command
+    } else {
+        Command::new(arguments.get_program())
+    };
+    set_mode(denied, 0o000);
+    command.env_clear().current_dir(portal.path(".")).args(arguments.get_args());
+    change(&mut command).args(["check", "--online"]);
+    let run = portal.run(command);
+    set_mode(denied, 0o755);
+    run
+}
+
+#[test]
+fn list_that_this_user_may_not_read_is_told() {
+    let portal = Portal::listing(OnReject::Abort, &[]);
+    let run = check_without_permission(&portal, &portal.path("dynamic-plugins.yaml"), |command| command);
+    run.exits(2).says("[config_unreadable]").says("help: let the container's user read the file");
+}
+
+#[test]
+fn logins_that_this_user_may_not_read_are_missed_only_where_they_were_asked_for() {
+    type Ask = for<'c> fn(&Portal, &'c mut Command) -> &'c mut Command;
+    let rows: [(&str, Ask, i32); 3] = [
+        ("HOME", |portal, command| command.env("HOME", portal.path("user")), 0),
+        ("DOCKER_CONFIG", |portal, command| command.env("DOCKER_CONFIG", portal.path("user/.docker")), 2),
+        (
+            "REGISTRY_AUTH_FILE",
+            |portal, command| command.env("REGISTRY_AUTH_FILE", portal.path("user/.docker/config.json")),
+            2,
+        ),
+    ];
+    for (name, ask, status) in rows {
+        for denied in ["user", "user/.docker/config.json"] {
+            let portal = Portal::listing(OnReject::Abort, &[]);
+            fs::create_dir_all(portal.path("user/.docker")).unwrap();
+            portal.write("user/.docker/config.json", "{}");
+            let run = check_without_permission(&portal, &portal.path(denied), |command| ask(&portal, command));
+            let said = if status == 0 { "0 would be rejected" } else { "failed to read `/user/.docker/config.json`" };
+            assert!(run.stdout.contains(said), "{name} {denied}: {}", run.stdout);
+            run.exits(status);
+        }
+    }
+}
+
+#[test]
+fn variable_that_differs_from_the_file_is_quoted() {
+    for (file, variable, said) in [
+        (OnReject::Abort, "true", "the file says `continueOnError: false`, CONTINUE_ON_ERROR says `true`"),
+        (OnReject::Continue, "FALSE", "the file says `continueOnError: true`, CONTINUE_ON_ERROR says `false`"),
+    ] {
+        let portal = Portal::listing(file, &[]);
+        let run = portal.install_with(|command| command.env("CONTINUE_ON_ERROR", variable)).exits(0);
+        run.says(&format!("detail=\"{said}; the stricter `false` holds\""));
     }
 }
 

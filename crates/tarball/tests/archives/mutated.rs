@@ -45,9 +45,8 @@ proptest! {
         let at = at.index(bytes.len());
         bytes[at] ^= with;
         let changed = outcome(&bytes);
-        // The gzip header has a time and a system that say nothing about the content.
+        // Parts of the gzip header, and a few bits of a deflate stream, say nothing about the content.
         if changed.result.is_ok() {
-            prop_assert!((1..10).contains(&at), "byte {}", at);
             prop_assert_eq!(changed.tree, outcome(&good).tree);
         }
     }
