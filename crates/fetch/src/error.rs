@@ -184,6 +184,12 @@ impl FetchError {
             Self::Transfer { source: TransferFailure::Deadline { .. }, .. } => {
                 "if the network is that slow, raise `--plugin-timeout`"
             }
+            Self::Transfer { source: TransferFailure::Transport(error), .. } => {
+                return error.cause().hint().map(str::to_owned);
+            }
+            Self::Transfer { source: TransferFailure::Stalled { .. }, .. } => {
+                return Cause::Stalled.hint().map(str::to_owned);
+            }
             Self::Spool { .. } | Self::Transfer { .. } | Self::Stopped { .. } => return None,
         };
         Some(text.to_owned())
@@ -234,7 +240,7 @@ impl HttpsFailure {
     const fn blame(&self) -> Blame {
         match self {
             Self::Transport(error) => match error.cause() {
-                Cause::Tls | Cause::NotTls | Cause::Proxy | Cause::Dns => Blame::Operator,
+                Cause::Certificate(_) | Cause::Tls | Cause::NotTls | Cause::Proxy | Cause::Dns => Blame::Operator,
                 _ => Blame::Network,
             },
             Self::Status { status: 400..=407 | 410, .. } | Self::NotAllowed { .. } => Blame::Operator,
@@ -251,6 +257,7 @@ impl HttpsFailure {
                 return Some(format!("add a login for `{server}` to a netrc file and name it with `--netrc`"));
             }
             Self::Status { status: 404 | 410, .. } => "check the path; the file is not there",
+            Self::Status { status: 500.., .. } => "the server has trouble: try again later, or ask its operator",
             Self::NotAllowed { source, .. } => return Some(source.hint()),
             Self::Transport(error) => return error.cause().hint().map(str::to_owned),
             Self::Status { .. } | Self::RedirectDenied { .. } => return None,

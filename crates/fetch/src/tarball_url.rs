@@ -1,7 +1,7 @@
 //! Opens an https source: every hop is shown to the policy, and no two files are put together.
 
 use source::{Allowed, HttpsUrl, SourcePolicy};
-use transport::{Headers, Patience, Request, Response, Transport, Url, parse_retry_after};
+use transport::{Headers, Patience, Request, Response, Scheme, Transport, Url, UrlError, parse_retry_after};
 
 use crate::{HttpsFailure, Netrc};
 
@@ -73,17 +73,51 @@ pub(crate) fn open(
             }
         }
         let location = response.headers().first("location").ok_or_else(|| denied("it names no location".to_owned()))?;
-        let next = url.join(location).map_err(|error| denied(error.to_string()))?;
-        let next = HttpsUrl::parse(&next.with_query()).map_err(|fault| denied(fault.to_string()))?;
+        let next = next_hop(&url, location).map_err(denied)?;
         hop = policy.admit_hop(next).map_err(|source| HttpsFailure::NotAllowed { server: server.clone(), source })?;
     }
     let server = hop.subject().authority().to_string();
     Err(HttpsFailure::RedirectDenied { server, why: format!("more than {REDIRECT_LIMIT} redirects") })
 }
 
+/// Where a redirect leads, or why it is not followed.
+fn next_hop(url: &Url, location: &str) -> Result<HttpsUrl, String> {
+    match url.join(location) {
+        Err(UrlError::PlainHttp) => Err(downgrade(location)),
+        Ok(next) if next.scheme() == Scheme::Http => Err(downgrade(location)),
+        Ok(next) => HttpsUrl::parse(&next.with_query()).map_err(|fault| fault.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// A `location` whose scheme was found to be http, and which so has no userinfo; its query may be a secret.
+fn downgrade(location: &str) -> String {
+    let target = location.split(['?', '#']).next().unwrap_or_default();
+    format!("it leads from https to http, to `{target}`")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn redirect_from_https_to_http_is_named_without_its_query() {
+        let from = Url::parse("https://files.example.com/a").unwrap();
+        for (location, expected) in [
+            (
+                "http://files.example.com/b?sig=s3cret",
+                Err("it leads from https to http, to `http://files.example.com/b`"),
+            ),
+            ("http://127.0.0.1:8080/b?sig=s3cret", Err("it leads from https to http, to `http://127.0.0.1:8080/b`")),
+            ("HTTP://localhost#s3cret", Err("it leads from https to http, to `HTTP://localhost`")),
+            ("http://u:s3cret@files.example.com/b", Err("the URL is malformed")),
+            ("/b?sig=s3cret", Ok("https://files.example.com/b?sig=s3cret")),
+            ("//cdn.example.com/b", Ok("https://cdn.example.com/b")),
+        ] {
+            let next = next_hop(&from, location).map(|next| next.with_query());
+            assert_eq!(next.as_deref().map_err(String::as_str), expected, "{location}");
+        }
+    }
 
     #[test]
     fn only_what_tells_any_two_versions_apart_is_a_validator() {

@@ -27,7 +27,7 @@ pub(crate) enum SettingsError {
     TokenRealm { found: String },
     #[error(transparent)]
     Proxy(#[from] transport::ProxyRulesError),
-    #[error("CA certificates of `--ca-file` cannot be used")]
+    #[error("the CA certificates of `--ca-file` and `SSL_CERT_FILE` cannot be used")]
     Trust(#[from] transport::TrustError),
     #[error("failed to read `{}`", path.display())]
     Unreadable { path: PathBuf, source: Unreadable },

@@ -187,7 +187,7 @@ impl OciError {
     pub const fn blame(&self) -> Blame {
         match &self.failure {
             Failure::Transport(error) => match error.cause() {
-                Cause::Tls | Cause::NotTls | Cause::Proxy | Cause::Dns => Blame::Operator,
+                Cause::Certificate(_) | Cause::Tls | Cause::NotTls | Cause::Proxy | Cause::Dns => Blame::Operator,
                 _ => Blame::Network,
             },
             Failure::Unauthorized { .. }
@@ -242,6 +242,7 @@ impl OciError {
             Failure::Credentials(error) => return Some(error.hint()),
             Failure::Transport(error) => return error.cause().hint().map(str::to_owned),
             Failure::MediaType { .. } => "push the tarball as one layer of type `application/gzip`",
+            Failure::Status { status: 500.., .. } => "the registry has trouble: try again later, or ask its operator",
             Failure::Status { .. }
             | Failure::RedirectDenied { .. }
             | Failure::DigestMismatch { .. }

@@ -101,7 +101,7 @@ impl HttpClient {
         };
         let by_proxy = match self.proxies.https() {
             Some(proxy) => {
-                let proxy = ureq::Proxy::new(proxy.expose()).map_err(|_| TransportError::new(url, Cause::Proxy))?;
+                let proxy = ureq::Proxy::new(proxy.url.expose()).map_err(|_| TransportError::new(url, Cause::Proxy))?;
                 Some(open(Some(proxy)))
             }
             None => None,
@@ -139,7 +139,10 @@ impl Transport for HttpClient {
         };
         let answer = sent.map_err(|error| {
             let error = TransportError::before_body(&request.url, error);
-            if self.proxies.proxy_for(&request.url).is_some() { error.by_proxy() } else { error }
+            match self.proxies.proxy_for(&request.url) {
+                Some(proxy) => error.by_proxy(&proxy.authority),
+                None => error,
+            }
         })?;
         let (parts, body) = answer.into_parts();
         let headers: Headers = parts

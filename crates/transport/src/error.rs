@@ -1,16 +1,28 @@
 //! What can go wrong in one exchange.
 
-use std::io;
+use std::error::Error;
+use std::{fmt, io};
+
+use rustls::CertificateError;
 
 use crate::Url;
 
 /// An exchange that gave no usable answer.
 #[derive(Debug, thiserror::Error)]
-#[error("request to `{url}` failed: {cause}")]
+#[error("request to `{url}`{route} failed: {cause}")]
 pub struct TransportError {
     url: String,
+    route: Route,
     cause: Cause,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+/// Which way the request went.
+#[derive(Debug)]
+enum Route {
+    Direct,
+    /// By the proxy with this host and port.
+    Proxy(String),
 }
 
 /// Why, in terms that decide about retry and hint. Blame and reason codes are given by the crates that know what the
@@ -24,7 +36,10 @@ pub enum Cause {
     /// No connection.
     #[error("no connection could be made")]
     Connect,
-    /// The server's certificate is not trusted, is for another host, or has expired; or TLS broke otherwise.
+    /// The server's certificate does not prove who it is.
+    #[error("the server's certificate {0}")]
+    Certificate(CertificateFault),
+    /// TLS broke otherwise, or there is nothing to check certificates with.
     #[error("no trusted TLS connection could be made")]
     Tls,
     /// The server answered a TLS hello with something else.
@@ -62,13 +77,34 @@ pub enum Cause {
     Stopped,
 }
 
+/// What is wrong with a server's certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CertificateFault {
+    /// Nobody who is trusted vouches for it.
+    #[error("is of an authority that is not trusted")]
+    UnknownIssuer,
+    /// It is for other names.
+    #[error("is for another host name")]
+    OtherName,
+    /// It has expired, or is not valid yet.
+    #[error("is not valid at this time")]
+    OutOfDate,
+    /// It is an authority's own, as self-signed ones often are.
+    #[error("is the one of an authority itself")]
+    OfAuthority,
+    /// Anything else.
+    #[error("cannot be used")]
+    Unusable,
+}
+
 impl Cause {
     /// The value of the log's `cause=` field.
     pub const fn code(self) -> &'static str {
         match self {
             Self::Dns => "dns",
             Self::Connect => "connect",
-            Self::Tls | Self::NotTls => "tls",
+            Self::Certificate(_) | Self::Tls | Self::NotTls => "tls",
             Self::Timeout | Self::Deadline => "timeout",
             Self::Stalled => "stalled",
             Self::Reset => "reset",
@@ -85,17 +121,13 @@ impl Cause {
         match self {
             Self::Dns => Some("check the host name, and the DNS policy of the pod"),
             Self::Connect => Some("check host and port, and whether a network policy lets the pod out"),
-            Self::Tls => Some("if the server has a private CA, mount its certificate and name it with `--ca-file`"),
+            Self::Certificate(fault) => fault.hint(),
             Self::NotTls => Some("plain http is spoken to loopback only: put TLS in front of the server"),
             Self::Proxy => Some("check HTTPS_PROXY and NO_PROXY"),
-            Self::Timeout
-            | Self::Stalled
-            | Self::Reset
-            | Self::Truncated
-            | Self::Protocol
-            | Self::TooLarge { .. }
-            | Self::Deadline
-            | Self::Stopped => None,
+            Self::Timeout | Self::Stalled | Self::Reset | Self::Truncated => {
+                Some("the server or a proxy between is slow or broken: try again later, or ask who operates it")
+            }
+            Self::Tls | Self::Protocol | Self::TooLarge { .. } | Self::Deadline | Self::Stopped => None,
         }
     }
 
@@ -105,7 +137,51 @@ impl Cause {
             Self::Dns | Self::Connect | Self::Timeout | Self::Stalled | Self::Reset | Self::Truncated | Self::Proxy => {
                 true
             }
-            Self::Tls | Self::NotTls | Self::Protocol | Self::TooLarge { .. } | Self::Deadline | Self::Stopped => false,
+            Self::Certificate(_)
+            | Self::Tls
+            | Self::NotTls
+            | Self::Protocol
+            | Self::TooLarge { .. }
+            | Self::Deadline
+            | Self::Stopped => false,
+        }
+    }
+}
+
+impl CertificateFault {
+    const fn hint(self) -> Option<&'static str> {
+        match self {
+            Self::UnknownIssuer => {
+                Some("if the server has a private CA, mount its certificate and name it with `--ca-file`")
+            }
+            Self::OtherName => Some("the certificate is for another host name: check the name in `package`"),
+            Self::OutOfDate => Some("the server's certificate has expired, or this machine's clock is wrong"),
+            Self::OfAuthority => Some("give the server a certificate of its own, signed by that authority"),
+            Self::Unusable => None,
+        }
+    }
+
+    fn of(error: &CertificateError) -> Self {
+        match error {
+            // A bad signature is what an authority of the same name with another key looks like, as after a renewal.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::UnknownIssuer,
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Self::OtherName,
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. } => Self::OutOfDate,
+            // The verifier's own error type is not within reach here; its name is.
+            CertificateError::Other(other) if other.to_string() == "CaUsedAsEndEntity" => Self::OfAuthority,
+            _ => Self::Unusable,
+        }
+    }
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Direct => Ok(()),
+            Self::Proxy(authority) => write!(f, " by proxy `{authority}`"),
         }
     }
 }
@@ -113,12 +189,12 @@ impl Cause {
 impl TransportError {
     /// An error without a deeper cause. The URL is kept without its query.
     pub fn new(url: &Url, cause: Cause) -> Self {
-        Self { url: url.to_string(), cause, source: None }
+        Self { url: url.to_string(), route: Route::Direct, cause, source: None }
     }
 
     /// An error with the library's own words behind it.
-    pub fn because(url: &Url, cause: Cause, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self { url: url.to_string(), cause, source: Some(source.into()) }
+    pub fn because(url: &Url, cause: Cause, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { url: url.to_string(), route: Route::Direct, cause, source: Some(source.into()) }
     }
 
     /// Why.
@@ -141,14 +217,18 @@ impl TransportError {
     }
 
     /// The same, of a request through a proxy: the connection that could not be made was the one to the proxy.
-    pub(crate) fn by_proxy(self) -> Self {
-        match self.cause {
-            Cause::Dns | Cause::Connect => Self { cause: Cause::Proxy, ..self },
-            _ => self,
-        }
+    pub(crate) fn by_proxy(self, authority: &str) -> Self {
+        let cause = match self.cause {
+            Cause::Dns | Cause::Connect => Cause::Proxy,
+            other => other,
+        };
+        Self { cause, route: Route::Proxy(authority.to_owned()), ..self }
     }
 
     pub(crate) fn before_body(url: &Url, error: ureq::Error) -> Self {
+        if let Some(rustls::Error::InvalidCertificate(error)) = tls_error(&error) {
+            return Self::in_certificate(url, error);
+        }
         let cause = match &error {
             ureq::Error::HostNotFound | ureq::Error::Other(_) => Cause::Dns,
             ureq::Error::Timeout(_) => Cause::Timeout,
@@ -160,6 +240,25 @@ impl TransportError {
             _ => Cause::Protocol,
         };
         Self::because(url, cause, error)
+    }
+
+    /// What the library says is kept where it adds something in words: names, and times.
+    fn in_certificate(url: &Url, error: &CertificateError) -> Self {
+        let fault = CertificateFault::of(error);
+        let cause = Cause::Certificate(fault);
+        match (fault, error) {
+            (CertificateFault::UnknownIssuer | CertificateFault::OfAuthority, _) => Self::new(url, cause),
+            (_, CertificateError::Other(other)) => Self::because(url, cause, other.to_string()),
+            _ => Self::because(url, cause, error.to_string()),
+        }
+    }
+}
+
+fn tls_error(error: &ureq::Error) -> Option<&rustls::Error> {
+    match error {
+        ureq::Error::Rustls(error) => Some(error),
+        ureq::Error::Io(error) => error.get_ref().and_then(|inner| inner.downcast_ref()),
+        _ => None,
     }
 }
 
@@ -181,5 +280,31 @@ fn tls_cause(error: &rustls::Error) -> Cause {
     match error {
         rustls::Error::InvalidMessage(_) => Cause::NotTls,
         _ => Cause::Tls,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::OtherError;
+    use std::sync::Arc;
+
+    #[test]
+    fn fault_of_a_certificate_is_told_apart() {
+        let other = |name: &'static str| CertificateError::Other(OtherError(Arc::new(io::Error::other(name))));
+        for (error, fault, source) in [
+            (CertificateError::UnknownIssuer, CertificateFault::UnknownIssuer, None),
+            (CertificateError::BadSignature, CertificateFault::UnknownIssuer, None),
+            (CertificateError::NotValidForName, CertificateFault::OtherName, Some("NotValidForName")),
+            (CertificateError::Expired, CertificateFault::OutOfDate, Some("Expired")),
+            (CertificateError::NotValidYet, CertificateFault::OutOfDate, Some("NotValidYet")),
+            (other("CaUsedAsEndEntity"), CertificateFault::OfAuthority, None),
+            (other("Unheard"), CertificateFault::Unusable, Some("Unheard")),
+        ] {
+            let url = Url::parse("https://a.example.com/").unwrap();
+            let error = TransportError::before_body(&url, ureq::Error::Rustls(error.into()));
+            assert_eq!(error.cause(), Cause::Certificate(fault));
+            assert_eq!(error.source().map(ToString::to_string).as_deref(), source);
+        }
     }
 }

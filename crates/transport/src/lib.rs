@@ -14,7 +14,7 @@
 //! - [`Transport`]: the one seam between protocol code and the network; tests put their own behind it.
 //!   - [`HttpClient`]: the real one, over TLS with [`Trust`], through proxies as [`ProxyRules`] say.
 //! - [`Request`], [`Response`], [`Url`]: what crosses the seam. [`Secret`]: a header value that cannot be printed.
-//! - [`TransportError`] with its [`Cause`]: what went wrong, in terms a log can carry.
+//! - [`TransportError`] with its [`Cause`] and [`CertificateFault`]: what went wrong, in terms a log can carry.
 //! - [`Retry`], [`Patience`], which joins [`Clock`], [`Deadline`] and [`Stop`]: when to try again, how long to wait,
 //!   when to give up.
 //!
@@ -33,7 +33,7 @@ mod url;
 
 pub use client::{HttpClient, Timeouts};
 pub use clock::{Clock, Deadline, Patience, Stop, SystemClock};
-pub use error::{Cause, TransportError};
+pub use error::{Cause, CertificateFault, TransportError};
 pub use exchange::{Body, Headers, Method, Request, Response, Secret, Transport};
 pub use proxy::{ProxyRules, ProxyRulesError};
 pub use retry::{Retry, Retryable, parse_retry_after};

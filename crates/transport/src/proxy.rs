@@ -9,8 +9,17 @@ use crate::{Secret, Url};
 /// only, so `HTTP_PROXY` has nothing to decide here.
 #[derive(Debug, Clone, Default)]
 pub struct ProxyRules {
-    https: Option<Secret>,
+    https: Option<Proxy>,
     exceptions: Vec<Exception>,
+}
+
+/// The proxy to go through.
+#[derive(Debug, Clone)]
+pub(crate) struct Proxy {
+    /// All of it, with user and password.
+    pub(crate) url: Secret,
+    /// Host and port, for messages.
+    pub(crate) authority: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +32,7 @@ enum Exception {
 
 /// `HTTPS_PROXY` is no proxy URL. The value is not shown, it may hold a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("`HTTPS_PROXY` must be `http://[user:password@]host:port`")]
+#[error("`HTTPS_PROXY` must be `http://[user:password@]host:port`, or the same with `https://`")]
 pub struct ProxyRulesError;
 
 impl ProxyRules {
@@ -36,18 +45,23 @@ impl ProxyRules {
         let https = https_proxy.map(str::trim).filter(|url| !url.is_empty());
         if let Some(url) = https {
             let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-            ureq::Proxy::new(&url).map_err(|_| ProxyRulesError)?;
-            return Ok(Self { https: Some(Secret::new(url)), exceptions: exceptions(no_proxy.unwrap_or_default()) });
+            let proxy = ureq::Proxy::new(&url).map_err(|_| ProxyRulesError)?;
+            if !matches!(proxy.protocol(), ureq::ProxyProtocol::Http | ureq::ProxyProtocol::Https) {
+                return Err(ProxyRulesError);
+            }
+            let authority = format!("{}:{}", proxy.host(), proxy.port());
+            let https = Some(Proxy { url: Secret::new(url), authority });
+            return Ok(Self { https, exceptions: exceptions(no_proxy.unwrap_or_default()) });
         }
         Ok(Self::default())
     }
 
-    pub(crate) const fn https(&self) -> Option<&Secret> {
+    pub(crate) const fn https(&self) -> Option<&Proxy> {
         self.https.as_ref()
     }
 
     /// The proxy for a request, if any.
-    pub(crate) fn proxy_for(&self, url: &Url) -> Option<&Secret> {
+    pub(crate) fn proxy_for(&self, url: &Url) -> Option<&Proxy> {
         if url.is_loopback() || self.exceptions.iter().any(|exception| exception.covers(url)) {
             return None;
         }
@@ -140,8 +154,20 @@ mod tests {
     fn no_proxy_or_a_bad_one_is_told_apart() {
         assert!(ProxyRules::parse(None, Some("*")).unwrap().https.is_none());
         assert!(ProxyRules::parse(Some(" "), None).unwrap().https.is_none());
-        assert!(ProxyRules::parse(Some("proxy.example.net:3128"), None).unwrap().https.is_some());
-        let error = ProxyRules::parse(Some("foo://u:s3cret@x"), None).unwrap_err();
-        assert!(!error.to_string().contains("s3cret"));
+        for (text, authority) in [
+            ("proxy.example.net:3128", Some("proxy.example.net:3128")),
+            ("http://u:s3cret@proxy.example.net", Some("proxy.example.net:80")),
+            ("HTTPS://u:s3cret@proxy.example.net", Some("proxy.example.net:443")),
+            ("http://u:s3cret@[fd00::1]:3128/", Some("[fd00::1]:3128")),
+            ("foo://u:s3cret@x", None),
+            ("socks5://u:s3cret@x:1080", None),
+            ("socks4a://x:1080", None),
+            ("socks://x:1080", None),
+        ] {
+            let found = ProxyRules::parse(Some(text), None);
+            assert!(!format!("{found:?}").contains("s3cret"), "{text}");
+            let found = found.ok().and_then(|rules| rules.https).map(|proxy| proxy.authority);
+            assert_eq!(found.as_deref(), authority, "{text}");
+        }
     }
 }

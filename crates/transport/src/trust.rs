@@ -1,5 +1,6 @@
 //! Whose certificates are trusted.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -27,7 +28,7 @@ pub enum TrustError {
         /// What was named.
         path: PathBuf,
         /// Why not.
-        source: rustls_native_certs::Error,
+        source: Box<dyn Error + Send + Sync>,
     },
     /// A file that was named holds no certificate.
     #[error("expected CA certificates in PEM form in `{}`, found none", path.display())]
@@ -38,12 +39,12 @@ pub enum TrustError {
 }
 
 impl Trust {
-    /// Looks at the extra bundles now, so that a wrong path is told before anything is asked.
+    /// Looks at the bundles that were named now, so that a wrong path is told before anything is asked.
     ///
     /// # Errors
     /// When one of them gives no certificate.
-    pub fn check_extra(&self) -> Result<(), TrustError> {
-        self.extra.iter().try_for_each(|file| load_named(file, Some(file), None).map(drop))
+    pub fn check_files(&self) -> Result<(), TrustError> {
+        self.file.iter().chain(&self.extra).try_for_each(|file| load_named(file, Some(file), None).map(drop))
     }
 
     /// Loads the certificates: what is named; without `file` and `dir` the system's bundle, and Mozilla's list, built
@@ -90,8 +91,17 @@ fn load_named(path: &Path, file: Option<&Path>, dir: Option<&Path>) -> Result<Ve
     Err(if loaded.errors.is_empty() {
         TrustError::Empty { path }
     } else {
-        TrustError::Load { path, source: loaded.errors.swap_remove(0) }
+        TrustError::Load { path, source: innermost(loaded.errors.swap_remove(0)) }
     })
+}
+
+/// The library's error repeats the path and its own cause in its text.
+fn innermost(error: rustls_native_certs::Error) -> Box<dyn Error + Send + Sync> {
+    match error.kind {
+        rustls_native_certs::ErrorKind::Io { inner, .. } => inner.into(),
+        rustls_native_certs::ErrorKind::Pem(error) => error.into(),
+        other => rustls_native_certs::Error { kind: other, ..error }.into(),
+    }
 }
 
 fn own(loaded: &rustls_native_certs::CertificateResult) -> Vec<Certificate<'static>> {
@@ -122,5 +132,27 @@ mod tests {
             let trust = Trust { file, dir: None, extra };
             assert_eq!(trust.load_on(|| system).unwrap().len(), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn named_file_that_gives_no_certificate_is_told_once() {
+        let mut broken = tempfile::NamedTempFile::new().unwrap();
+        broken.write_all(b"-----BEGIN CERTIFICATE-----\n").unwrap();
+        let empty = tempfile::NamedTempFile::new().unwrap();
+        for (name, path, source) in [
+            ("nowhere", Path::new("/nowhere/ca.pem"), Some("No such file or directory (os error 2)")),
+            ("broken", broken.path(), Some("missing section end marker: [67, 69, 82, 84, 73, 70, 73, 67, 65, 84, 69]")),
+            ("empty", empty.path(), None),
+        ] {
+            let file = Trust { file: Some(path.to_owned()), ..Trust::default() };
+            let extra = Trust { extra: vec![path.to_owned()], ..Trust::default() };
+            for trust in [file, extra] {
+                let error = trust.check_files().unwrap_err();
+                assert!(error.to_string().contains(&format!("`{}`", path.display())), "{name}: {error}");
+                assert_eq!(error.source().map(ToString::to_string).as_deref(), source, "{name}");
+                assert!(error.source().is_none_or(|source| source.source().is_none()), "{name}");
+            }
+        }
+        Trust::default().check_files().unwrap();
     }
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use tempfile::{NamedTempFile, TempDir};
 use testkit::{Ca, Fault, HttpServer, Proxy, Reply, World};
 use transport::{
-    Body, Cause, Clock, Deadline, Headers, HttpClient, Method, Patience, ProxyRules, Request, Response, Secret, Stop,
-    SystemClock, Timeouts, Transport, TransportError, Trust, Url, UrlError,
+    Body, Cause, CertificateFault, Clock, Deadline, Headers, HttpClient, Method, Patience, ProxyRules, Request,
+    Response, Secret, Stop, SystemClock, Timeouts, Transport, TransportError, Trust, Url, UrlError,
 };
 
 const KIB: usize = 1024;
@@ -213,14 +213,15 @@ fn certificate_must_be_current_for_this_host_and_of_a_trusted_authority() {
     let empty = NamedTempFile::new().unwrap();
     let good = own.leaf(&[]);
     let expired = own.expired_leaf(&["localhost", "127.0.0.1"]);
+    let bad = |fault| Some(Cause::Certificate(fault));
     for (name, leaf, trust, expected) in [
         ("named", &good, trusting(&own_pem), None),
         ("in a folder", &good, Trust { dir: dir(), ..Trust::default() }, None),
         ("extra", &good, Trust { extra: extra(&own_pem), ..Trust::default() }, None),
         ("extra besides another", &good, Trust { extra: extra(&own_pem), ..trusting(&other_pem) }, None),
-        ("of another authority", &good, trusting(&other_pem), Some(Cause::Tls)),
-        ("of nobody known", &good, Trust::default(), Some(Cause::Tls)),
-        ("expired", &expired, trusting(&own_pem), Some(Cause::Tls)),
+        ("of another authority", &good, trusting(&other_pem), bad(CertificateFault::UnknownIssuer)),
+        ("of nobody known", &good, Trust::default(), bad(CertificateFault::UnknownIssuer)),
+        ("expired", &expired, trusting(&own_pem), bad(CertificateFault::OutOfDate)),
         ("empty file", &good, trusting(&empty), Some(Cause::Tls)),
         ("no such file", &good, Trust { file: Some(nowhere()), ..Trust::default() }, Some(Cause::Tls)),
         ("no such folder", &good, Trust { dir: Some(nowhere()), ..Trust::default() }, Some(Cause::Tls)),
@@ -230,9 +231,37 @@ fn certificate_must_be_current_for_this_host_and_of_a_trusted_authority() {
         assert_eq!(cause(&client(trust), &get(&server.url("/"))), expected, "{name}");
         assert_eq!(server.recorder().requests().len(), usize::from(expected.is_none()), "{name}");
     }
-    let elsewhere = own.expired_leaf(&["other.example.com"]);
-    let server = HttpServer::builder().tls_with(elsewhere.server_config()).start(|_| Reply::ok());
-    assert_eq!(cause(&client(trusting(&own_pem)), &get(&server.url("/"))), Some(Cause::Tls), "for another host");
+}
+
+#[test]
+fn fault_of_a_certificate_is_told_with_what_to_do() {
+    let world = World::new();
+    let proxy = Proxy::start(&world);
+    let _server = world.server("files.example.com", |_| Reply::ok());
+    let stranger = pem(&Ca::new());
+    let client = by_proxy(trusting(&stranger), Some(&proxy.url()));
+    let error = client.send(&get("https://files.example.com/")).unwrap_err();
+    let authority = proxy.url().replace("http://", "");
+    let said = "the server's certificate is of an authority that is not trusted";
+    assert_eq!(
+        error.to_string(),
+        format!("request to `https://files.example.com/` by proxy `{authority}` failed: {said}")
+    );
+    for (fault, hint) in [
+        (CertificateFault::UnknownIssuer, Some("--ca-file")),
+        (CertificateFault::OtherName, Some("another host name")),
+        (CertificateFault::OutOfDate, Some("clock")),
+        (CertificateFault::OfAuthority, Some("of its own")),
+        (CertificateFault::Unusable, None),
+    ] {
+        let cause = Cause::Certificate(fault);
+        assert_eq!(cause.code(), "tls");
+        assert_eq!(cause.hint().is_some(), hint.is_some(), "{cause}");
+        assert!(hint.is_none_or(|part| cause.hint().unwrap().contains(part)), "{cause}");
+    }
+    for cause in [Cause::Timeout, Cause::Stalled, Cause::Reset, Cause::Truncated] {
+        assert!(cause.hint().unwrap().contains("slow or broken"), "{cause}");
+    }
 }
 
 #[test]
@@ -259,6 +288,8 @@ fn proxy_gets_its_password_and_never_shows_it() {
         let client = by_proxy(trusting(&ca), Some(&address(&proxy)));
         let error = client.send(&get(target)).unwrap_err();
         assert_eq!(error.cause(), Cause::Proxy, "{name}");
+        let authority = proxy.strip_prefix("http://").unwrap();
+        assert!(error.to_string().contains(&format!(" by proxy `{authority}` failed: ")), "{name}: {error}");
         let source = std::error::Error::source(&error).map(ToString::to_string);
         let said = format!("{error} {error:?} {source:?} {client:?}");
         assert!(!said.contains("s3cret") && !said.contains("Ym9iOnMzY3JldA"), "{name}: {said}");
