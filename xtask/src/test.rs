@@ -11,7 +11,7 @@ use crate::{bench, dist, fixtures};
 const DIST_VARIABLE: &str = "BUTLER_DIST";
 
 /// Programs that tests start, and the Debian packages that hold them.
-const NEEDED: [(&str, &str); 7] = [
+const NEEDED: [(&str, &str); 8] = [
     ("docker-registry", "docker-registry"),
     ("skopeo", "skopeo"),
     ("buildah", "buildah"),
@@ -19,6 +19,7 @@ const NEEDED: [(&str, &str); 7] = [
     ("musl-gcc", "musl-tools"),
     ("npm", "npm"),
     ("time", "time"),
+    ("strace", "strace"),
 ];
 
 /// Brings what is missing, builds the static binary, looks at its limits, runs unit tests, stories and doctests.
