@@ -1,0 +1,285 @@
+//! Connections and servers that break, stall, or ask to be left alone.
+
+use super::*;
+
+/// How a server fails: what it answers, whom, how often, what comes of it, and after how many tries.
+type Trouble = (&'static str, fn(&Request) -> bool, usize, fn() -> Reply, &'static str, usize);
+
+#[test]
+fn passing_trouble_is_waited_out_and_lasting_trouble_ends() {
+    const EVER: usize = usize::MAX;
+    let troubles: [Trouble; 22] = [
+        ("503 once", is_manifest, 1, || Reply::status(503), "installed", 2),
+        ("502 four times", is_manifest, 4, || Reply::status(502), "installed", 5),
+        ("503 for ever", is_manifest, EVER, || Reply::status(503), "server_error", 5),
+        ("408 once", is_manifest, 1, || Reply::status(408), "installed", 2),
+        ("429 for ever", is_blob, EVER, || Reply::status(429), "rate_limited", 5),
+        ("404", is_manifest, EVER, || Reply::status(404), "not_found", 1),
+        ("400", is_manifest, EVER, || Reply::status(400), "protocol", 1),
+        ("closed once", is_manifest, 1, || Reply::broken(Fault::Close), "installed", 2),
+        ("reset twice", is_manifest, 2, || Reply::broken(Fault::Reset), "installed", 3),
+        ("reset for ever", is_manifest, EVER, || Reply::broken(Fault::Reset), "reset", 5),
+        ("silent once", is_manifest, 1, || Reply::broken(Fault::Stall), "installed", 2),
+        ("silent for ever", is_manifest, EVER, || Reply::broken(Fault::Stall), "timeout", 5),
+        ("short manifest", is_manifest, 1, || short(Fault::Close), "installed", 2),
+        ("short manifest for ever", is_manifest, EVER, || short(Fault::Close), "truncated", 5),
+        ("stalled manifest", is_manifest, 1, || short(Fault::Stall), "installed", 2),
+        ("short layer", is_blob, 1, || short(Fault::Close), "installed", 2),
+        ("reset layer", is_blob, 2, || short(Fault::Reset), "installed", 3),
+        ("stalled layer", is_blob, 1, || short(Fault::Stall), "installed", 2),
+        ("stalled layer for ever", is_blob, EVER, || short(Fault::Stall), "stalled", 5),
+        ("cut behind the last byte", is_blob, 1, || whole().broken_after(7, Fault::Close), "installed", 1),
+        ("broken chunk", is_blob, 1, broken_chunk, "installed", 2),
+        ("broken chunk for ever", is_blob, EVER, broken_chunk, "truncated", 5),
+    ];
+    thread::scope(|scope| {
+        for (name, matches, times, reply, expected, tries) in troubles {
+            scope.spawn(move || {
+                let bench = Bench::new();
+                let (registry, pushed) = stocked(&bench, b"tarball");
+                registry.server().first(times, matches, reply);
+                let result = bench.fetch(Setup { timeouts: SHORT, ..Setup::default() }, &pushed.reference);
+                assert_eq!(outcome(&result).split(' ').next_back().unwrap(), expected, "{name}");
+                assert_eq!(registry.recorder().requests().iter().filter(|r| matches(r)).count(), tries, "{name}");
+                assert_eq!(bench.waits().len(), tries - 1, "{name}");
+            });
+        }
+    });
+}
+
+/// Less than it announces: the first bytes of an artifact `tarball`, whoever asked for what.
+fn short(fault: Fault) -> Reply {
+    Reply::ok().body(*b"tarball").broken_after(3, fault)
+}
+
+/// All of it, in chunks, so that one more has to say that it was all.
+fn whole() -> Reply {
+    Reply::ok().body(*b"tarball").chunked()
+}
+
+fn broken_chunk() -> Reply {
+    Reply::raw(*b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\ntar\r\nzz\r\n")
+}
+
+#[test]
+fn server_says_how_long_to_wait_but_not_for_a_day() {
+    for (name, status, retry_after, expected, waits) in [
+        ("seconds", 503, "2", "installed", vec![2]),
+        ("a date ten seconds on", 429, "Sun, 06 Nov 1994 08:49:47 GMT", "installed", vec![10]),
+        ("a minute", 429, "60", "installed", vec![60]),
+        ("a minute and a second", 429, "61", "oci_pull_failed rate_limited", vec![]),
+        ("a day", 429, "86400", "oci_pull_failed rate_limited", vec![]),
+        ("a date in a year", 503, "Mon, 06 Nov 1995 08:49:37 GMT", "oci_pull_failed server_error", vec![]),
+    ] {
+        let bench = Bench::new();
+        let (registry, pushed) = stocked(&bench, b"tarball");
+        registry.server().first(1, is_manifest, move || Reply::status(status).retry_after(retry_after));
+        assert_eq!(outcome(&bench.fetch(Setup::default(), &pushed.reference)), expected, "{name}");
+        assert_eq!(bench.waits(), waits.into_iter().map(Duration::from_secs).collect::<Vec<_>>(), "{name}");
+        assert!(registry.recorder().requests().len() <= 3, "{name}");
+    }
+}
+
+#[test]
+fn broken_transfer_goes_on_where_it_broke_off() {
+    let bytes = artifact(1 << 20);
+    for (name, ranges, fault) in [
+        ("closed", Ranges::Honoured, Fault::Close),
+        ("reset", Ranges::Honoured, Fault::Reset),
+        ("closed, no ranges", Ranges::Ignored, Fault::Close),
+        ("reset, no ranges", Ranges::Ignored, Fault::Reset),
+    ] {
+        let bench = Bench::new();
+        let registry = bench.world.registry(RegistryBuilder::from(Quirks::plain()).ranges(ranges));
+        let pushed = registry.push(REPOSITORY, "1", &bytes);
+        registry.server().intercept(move |request, answer| {
+            let first = is_blob(request) && request.header("range").is_none();
+            if first { answer().broken_after(700_000, fault) } else { answer() }
+        });
+        let fetched = bench.fetch(Setup::default(), &pushed.reference).unwrap();
+        assert_eq!(verified(fetched, &pushed.integrity), bytes, "{name}");
+        let asked = registry.recorder().with_header("range");
+        let range = asked[0].header("range").unwrap();
+        let (first, last) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
+        assert!((1..=700_000).contains(&first.parse::<u64>().unwrap()), "{name}: {range}");
+        assert_eq!(last, ((1 << 20) - 1).to_string(), "{name}");
+        assert_eq!(asked.len(), 1, "{name}");
+    }
+}
+
+#[test]
+fn part_from_another_place_is_not_taken() {
+    for range in ["bytes 0-6/7", "bytes 4-6/7", "bytes */7", "3-6", ""] {
+        let bench = Bench::new();
+        let (registry, pushed) = stocked(&bench, b"tarball");
+        registry.server().intercept(move |request, answer| match request.header("range") {
+            Some(_) => part(range, b"ball"),
+            None if is_blob(request) => short(Fault::Close),
+            None => answer(),
+        });
+        assert_eq!(outcome(&bench.fetch(Setup::default(), &pushed.reference)), "oci_pull_failed protocol", "{range}");
+    }
+}
+
+#[test]
+fn trickle_is_a_stall() {
+    for matches in [is_manifest as fn(&Request) -> bool, is_blob] {
+        let bench = Bench::new();
+        let (registry, pushed) = stocked(&bench, &artifact(1 << 20));
+        let clock = Arc::clone(&bench.clock);
+        // From then on each look at the clock finds half a minute gone, and no read brings what that would have to.
+        registry.server().intercept(move |request, answer| {
+            *clock.tick.lock().unwrap() = Duration::from_secs(if matches(request) { 31 } else { 0 });
+            answer()
+        });
+        let plugin_time = Duration::from_hours(1);
+        let limits = FetchLimits { stall_bytes_per_second: 1 << 20, plugin_time, ..FetchLimits::default() };
+        let result = bench.fetch(Setup { limits, ..Setup::default() }, &pushed.reference);
+        assert_eq!(outcome(&result), "oci_pull_failed stalled");
+        assert_eq!(bench.waits().len(), 4);
+    }
+}
+
+#[test]
+fn refused_connection_is_tried_again() {
+    let bench = Bench::new();
+    let registry = Registry::start();
+    let pushed = registry.push(REPOSITORY, "1", b"tarball");
+    // All servers of these tests are at 127.0.0.1, so nobody takes this port meanwhile.
+    let address = TcpListener::bind("127.0.0.2:0").unwrap().local_addr().unwrap();
+    let behind = registry.server().address();
+    *bench.clock.at_wait.lock().unwrap() = Some(Box::new(move |wait| {
+        if wait == 2 {
+            let door = TcpListener::bind(address).unwrap();
+            thread::spawn(move || forward(&door, behind));
+        }
+    }));
+    let fetched = bench.fetch(Setup::default(), &format!("oci://{address}/{REPOSITORY}:1")).unwrap();
+    verified(fetched, &pushed.integrity);
+    assert_eq!(bench.waits().len(), 2);
+}
+
+/// Carries each connection's bytes both ways, for as long as the test runs.
+fn forward(door: &TcpListener, behind: SocketAddr) {
+    for client in door.incoming() {
+        let (client, server) = (client.unwrap(), TcpStream::connect(behind).unwrap());
+        let carry = |mut from: TcpStream, mut to: TcpStream| {
+            thread::spawn(move || {
+                let _ = io::copy(&mut from, &mut to);
+                let _ = to.shutdown(Shutdown::Write);
+            });
+        };
+        carry(client.try_clone().unwrap(), server.try_clone().unwrap());
+        carry(server, client);
+    }
+}
+
+#[test]
+fn cut_connection_to_a_registry_with_tls_is_no_sign_of_plain_http() {
+    let bench = Bench::new();
+    for (name, times, expected) in [("once", 1, "installed"), ("for ever", usize::MAX, "oci_pull_failed reset")] {
+        let registry = Registry::builder().tls(bench.world.ca()).start();
+        let pushed = registry.push(REPOSITORY, "1", b"tarball");
+        registry.server().first(times, is_manifest, || Reply::broken(Fault::Reset));
+        assert_eq!(outcome(&bench.fetch(Setup::default(), &pushed.reference)), expected, "{name}");
+    }
+    let door = TcpListener::bind("127.0.0.1:0").unwrap();
+    let package = format!("oci://{}/{REPOSITORY}:1", door.local_addr().unwrap());
+    thread::spawn(move || {
+        for client in door.incoming() {
+            let (mut client, mut heard) = (client.unwrap(), [0; 4_096]);
+            let hello = client.read(&mut heard).is_ok_and(|len| len > 0) && heard[0] == TLS_HANDSHAKE;
+            // What servers written in Go say to plain http on a port for TLS.
+            let answer: &[u8] = if hello { b"" } else { b"HTTP/1.0 400 Bad Request\r\n\r\n" };
+            client.write_all(answer).unwrap();
+        }
+    });
+    assert_eq!(outcome(&bench.fetch(Setup::default(), &package)), "oci_pull_failed reset");
+}
+
+#[test]
+fn server_that_never_answers_the_hello_is_given_up() {
+    let bench = Bench::new();
+    let mute = TcpListener::bind("127.0.0.1:0").unwrap();
+    let package = format!("oci://{}/{REPOSITORY}:1", mute.local_addr().unwrap());
+    let result = bench.fetch(Setup { timeouts: SHORT, ..Setup::default() }, &package);
+    assert_eq!(outcome(&result), "oci_pull_failed timeout");
+    assert_eq!(bench.waits().len(), 4);
+}
+
+#[test]
+fn time_for_one_plugin_ends() {
+    let bench = Bench::new();
+    let (registry, pushed) = stocked(&bench, b"tarball");
+    registry.server().first(usize::MAX, is_manifest, || Reply::status(503).retry_after("50"));
+    let limits = FetchLimits { plugin_time: Duration::from_mins(2), ..FetchLimits::default() };
+    let result = bench.fetch(Setup { limits, ..Setup::default() }, &pushed.reference);
+    assert_eq!(outcome(&result), "oci_pull_failed server_error");
+    assert_eq!(bench.waits(), [Duration::from_secs(50); 2]);
+}
+
+/// What takes how many minutes of the plugin's quarter of an hour, and how many requests are sent before it is over.
+type Slowness = (&'static str, fn(&Request) -> bool, u64, usize);
+
+#[test]
+fn nothing_is_sent_after_the_time_for_one_plugin() {
+    let slow: [Slowness; 5] = [
+        ("redirects of the blob", is_blob, 4, 7),
+        ("challenge", |request| is_manifest(request) && request.header("authorization").is_none(), 16, 1),
+        ("token", |request| request.path == "/service/token", 16, 2),
+        ("manifest", |request| is_manifest(request) && request.header("authorization").is_some(), 16, 3),
+        ("each manifest", is_manifest, 8, 3),
+    ];
+    for (name, matches, minutes, requests) in slow {
+        let bench = Bench::new();
+        let registry = bench.world.registry(Quirks::harbor());
+        let pushed = registry.push(REPOSITORY, "1", b"tarball");
+        let clock = Arc::clone(&bench.clock);
+        registry.server().intercept(move |request, answer| {
+            if matches(request) {
+                *clock.uptime.lock().unwrap() += Duration::from_secs(60 * minutes);
+            }
+            if is_blob(request) { Reply::redirect(307, &request.path) } else { answer() }
+        });
+        let error = bench.fetch(setup(access(&registry.docker_config())), &pushed.reference).unwrap_err();
+        assert_eq!((error.reason(), error.cause()), ("oci_pull_failed", Some("timeout")), "{name}");
+        assert!(error.hint().unwrap().contains("--plugin-timeout"), "{name}");
+        assert_eq!(bench.world.recorder().requests().len(), requests, "{name}");
+        assert_eq!(bench.waits(), Vec::<Duration>::new(), "{name}");
+    }
+}
+
+#[test]
+fn nothing_is_sent_after_a_stop() {
+    for (name, matches, requests) in [
+        ("at the challenge", is_manifest as fn(&Request) -> bool, 1),
+        ("at the token", |request| request.path == "/service/token", 2),
+        ("at the first redirect", is_blob, 4),
+    ] {
+        let bench = Bench::new();
+        let registry = bench.world.registry(Quirks::harbor());
+        let pushed = registry.push(REPOSITORY, "1", b"tarball");
+        let stop = Stop::new();
+        let asked = stop.clone();
+        registry.server().intercept(move |request, answer| {
+            if matches(request) {
+                asked.ask();
+            }
+            if is_blob(request) { Reply::redirect(307, &request.path) } else { answer() }
+        });
+        let fetcher = bench.fetcher(setup(access(&registry.docker_config())));
+        assert_eq!(outcome(&fetch_unless(&stop, &fetcher, &pushed.reference)), "interrupted -", "{name}");
+        assert_eq!(bench.world.recorder().requests().len(), requests, "{name}");
+    }
+}
+
+#[test]
+fn one_connection_serves_a_whole_pull() {
+    let bench = Bench::new();
+    let (_registry, pushed) = stocked(&bench, &Plugin::backend("hello").tarball());
+    let fetcher = bench.fetcher(Setup::default());
+    for _ in 0..3 {
+        verified(fetch(&fetcher, &pushed.reference).unwrap(), &pushed.integrity);
+    }
+    assert_eq!(bench.proxy.asked(), ["registry.example.com:443"]);
+}
