@@ -14,7 +14,7 @@ use transport::Stop;
 use crate::commit::{Changes, CommitError, Put};
 use crate::root::LockedRoot;
 use crate::select::{Before, Retired, Selection};
-use crate::workers::{Finished, Seen, Shop, Task, Word, work};
+use crate::workers::{Finished, Ready, Shop, Task, Word, work};
 use crate::{Chain, Job, Rejected, Rejection, Report, Root, RootError, RunError};
 
 /// One entry of the file on its way.
@@ -29,7 +29,7 @@ enum Progress {
     Disabled,
     Rejected(Box<Rejection>),
     Pending(Pending),
-    Seen { seen: Seen, wanted: Pending, adopted: bool },
+    Ready { ready: Ready, wanted: Pending, adopted: bool },
 }
 
 struct Pending {
@@ -190,11 +190,11 @@ impl Run {
             if abort.is_asked() {
                 return;
             }
-            if fail_closed && matches!(finished.seen, Seen::Rejected(_)) {
+            if fail_closed && finished.outcome.is_err() {
                 abort.ask();
             }
             slot.took = finished.took;
-            slot.settle(finished.seen);
+            slot.settle(finished.outcome);
         });
         if interrupt.is_asked() {
             return Err(RunError::Interrupted);
@@ -218,8 +218,8 @@ impl Run {
         let mut changes = Changes { app_config, ..Changes::default() };
         for slot in &self.slots {
             match &slot.progress {
-                Progress::Seen { seen: Seen::Unchanged(known), .. } => changes.keep.push(known),
-                Progress::Seen { seen: Seen::Staged(staged), wanted, .. } => changes.put.push(Put {
+                Progress::Ready { ready: Ready::Unchanged(known), .. } => changes.keep.push(known),
+                Progress::Ready { ready: Ready::Staged(staged), wanted, .. } => changes.put.push(Put {
                     staged,
                     dest: staged.manifest().name().destination().as_str().to_owned(),
                     source: wanted.admitted.subject().to_string(),
@@ -267,7 +267,7 @@ impl Run {
             installed: changes.put.len(),
             rejected: count(|progress| matches!(progress, Progress::Rejected(_))),
             skipped: count(|progress| {
-                matches!(progress, Progress::Disabled | Progress::Seen { seen: Seen::Unchanged(_), .. })
+                matches!(progress, Progress::Disabled | Progress::Ready { ready: Ready::Unchanged(_), .. })
             }),
             removed: self.removed.len(),
             first_rejected: self.first_rejected(),
@@ -285,10 +285,10 @@ impl Run {
 }
 
 impl Slot {
-    fn settle(&mut self, seen: Seen) {
-        self.progress = match (std::mem::replace(&mut self.progress, Progress::Disabled), seen) {
-            (Progress::Pending(_), Seen::Rejected(why)) => Progress::Rejected(why),
-            (Progress::Pending(wanted), seen) => Progress::Seen { seen, wanted, adopted: false },
+    fn settle(&mut self, outcome: Result<Ready, Box<Rejection>>) {
+        self.progress = match (std::mem::replace(&mut self.progress, Progress::Disabled), outcome) {
+            (Progress::Pending(wanted), Ok(ready)) => Progress::Ready { ready, wanted, adopted: false },
+            (Progress::Pending(_), Err(why)) => Progress::Rejected(why),
             (other, _) => other,
         };
     }
@@ -302,16 +302,19 @@ impl Slot {
     }
 
     fn claim(&mut self, selection: &mut Selection<'_>) {
-        let Progress::Seen { seen, wanted, adopted } = &mut self.progress else { return };
-        let claimed = match seen {
-            Seen::Unchanged(known) => selection.claim(&self.package, &known.record.dest, wanted.fragment.take()),
-            Seen::Staged(staged) => {
+        let Progress::Ready { ready, wanted, adopted } = &mut self.progress else { return };
+        let fragment = wanted.fragment.take();
+        let claimed = match ready {
+            // It was found intact, so there is nothing to look at.
+            Ready::Unchanged(known) => {
+                selection.claim(&self.package, &known.record.dest, fragment).map(|()| Before::Ours)
+            }
+            Ready::Staged(staged) => {
                 let dest = staged.manifest().name().destination();
                 selection
-                    .claim(&self.package, dest.as_str(), wanted.fragment.take())
-                    .and_then(|before| selection.make_way(dest.as_str()).map(|()| before))
+                    .make_way(dest.as_str())
+                    .and_then(|before| selection.claim(&self.package, dest.as_str(), fragment).map(|()| before))
             }
-            Seen::Rejected(_) => return,
         };
         match claimed {
             Ok(before) => *adopted = before == Before::Adopted,
@@ -323,20 +326,20 @@ impl Slot {
         let package = self.package.as_str();
         match &self.progress {
             Progress::Rejected(why) => tell_rejection(package, self.line, why, log),
-            Progress::Seen { .. } | Progress::Pending(_) if was_interrupted(result) => {
+            Progress::Ready { .. } | Progress::Pending(_) if was_interrupted(result) => {
                 tell_rejection(package, self.line, &Rejection::Interrupted, log);
             }
             _ if matches!(result, Err(RunError::Rejected(_))) => {
                 log.record(&Event::PluginSkipped { package, reason: SkipReason::Aborted });
             }
             Progress::Disabled => log.record(&Event::PluginSkipped { package, reason: SkipReason::Disabled }),
-            Progress::Seen { .. } | Progress::Pending(_) if result.is_err() => {
+            Progress::Ready { .. } | Progress::Pending(_) if result.is_err() => {
                 log.record(&Event::PluginSkipped { package, reason: SkipReason::Aborted });
             }
-            Progress::Seen { seen: Seen::Unchanged(_), .. } => {
+            Progress::Ready { ready: Ready::Unchanged(_), .. } => {
                 log.record(&Event::PluginSkipped { package, reason: SkipReason::Unchanged });
             }
-            Progress::Seen { seen: Seen::Staged(staged), wanted, adopted } => {
+            Progress::Ready { ready: Ready::Staged(staged), wanted, adopted } => {
                 let manifest = staged.manifest();
                 log.record(&Event::PluginInstalled {
                     package,
@@ -350,8 +353,8 @@ impl Slot {
                     adopted: *adopted,
                 });
             }
-            // A worker was lost: its plugin is not visible, and nobody knows why.
-            Progress::Seen { seen: Seen::Rejected(_), .. } | Progress::Pending(_) => {
+            // `give_up` leaves none; should there be one, it is not visible.
+            Progress::Pending(_) => {
                 tell_rejection(package, self.line, &Rejection::Interrupted, log);
             }
         }
@@ -387,10 +390,10 @@ fn tell_warning(reason: &str, detail: &str, log: &mut Log) {
 }
 
 fn tell_step(package: &str, finished: &Finished, log: &mut Log) {
-    let (step, what) = match &finished.seen {
-        Seen::Unchanged(known) => ("inspected", format!("{} files are as they were", known.record.files)),
-        Seen::Staged(staged) => ("staged", format!("{} files from {} bytes", staged.files(), staged.bytes())),
-        Seen::Rejected(why) => ("rejected", why.reason().to_owned()),
+    let (step, what) = match &finished.outcome {
+        Ok(Ready::Unchanged(known)) => ("inspected", format!("{} files are as they were", known.record.files)),
+        Ok(Ready::Staged(staged)) => ("staged", format!("{} files from {} bytes", staged.files(), staged.bytes())),
+        Err(why) => ("rejected", why.reason().to_owned()),
     };
     let detail = format!("{what}, in {} ms", millis(finished.took));
     log.record(&Event::Step { step, package, detail: &detail });

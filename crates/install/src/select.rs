@@ -46,18 +46,16 @@ impl<'a> Selection<'a> {
     }
 
     /// Lets a plugin have its destination and its piece of app-config.
-    pub(crate) fn claim(&mut self, package: &str, dest: &str, fragment: Option<Fragment>) -> Result<Before, Rejection> {
-        let taken = |by| Rejection::Destination { dest: dest.to_owned(), by };
+    pub(crate) fn claim(&mut self, package: &str, dest: &str, fragment: Option<Fragment>) -> Result<(), Rejection> {
         if let Some(first) = self.taken.get(dest) {
-            return Err(taken(Obstacle::Plugin { package: first.clone() }));
+            let by = Obstacle::Plugin { package: first.clone() };
+            return Err(Rejection::Destination { dest: dest.to_owned(), by });
         }
-        let before = self.look_at(dest).map_err(|source| Rejection::Host { act: "look at the destination", source })?;
-        let before = before.map_err(taken)?;
         if let Some(fragment) = fragment {
             self.app_config.merge(package, fragment)?;
         }
         self.taken.insert(dest.to_owned(), package.to_owned());
-        Ok(before)
+        Ok(())
     }
 
     /// The text of the merged app-config, when any plugin has a piece of it.
@@ -65,13 +63,15 @@ impl<'a> Selection<'a> {
         (!self.app_config.is_empty()).then(|| self.app_config.to_yaml())
     }
 
-    /// Makes sure that what is at a destination can be moved out of the way.
-    pub(crate) fn make_way(&self, dest: &str) -> Result<(), Rejection> {
+    /// Makes sure that what is at a destination may be replaced, and can be moved out of the way.
+    pub(crate) fn make_way(&self, dest: &str) -> Result<Before, Rejection> {
+        let before = self.look_at(dest).map_err(|source| Rejection::Host { act: "look at the destination", source })?;
+        let before = before.map_err(|by| Rejection::Destination { dest: dest.to_owned(), by })?;
         match self.root.make_movable(dest) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(Rejection::Host { act: "take the installed copy out of the way", source: error })
             }
-            _ => Ok(()),
+            _ => Ok(before),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::num::NonZeroUsize;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -34,21 +34,19 @@ pub(crate) struct Task {
     pub(crate) known: Option<Known>,
 }
 
-/// What became of it.
+/// A plugin that may be visible after the commit.
 #[derive(Debug)]
-pub(crate) enum Seen {
+pub(crate) enum Ready {
     /// It is on the root as it was installed.
     Unchanged(Known),
     /// It is ready to be made visible.
     Staged(Box<Staged>),
-    /// It is not.
-    Rejected(Box<Rejection>),
 }
 
 /// A finished task.
 pub(crate) struct Finished {
     pub(crate) number: usize,
-    pub(crate) seen: Seen,
+    pub(crate) outcome: Result<Ready, Box<Rejection>>,
     /// What an inspection found to be changed, so that it was fetched anew.
     pub(crate) changed: Option<String>,
     pub(crate) took: Duration,
@@ -100,7 +98,8 @@ pub(crate) fn work(
         }
     }
     drop(sender);
-    while open > 0 && !ended.is_asked() {
+    let mut grace = None;
+    while open > 0 {
         match results.recv_timeout(POLL) {
             Ok(word) => {
                 open -= usize::from(matches!(word, Word::Finished(_)));
@@ -108,26 +107,17 @@ pub(crate) fn work(
             }
             Err(RecvTimeoutError::Timeout) if interrupt.is_asked() => ended.ask(),
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            Err(RecvTimeoutError::Disconnected) => break,
         }
-    }
-    wind_down(&results, open, &*clock, heard);
-    Ok(())
-}
-
-/// After a stop: takes what still comes, for a while.
-fn wind_down(results: &Receiver<Word>, mut open: usize, clock: &dyn Clock, mut heard: impl FnMut(Word)) {
-    let deadline = Deadline::after(clock, PATIENCE);
-    while open > 0 && !deadline.left(clock).is_zero() {
-        match results.recv_timeout(POLL) {
-            Ok(word) => {
-                open -= usize::from(matches!(word, Word::Finished(_)));
-                heard(word);
+        if ended.is_asked() {
+            // What still comes is taken, for a while.
+            let deadline: &mut Deadline = grace.get_or_insert_with(|| Deadline::after(&*clock, PATIENCE));
+            if deadline.left(&*clock).is_zero() {
+                break;
             }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return,
         }
     }
+    Ok(())
 }
 
 fn serve(queue: &Mutex<VecDeque<Task>>, shop: &Shop, results: &Sender<Word>) {
@@ -136,26 +126,26 @@ fn serve(queue: &Mutex<VecDeque<Task>>, shop: &Shop, results: &Sender<Word>) {
         let Some(task) = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else { return };
         let started = shop.clock.uptime();
         let (number, mut changed) = (task.number, None);
-        let seen = shop.see_to(task, &mut changed, results).unwrap_or_else(|why| Seen::Rejected(Box::new(why)));
-        if matches!(seen, Seen::Rejected(_)) {
+        let outcome = shop.see_to(task, &mut changed, results).map_err(Box::new);
+        if outcome.is_err() {
             // Space for the others; whatever stays goes with the staging folder.
             drop(shop.staging.discard(number));
         }
         let took = shop.clock.uptime().saturating_sub(started);
-        if results.send(Word::Finished(Finished { number, seen, changed, took })).is_err() {
+        if results.send(Word::Finished(Finished { number, outcome, changed, took })).is_err() {
             return;
         }
     }
 }
 
 impl Shop {
-    fn see_to(&self, task: Task, changed: &mut Option<String>, words: &Sender<Word>) -> Result<Seen, Rejection> {
+    fn see_to(&self, task: Task, changed: &mut Option<String>, words: &Sender<Word>) -> Result<Ready, Rejection> {
         let host = |act| move |source| Rejection::Host { act, source };
         if let Some(known) = task.known {
             let dest = &known.record.dest;
             let condition = inspect(&self.root, &known, &self.root, dest, &self.stop);
             match condition.map_err(host("inspect the installed plugin"))? {
-                Condition::Intact => return Ok(Seen::Unchanged(known)),
+                Condition::Intact => return Ok(Ready::Unchanged(known)),
                 Condition::Changed(what) => *changed = Some(what),
             }
         }
@@ -168,6 +158,6 @@ impl Shop {
         let origin = fetched.origin().clone();
         let artifact = fetched.verify(&task.integrity)?;
         let staged = self.staging.stage(task.number, artifact, &origin, &self.limits, &self.stop)?;
-        Ok(Seen::Staged(Box::new(staged)))
+        Ok(Ready::Staged(Box::new(staged)))
     }
 }

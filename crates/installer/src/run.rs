@@ -29,6 +29,9 @@ struct Failure {
 /// Installs, and says in the log what became of each plugin.
 pub(crate) fn run(args: &Args, environment: &Environment) -> Status {
     let mut log = open_log(args.log_format, args.log_level);
+    let last_words = |reason: &str, detail: &str, hint: Option<&str>| {
+        termination::leave(&args.termination_log, reason, detail, hint);
+    };
     let signals = Signals::watch();
     let started = prepare(args, environment, &mut log).and_then(|(plan, clock)| {
         let fetcher = settings::fetcher(args, environment, plan.policy.clone(), Arc::clone(&clock))?;
@@ -40,12 +43,9 @@ pub(crate) fn run(args: &Args, environment: &Environment) -> Status {
             // What is wrong before anything was begun is the file, the command line or the environment.
             let blame = Blame::Operator;
             log.record(&Event::Fatal { reason, detail: &detail, hint: hint.as_deref(), blame });
-            termination::leave(&args.termination_log, reason, &detail, hint.as_deref());
+            last_words(reason, &detail, hint.as_deref());
             return Status::Usage;
         }
-    };
-    let last_words = |reason: &str, detail: &str, hint: Option<&str>| {
-        termination::leave(&args.termination_log, reason, detail, hint);
     };
     let rejected = |rejected: &Rejected| {
         let detail = format!("plugin `{}`: {}", rejected.package, rejected.detail);
