@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use integrity::{Hashed, Integrity, Mismatch, OciDigest, Verified};
-use oci::{Client, Credentials, Platform, Resolved, TrustedRealms};
+use oci::{Client, Platform, Resolved};
 use source::{Allowed, AllowedKind, HttpsUrl, OciReference, PluginPath, Source, SourcePolicy};
 use transport::{Clock, Deadline, Patience, Response, Retry, Stop, Transport};
 
 use crate::download::Download;
 use crate::tarball_url::{self, Rest, Validator};
-use crate::{FetchError, Netrc, Spool};
+use crate::{Access, FetchError, Netrc, Spool};
 
 /// What an artifact may ask of us.
 #[derive(Debug, Clone, Copy)]
@@ -38,24 +38,6 @@ impl Default for FetchLimits {
 
 /// Told a failure that is followed by another try, and the wait before that.
 pub type Waiting<'a> = dyn Fn(&FetchError, Duration) + 'a;
-
-/// Who one is to servers.
-#[derive(Debug)]
-pub struct Access {
-    /// Logins of registries.
-    pub credentials: Credentials,
-    /// Token servers that may see them.
-    pub realms: TrustedRealms,
-    /// Logins of https servers.
-    pub netrc: Netrc,
-}
-
-impl Access {
-    /// Nobody in particular.
-    pub fn anonymous() -> Self {
-        Self { credentials: Credentials::none(), realms: TrustedRealms::built_in(), netrc: Netrc::none() }
-    }
-}
 
 /// Fetches from registries and https servers. One for a run; threads share it.
 pub struct Fetcher {

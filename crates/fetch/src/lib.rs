@@ -15,22 +15,27 @@
 //! - [`Fetched::verify`]: → [`Verified`](integrity::Verified)`<Spool>`, the promised bytes.
 //! - [`Fetcher::probe`]: asks whether a source is there and may be read, without its bytes.
 //! - [`Spool`]: an unnamed file; what was hashed is what is read back.
-//! - [`Netrc`]: credentials of https servers. [`HelperProcess`]: runs Docker's credential helpers.
+//! - [`Logins`]: names the files that say who one is → [`Access`]. [`Netrc`]: credentials of https servers.
+//!   [`HelperProcess`]: runs Docker's credential helpers.
 //!
 //! # What this crate refuses
 //! It takes nothing that the policy has not let through, and shows each redirect of an https source to the policy
 //! again. It parses no archive, and gives out no byte that was not compared with its promise.
 
+mod access;
 mod download;
 mod error;
 mod fetcher;
+mod file;
 mod helper;
 mod netrc;
 mod spool;
 mod tarball_url;
 
+pub use access::{Access, AccessError, Logins};
 pub use error::{FetchError, HttpsFailure, TransferFailure};
-pub use fetcher::{Access, FetchLimits, Fetched, Fetcher, Origin, Probe, Waiting};
+pub use fetcher::{FetchLimits, Fetched, Fetcher, Origin, Probe, Waiting};
+pub use file::{Unreadable, read_file};
 pub use helper::HelperProcess;
 pub use netrc::{Netrc, NetrcError};
 pub use oci::{Credentials, CredentialsError, Platform, TrustedRealms};

@@ -34,7 +34,8 @@ mod staging;
 mod state;
 mod workers;
 
-pub use error::{Chain, Obstacle, Rejection, RootError};
+pub use error::{Obstacle, Rejection, RootError};
+pub use integrity::Chain;
 pub use job::Job;
 pub use outcome::{Rejected, Report, RunError};
 pub use root::{LockedRoot, Locking, Root};

@@ -14,7 +14,7 @@ use transport::{Stop, SystemClock};
 use crate::cli::{Args, CheckArgs, ReportFormat};
 use crate::environment::Environment;
 use crate::exit::Status;
-use crate::{config_file, settings};
+use crate::settings;
 
 /// What is said about one entry.
 struct Finding {
@@ -40,9 +40,11 @@ pub(crate) fn run(args: &Args, check: &CheckArgs, environment: &Environment) -> 
     let path = check.file.as_ref().unwrap_or(&args.config);
     let file = path.display().to_string();
     let report = Report { file: &file, format: check.format };
-    let bytes = match config_file::read(path, MAX_CONFIG_BYTES) {
+    let bytes = match fetch::read_file(path, MAX_CONFIG_BYTES) {
         Ok(bytes) => bytes,
-        Err(error) => return report.failed("config_unreadable", &Chain(&error).to_string(), error.hint()),
+        Err(error) => {
+            return report.failed("config_unreadable", &Chain(&error).to_string(), settings::list_hint(&error));
+        }
     };
     let plan = match config::parse(&bytes) {
         Ok(plan) => plan,

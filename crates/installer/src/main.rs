@@ -2,7 +2,6 @@
 
 mod check;
 mod cli;
-mod config_file;
 mod environment;
 mod exit;
 mod run;

@@ -15,7 +15,7 @@ use crate::cli::{Args, LogFormat, LogLevel};
 use crate::environment::Environment;
 use crate::exit::Status;
 use crate::settings::SettingsError;
-use crate::{config_file, settings, termination};
+use crate::{settings, termination};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -88,10 +88,10 @@ fn now() -> SystemTime {
 /// Reads the file and settles what a rejection means.
 fn prepare(args: &Args, environment: &Environment, log: &mut Log) -> Result<(Plan, Arc<dyn Clock>), Failure> {
     let file = args.config.display().to_string();
-    let bytes = config_file::read(&args.config, MAX_CONFIG_BYTES).map_err(|why| Failure {
+    let bytes = fetch::read_file(&args.config, MAX_CONFIG_BYTES).map_err(|why| Failure {
         reason: "config_unreadable",
         detail: format!("failed to read `{file}`: {}", Chain(&why)),
-        hint: why.hint().map(str::to_owned),
+        hint: settings::list_hint(&why).map(str::to_owned),
     })?;
     let mut plan = config::parse(&bytes).map_err(|problems| {
         for problem in problems.iter() {

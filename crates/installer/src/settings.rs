@@ -1,52 +1,39 @@
 //! What was typed and what the environment says, as what a run is given.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use config::{OnReject, Plan};
-use fetch::{Access, Credentials, FetchLimits, Fetcher, HelperProcess, Netrc, TrustedRealms};
+use fetch::{FetchLimits, Fetcher, Logins, Unreadable};
 use install::Limits;
 use source::SourcePolicy;
 use transport::{Clock, HttpClient, ProxyRules, Retry, Timeouts, Trust};
 
 use crate::cli::{AccessArgs, Args, LimitArgs};
-use crate::config_file::{Unreadable, read};
 use crate::environment::Environment;
 
 /// How this program introduces itself to servers.
 const USER_AGENT: &str = concat!("butler-plugin-installer/", env!("CARGO_PKG_VERSION"));
-/// Most bytes of a file with logins.
-const LOGINS_LIMIT: usize = 1024 * 1024;
 
 /// A setting that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SettingsError {
     #[error("`CONTINUE_ON_ERROR` must be `true` or `false`, found `{found}`")]
     ContinueOnError { found: String },
-    #[error("`--token-realm` must be `REGISTRY=HOST`, found `{found}`")]
-    TokenRealm { found: String },
     #[error(transparent)]
     Proxy(#[from] transport::ProxyRulesError),
     #[error("the CA certificates of `--ca-file` and `SSL_CERT_FILE` cannot be used")]
     Trust(#[from] transport::TrustError),
-    #[error("failed to read `{}`", path.display())]
-    Unreadable { path: PathBuf, source: Unreadable },
-    #[error("registry logins in `{}` cannot be used", path.display())]
-    Credentials { path: PathBuf, source: fetch::CredentialsError },
-    #[error("logins in `{}` cannot be used", path.display())]
-    Netrc { path: PathBuf, source: fetch::NetrcError },
+    #[error(transparent)]
+    Access(#[from] fetch::AccessError),
 }
 
 impl SettingsError {
     pub(crate) fn hint(&self) -> String {
         let text = match self {
-            Self::Credentials { source, .. } => return source.hint(),
+            Self::Access(error) => return error.hint(),
             Self::ContinueOnError { .. } => "leave it out to let the file decide",
-            Self::TokenRealm { .. } => "as in `--token-realm registry.example.com=login.example.com`",
             Self::Proxy(_) => "the value is not shown, as it may hold a password",
             Self::Trust(_) => "mount the CA's certificate as PEM text, beginning with `-----BEGIN CERTIFICATE-----`",
-            Self::Netrc { .. } => "write one login a line: `machine HOST login USER password PASSWORD`",
-            Self::Unreadable { .. } => "mount the file, and let this user read it",
         };
         text.to_owned()
     }
@@ -89,6 +76,16 @@ pub(crate) fn limits(args: &LimitArgs) -> Limits {
     }
 }
 
+/// What to do about a plugin list that cannot be read.
+pub(crate) const fn list_hint(error: &Unreadable) -> Option<&'static str> {
+    match error {
+        Unreadable::Absent => Some("mount the ConfigMap there, or name the file with `--config`"),
+        Unreadable::Directory => Some("name the file in it with `--config`"),
+        Unreadable::Denied(_) => Some("let the container's user read the file"),
+        _ => None,
+    }
+}
+
 /// Everything that asks the network.
 pub(crate) fn fetcher(
     args: &Args,
@@ -112,45 +109,16 @@ pub(crate) fn fetcher(
         ..FetchLimits::default()
     };
     let retry = Retry { tries: args.limits.tries, ..Retry::default() };
-    Ok(Fetcher::new(Arc::new(client), clock, policy, access(&args.access, environment)?, limits, retry))
+    Ok(Fetcher::new(Arc::new(client), clock, policy, logins(&args.access, environment).open()?, limits, retry))
 }
 
-fn access(args: &AccessArgs, environment: &Environment) -> Result<Access, SettingsError> {
-    let mut realms = TrustedRealms::built_in();
-    for pair in &args.token_realm {
-        let (registry, host) = pair
-            .split_once('=')
-            .filter(|(registry, host)| !registry.is_empty() && !host.is_empty())
-            .ok_or_else(|| SettingsError::TokenRealm { found: pair.clone() })?;
-        realms = realms.with(registry, host);
+fn logins(args: &AccessArgs, environment: &Environment) -> Logins {
+    Logins {
+        registry_auth_file: args.registry_auth_file.clone(),
+        docker_config: environment.docker_config.clone(),
+        home: environment.home.clone(),
+        netrc: args.netrc.clone(),
+        token_realms: args.token_realm.clone(),
+        helper_path: environment.path.clone(),
     }
-    Ok(Access { credentials: credentials(args, environment)?, realms, netrc: netrc(args.netrc.as_deref())? })
-}
-
-/// The file that was named must be there; the customary one may be absent, and in a home that nobody named beyond reach.
-fn credentials(args: &AccessArgs, environment: &Environment) -> Result<Credentials, SettingsError> {
-    let customary = || {
-        let folder = environment.docker_config.clone();
-        folder.or_else(|| environment.home.as_ref().map(|home| home.join(".docker"))).map(|dir| dir.join("config.json"))
-    };
-    let named = args.registry_auth_file.clone();
-    let must_exist = named.is_some();
-    let asked_for = must_exist || environment.docker_config.is_some();
-    let Some(path) = named.or_else(customary) else { return Ok(Credentials::none()) };
-    let json = match read(&path, LOGINS_LIMIT) {
-        Ok(json) => json,
-        Err(error) if error.is_absent() && !must_exist => return Ok(Credentials::none()),
-        Err(error) if error.is_denied() && !asked_for => return Ok(Credentials::none()),
-        Err(source) => return Err(SettingsError::Unreadable { path, source }),
-    };
-    let helper = Box::new(HelperProcess::on(environment.path.clone()));
-    Credentials::parse(&json, helper).map_err(|source| SettingsError::Credentials { path, source })
-}
-
-fn netrc(path: Option<&Path>) -> Result<Netrc, SettingsError> {
-    let Some(path) = path else { return Ok(Netrc::none()) };
-    let own = || path.to_owned();
-    let bytes = read(path, LOGINS_LIMIT).map_err(|source| SettingsError::Unreadable { path: own(), source })?;
-    let text = String::from_utf8_lossy(&bytes);
-    Netrc::parse(&text).map_err(|source| SettingsError::Netrc { path: own(), source })
 }

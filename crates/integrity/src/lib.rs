@@ -18,18 +18,20 @@
 //! - [`OciDigest`]: `sha256:…` or `sha512:…` as registries name content.
 //! - [`HashingWriter`] → [`Hashed`] → [`Verified`]: bytes being written, bytes written but unreadable, bytes that may
 //!   be read because they are the promised ones. [`Evidence`] says who vouched.
-//! - [`Blame`]: whose move it is when something fails.
+//! - [`Blame`]: whose move it is when something fails. [`Chain`]: what failed and why, on one line.
 //!
 //! # What this crate refuses
 //! It accepts no algorithm weaker than sha512 for a pin, no list of hashes, no sloppy base64; it opens no file and
 //! makes no request.
 
 mod blame;
+mod chain;
 mod digest;
 mod sri;
 mod stream;
 
 pub use blame::Blame;
+pub use chain::Chain;
 pub use digest::{Algorithm, OciDigest, OciDigestError, Sha256};
 pub use sri::{Integrity, IntegrityError, Malformed};
 pub use stream::{Evidence, Hashed, HashingWriter, Mismatch, Verified};

@@ -6,40 +6,33 @@ use std::path::Path;
 
 /// A file that cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Unreadable {
+#[non_exhaustive]
+pub enum Unreadable {
+    /// It is not there.
     #[error("there is no such file")]
     Absent,
+    /// It is a directory.
     #[error("expected a file, found a directory")]
     Directory,
+    /// It is larger than it may be.
     #[error("expected at most {limit} bytes, found more")]
-    TooLong { limit: usize },
+    TooLong {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// This user may not read it.
     #[error(transparent)]
     Denied(io::Error),
+    /// Anything else that the system answers.
     #[error(transparent)]
     Io(io::Error),
 }
 
-impl Unreadable {
-    pub(crate) const fn is_absent(&self) -> bool {
-        matches!(self, Self::Absent)
-    }
-
-    pub(crate) const fn is_denied(&self) -> bool {
-        matches!(self, Self::Denied(_))
-    }
-
-    pub(crate) const fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Absent => Some("mount the ConfigMap there, or name the file with `--config`"),
-            Self::Directory => Some("name the file in it with `--config`"),
-            Self::Denied(_) => Some("let the container's user read the file"),
-            Self::TooLong { .. } | Self::Io(_) => None,
-        }
-    }
-}
-
 /// Reads a file of at most `limit` bytes. Symlinks are followed: a mounted `ConfigMap` consists of them.
-pub(crate) fn read(path: &Path, limit: usize) -> Result<Vec<u8>, Unreadable> {
+///
+/// # Errors
+/// When it cannot be read, or is longer.
+pub fn read_file(path: &Path, limit: usize) -> Result<Vec<u8>, Unreadable> {
     let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => Unreadable::Absent,
         io::ErrorKind::IsADirectory => Unreadable::Directory,

@@ -1,0 +1,155 @@
+//! Who one is to servers, as the files say that clients of registries share.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use integrity::Blame;
+use oci::{Credentials, CredentialsError, TrustedRealms};
+
+use crate::file::{Unreadable, read_file};
+use crate::{HelperProcess, Netrc, NetrcError};
+
+/// Most bytes of a file with logins.
+const LOGINS_LIMIT: usize = 1024 * 1024;
+
+/// Who one is to servers.
+#[derive(Debug)]
+pub struct Access {
+    /// Logins of registries.
+    pub credentials: Credentials,
+    /// Token servers that may see them.
+    pub realms: TrustedRealms,
+    /// Logins of https servers.
+    pub netrc: Netrc,
+}
+
+/// Where logins are looked for. The program reads its flags and environment, this opens what they name.
+#[derive(Debug, Clone, Default)]
+pub struct Logins {
+    /// A file in Docker's format; it must be there.
+    pub registry_auth_file: Option<PathBuf>,
+    /// The folder of Docker's `config.json`, as `DOCKER_CONFIG` names it.
+    pub docker_config: Option<PathBuf>,
+    /// Where `.docker/config.json` is looked for otherwise.
+    pub home: Option<PathBuf>,
+    /// A file in netrc's format; it must be there.
+    pub netrc: Option<PathBuf>,
+    /// `REGISTRY=HOST` each: a token server that may see a registry's login although it has another host.
+    pub token_realms: Vec<String>,
+    /// The folders in which credential helpers are looked for, as in `PATH`.
+    pub helper_path: OsString,
+}
+
+/// Logins that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AccessError {
+    /// A token realm that is no pair.
+    #[error("`--token-realm` must be `REGISTRY=HOST`, found `{found}`")]
+    TokenRealm {
+        /// What was given.
+        found: String,
+    },
+    /// A file that cannot be read.
+    #[error("failed to read `{}`", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Unreadable,
+    },
+    /// A `config.json` that is none.
+    #[error("registry logins in `{}` cannot be used", path.display())]
+    Credentials {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: CredentialsError,
+    },
+    /// A netrc file that is none.
+    #[error("logins in `{}` cannot be used", path.display())]
+    Netrc {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: NetrcError,
+    },
+}
+
+impl AccessError {
+    /// Whose move it is: the one who mounts the files and sets the flags.
+    pub const fn blame(&self) -> Blame {
+        match self {
+            Self::TokenRealm { .. } | Self::Unreadable { .. } | Self::Credentials { .. } | Self::Netrc { .. } => {
+                Blame::Operator
+            }
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> String {
+        let text = match self {
+            Self::Credentials { source, .. } => return source.hint(),
+            Self::TokenRealm { .. } => "as in `--token-realm registry.example.com=login.example.com`",
+            Self::Netrc { .. } => "write one login a line: `machine HOST login USER password PASSWORD`",
+            Self::Unreadable { .. } => "mount the file, and let this user read it",
+        };
+        text.to_owned()
+    }
+}
+
+impl Access {
+    /// Nobody in particular.
+    pub fn anonymous() -> Self {
+        Self { credentials: Credentials::none(), realms: TrustedRealms::built_in(), netrc: Netrc::none() }
+    }
+}
+
+impl Logins {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// A file that was named and is not there, or that is not of its form. The customary `config.json` may be absent,
+    /// and in a home that nobody named beyond reach.
+    pub fn open(&self) -> Result<Access, AccessError> {
+        let mut realms = TrustedRealms::built_in();
+        for pair in &self.token_realms {
+            let (registry, host) = pair
+                .split_once('=')
+                .filter(|(registry, host)| !registry.is_empty() && !host.is_empty())
+                .ok_or_else(|| AccessError::TokenRealm { found: pair.clone() })?;
+            realms = realms.with(registry, host);
+        }
+        Ok(Access { credentials: self.credentials()?, realms, netrc: netrc(self.netrc.as_deref())? })
+    }
+
+    /// The `config.json` that is read, and that a login is written to; `None` where nothing says where it would be.
+    pub fn config_file(&self) -> Option<PathBuf> {
+        self.registry_auth_file.clone().or_else(|| {
+            let customary = || self.home.as_ref().map(|home| home.join(".docker"));
+            self.docker_config.clone().or_else(customary).map(|folder| folder.join("config.json"))
+        })
+    }
+
+    fn credentials(&self) -> Result<Credentials, AccessError> {
+        let must_exist = self.registry_auth_file.is_some();
+        let asked_for = must_exist || self.docker_config.is_some();
+        let Some(path) = self.config_file() else { return Ok(Credentials::none()) };
+        let json = match read_file(&path, LOGINS_LIMIT) {
+            Ok(json) => json,
+            Err(Unreadable::Absent) if !must_exist => return Ok(Credentials::none()),
+            Err(Unreadable::Denied(_)) if !asked_for => return Ok(Credentials::none()),
+            Err(source) => return Err(AccessError::Unreadable { path, source }),
+        };
+        let helper = Box::new(HelperProcess::on(self.helper_path.clone()));
+        Credentials::parse(&json, helper).map_err(|source| AccessError::Credentials { path, source })
+    }
+}
+
+fn netrc(path: Option<&Path>) -> Result<Netrc, AccessError> {
+    let Some(path) = path else { return Ok(Netrc::none()) };
+    let own = || path.to_owned();
+    let bytes = read_file(path, LOGINS_LIMIT).map_err(|source| AccessError::Unreadable { path: own(), source })?;
+    let text = String::from_utf8_lossy(&bytes);
+    Netrc::parse(&text).map_err(|source| AccessError::Netrc { path: own(), source })
+}
