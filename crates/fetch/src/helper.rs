@@ -1,4 +1,4 @@
-//! Runs Docker's credential helpers (`docker-credential-<name> get`).
+//! Runs Docker's credential helpers (`docker-credential-<name> get|store|erase`).
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
@@ -9,6 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use oci::{CredentialHelper, HelperError};
+use serde_json::json;
+use transport::Secret;
 
 /// Most bytes of a helper's answer.
 const ANSWER_LIMIT: u64 = 64 * 1024;
@@ -36,14 +38,29 @@ impl HelperProcess {
         let name = format!("docker-credential-{helper}");
         std::env::split_paths(&self.path).map(|folder| folder.join(&name)).find(|program| program.is_file())
     }
-}
 
-impl CredentialHelper for HelperProcess {
-    fn ask(&self, helper: &str, server: &str) -> Result<Option<Vec<u8>>, HelperError> {
+    /// Hands a login to a helper (`docker-credential-<name> store`).
+    ///
+    /// # Errors
+    /// When the helper cannot be run or fails.
+    pub fn store(&self, helper: &str, server: &str, user: &str, secret: &Secret) -> Result<(), HelperError> {
+        let login = json!({ "ServerURL": server, "Username": user, "Secret": secret.expose() });
+        self.run(helper, "store", login.to_string().as_bytes())?.succeeded(helper).map(drop)
+    }
+
+    /// Has a helper forget a login (`docker-credential-<name> erase`).
+    ///
+    /// # Errors
+    /// When the helper cannot be run or fails.
+    pub fn erase(&self, helper: &str, server: &str) -> Result<(), HelperError> {
+        self.run(helper, "erase", server.as_bytes())?.succeeded(helper).map(drop)
+    }
+
+    fn run(&self, helper: &str, verb: &str, input: &[u8]) -> Result<Ended, HelperError> {
         let failed = |said: String| HelperError::Failed { helper: helper.to_owned(), said };
         let program = self.find(helper).ok_or_else(|| HelperError::Missing { helper: helper.to_owned() })?;
         let mut child = Command::new(program)
-            .arg("get")
+            .arg(verb)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -52,7 +69,7 @@ impl CredentialHelper for HelperProcess {
         let deadline = Instant::now() + self.patience;
         if let Some(mut stdin) = child.stdin.take() {
             // A helper that does not read its question shows it by its answer.
-            let _ = stdin.write_all(server.as_bytes());
+            let _ = stdin.write_all(input);
         }
         let (sender, answers) = channel();
         if let Some(stdout) = child.stdout.take() {
@@ -70,14 +87,32 @@ impl CredentialHelper for HelperProcess {
             let _ = child.kill().and_then(|()| child.wait());
             return Err(failed(format!("not done in {} seconds", self.patience.as_secs())));
         };
-        let answer = answer.map_err(|error| failed(error.to_string()))?;
-        if status.success() {
-            return Ok(Some(answer));
+        Ok(Ended { answer: answer.map_err(|error| failed(error.to_string()))?, status })
+    }
+}
+
+/// A helper that has ended in time.
+struct Ended {
+    answer: Vec<u8>,
+    status: ExitStatus,
+}
+
+impl Ended {
+    fn succeeded(self, helper: &str) -> Result<Vec<u8>, HelperError> {
+        if self.status.success() {
+            return Ok(self.answer);
         }
-        if String::from_utf8_lossy(&answer).contains(NOT_FOUND) {
+        Err(HelperError::Failed { helper: helper.to_owned(), said: self.status.to_string() })
+    }
+}
+
+impl CredentialHelper for HelperProcess {
+    fn ask(&self, helper: &str, server: &str) -> Result<Option<Vec<u8>>, HelperError> {
+        let ended = self.run(helper, "get", server.as_bytes())?;
+        if !ended.status.success() && String::from_utf8_lossy(&ended.answer).contains(NOT_FOUND) {
             return Ok(None);
         }
-        Err(failed(status.to_string()))
+        ended.succeeded(helper).map(Some)
     }
 }
 
@@ -96,15 +131,30 @@ fn wait_until(deadline: Instant, child: &mut Child) -> io::Result<Option<ExitSta
 mod tests {
     use super::*;
 
-    /// What a helper with this script says within so many milliseconds.
-    fn said(script: &str, patience: u64) -> Result<Option<Vec<u8>>, HelperError> {
+    /// A folder with a helper `made` of this script.
+    fn folder_with(script: &str) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("docker-credential-made");
         // A program that another thread's child still holds open for writing cannot be run: another process writes it.
         let write = r#"printf '#!/bin/sh\n%s\n' "$1" > "$2" && chmod 755 "$2""#;
         assert!(Command::new("sh").args(["-c", write, "sh", script]).arg(file).status().unwrap().success());
+        folder
+    }
+
+    /// What a helper with this script says within so many milliseconds.
+    fn said(script: &str, patience: u64) -> Result<Option<Vec<u8>>, HelperError> {
+        let folder = folder_with(script);
         let patience = Duration::from_millis(patience);
         HelperProcess { path: folder.path().as_os_str().to_owned(), patience }.ask("made", "registry.example.com")
+    }
+
+    #[test]
+    fn helper_is_handed_a_login_on_its_input() {
+        let folder = folder_with(r#"test "$1" = store && cat | grep -q '"Secret":"p\\"w"'"#);
+        let helper = HelperProcess::on(folder.path().as_os_str().to_owned());
+        helper.store("made", "r.example.com", "u", &Secret::new("p\"w".to_owned())).unwrap();
+        let error = helper.erase("made", "r.example.com").unwrap_err();
+        assert!(matches!(error, HelperError::Failed { .. }), "{error}");
     }
 
     #[test]

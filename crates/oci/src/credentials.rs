@@ -250,7 +250,7 @@ fn decode_auth(auth: &str) -> Option<(String, String)> {
 }
 
 /// A key of `auths` without scheme, trailing slash, and the path of a registry's API where it has no other.
-fn normal_key(key: &str) -> String {
+pub(crate) fn normal_key(key: &str) -> String {
     let key = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
     let (host, path) = key.split_once('/').unwrap_or((key, ""));
     let host = host.to_ascii_lowercase();

@@ -15,6 +15,7 @@
 //! - [`Client::resolve`]: reference → [`Resolved`] (one manifest, one layer [`Descriptor`], plugin folders).
 //! - [`Client::open_blob`]: descriptor → an answer whose body is the blob, from a byte offset on.
 //! - [`Credentials`]: what a Docker `config.json` says about a registry, helpers included.
+//! - [`LoginFile`]: the same file, being written.
 //! - [`TrustedRealms`]: which token servers may see a password.
 //!
 //! # What this crate refuses
@@ -30,6 +31,7 @@ mod conversation;
 mod credentials;
 mod docker_hub;
 mod error;
+mod login_file;
 mod manifest;
 mod token;
 
@@ -37,4 +39,5 @@ pub use auth::TrustedRealms;
 pub use client::{Client, Resolved};
 pub use credentials::{CredentialHelper, Credentials, CredentialsError, HelperError};
 pub use error::{Failure, Login, OciError};
+pub use login_file::{LoginFile, LoginPlace, Removed};
 pub use manifest::{Descriptor, LayerKind, Platform};
