@@ -51,7 +51,7 @@ pub use proxy::Proxy;
 pub use record::Recorder;
 pub use registry::{
     Auth, Bearer, DOCKER_LAYER, DOCKER_MANIFEST, EMPTY, GZIP, Image, Login, MediaTypes, OCI_INDEX, OCI_LAYER,
-    OCI_MANIFEST, Pushed, Quirks, Ranges, Realm, Registry, RegistryBuilder, TokenField, docker_config,
+    OCI_MANIFEST, Pushed, Quirks, Ranges, Realm, Registry, RegistryBuilder, TokenField, Uploads, docker_config,
 };
 pub use tree::Tree;
 pub use world::World;

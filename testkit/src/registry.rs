@@ -5,6 +5,7 @@ mod image;
 mod quirks;
 mod serve;
 mod store;
+mod upload;
 
 use std::sync::{Arc, OnceLock};
 
@@ -15,6 +16,7 @@ pub use auth::{Auth, Bearer, Login, Realm, TokenField};
 pub use image::{DOCKER_LAYER, DOCKER_MANIFEST, EMPTY, GZIP, Image, OCI_INDEX, OCI_LAYER, OCI_MANIFEST};
 pub use quirks::{MediaTypes, Quirks};
 pub use serve::Ranges;
+pub use upload::Uploads;
 
 use crate::{Ca, HttpServer, Recorder, Reply, Request, sri};
 use auth::{Access, Gate};
@@ -50,6 +52,7 @@ pub struct RegistryBuilder {
     recorder: Recorder,
     access: Access,
     ranges: Ranges,
+    uploads: Uploads,
 }
 
 /// Something that was pushed, as an operator names it.
@@ -78,6 +81,7 @@ impl Registry {
             recorder: Recorder::default(),
             access: Access::default(),
             ranges: Ranges::default(),
+            uploads: Uploads::default(),
         }
     }
 
@@ -261,6 +265,20 @@ impl RegistryBuilder {
         self
     }
 
+    /// The account may pull from repositories at or below this prefix, and not push.
+    #[must_use]
+    pub fn read_only(mut self, prefix: &str) -> Self {
+        self.access.read_only.push(prefix.to_owned());
+        self
+    }
+
+    /// How it takes uploads.
+    #[must_use]
+    pub fn uploads(mut self, uploads: Uploads) -> Self {
+        self.uploads = uploads;
+        self
+    }
+
     /// What becomes of `Range` headers.
     #[must_use]
     pub fn ranges(mut self, ranges: Ranges) -> Self {
@@ -302,6 +320,7 @@ impl RegistryBuilder {
             store: Store::default(),
             gate: Gate::new(self.quirks.auth.clone(), self.access, realm_url),
             ranges: self.ranges,
+            uploads: self.uploads,
             storage: storage.as_ref().map(|server| server.origin().to_owned()),
         });
         late.set(Arc::clone(&service)).expect("set once");

@@ -1,15 +1,17 @@
-//! The requests of a pull, in order.
+//! A client, its logins, and the requests of a pull, in order.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use integrity::{Algorithm, OciDigest};
 use source::{Authority, OciReference, PluginPath};
-use transport::{Patience, Response, Transport};
+use transport::{Patience, Request, Response, Transport};
 
 use crate::conversation::{Conversation, Redirects, Session};
+use crate::error::Act;
 use crate::manifest::{DOCKER_INDEX, DOCKER_MANIFEST, Document, OCI_INDEX, OCI_MANIFEST};
-use crate::{Credentials, Descriptor, Failure, OciError, Platform, TrustedRealms};
+use crate::scope::Scope;
+use crate::{Credentials, Descriptor, Failure, Login, OciError, Platform, TrustedRealms};
 
 /// Most bytes of a manifest or index.
 const MANIFEST_LIMIT: usize = 4 * 1024 * 1024;
@@ -19,8 +21,8 @@ pub struct Client {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) credentials: Credentials,
     pub(crate) realms: TrustedRealms,
-    /// `Authorization` values that worked, by registry and repository.
-    pub(crate) sessions: Mutex<HashMap<(Authority, String), Session>>,
+    /// `Authorization` values that worked, by registry and what for.
+    pub(crate) sessions: Mutex<HashMap<(Authority, Scope), Session>>,
     /// Loopback registries found to speak plain http.
     pub(crate) plain: Mutex<HashSet<Authority>>,
 }
@@ -54,8 +56,8 @@ impl Client {
         platform: &Platform,
         patience: Patience<'_>,
     ) -> Result<Resolved, OciError> {
-        resolve(&Conversation { client: self, reference, patience }, platform)
-            .map_err(|why| OciError::new("resolve the manifest", reference, why))
+        resolve(&Conversation::pull(self, reference, patience), reference, platform)
+            .map_err(|why| OciError::new(Act::Resolve, reference, why))
     }
 
     /// Opens the layer's blob from byte `offset` on. The answer may be 200 with the whole blob even for an offset:
@@ -70,12 +72,18 @@ impl Client {
         offset: u64,
         patience: Patience<'_>,
     ) -> Result<Response, OciError> {
-        let target = format!("/v2/{}/blobs/{}", reference.repository(), descriptor.digest);
-        let range = (offset > 0).then(|| format!("bytes={offset}-{}", descriptor.size.saturating_sub(1)));
-        let headers = range.into_iter().map(|range| ("range", range)).collect();
-        Conversation { client: self, reference, patience }
-            .ask(&target, headers, "blob", Redirects::AnyHttps)
-            .map_err(|why| OciError::new("open the layer", reference, why))
+        open_blob(&Conversation::pull(self, reference, patience), descriptor, offset)
+            .map_err(|why| OciError::new(Act::OpenLayer, reference, why))
+    }
+
+    /// Asks whether the registry takes the credentials that are there for it; one that wants none takes anybody.
+    ///
+    /// # Errors
+    /// When it does not, or when the credentials must not be shown to its token server; whatever else it answers; and
+    /// the end of patience.
+    pub fn log_in(&self, registry: &Authority, patience: Patience<'_>) -> Result<(), OciError> {
+        log_in(&Conversation { client: self, registry, scope: Scope::Registry, patience })
+            .map_err(|why| OciError::about_registry(Act::LogIn, registry, why))
     }
 }
 
@@ -85,8 +93,32 @@ impl std::fmt::Debug for Client {
     }
 }
 
-fn resolve(conversation: &Conversation<'_>, platform: &Platform) -> Result<Resolved, Failure> {
-    let reference = conversation.reference;
+fn log_in(conversation: &Conversation<'_>) -> Result<(), Failure> {
+    let base = Request::get(conversation.api("")?);
+    match conversation.introduce(base, "registry API", Redirects::SameOrigin)? {
+        (response, login @ Login::Withheld { .. }) => {
+            Err(Failure::Unauthorized { server: response.url().authority(), login })
+        }
+        (response, _) => {
+            conversation.drain(response);
+            Ok(())
+        }
+    }
+}
+
+fn open_blob(conversation: &Conversation<'_>, layer: &Descriptor, offset: u64) -> Result<Response, Failure> {
+    let mut request = Request::get(conversation.url(&format!("blobs/{}", layer.digest))?);
+    if offset > 0 {
+        request = request.header("range", format!("bytes={offset}-{}", layer.size.saturating_sub(1)));
+    }
+    conversation.ask(request, "blob", Redirects::AnyHttps)
+}
+
+fn resolve(
+    conversation: &Conversation<'_>,
+    reference: &OciReference,
+    platform: &Platform,
+) -> Result<Resolved, Failure> {
     let (mut digest, mut document) = match (reference.digest(), reference.tag()) {
         (Some(digest), _) => read_document(conversation, &digest.to_string(), Some(*digest))?,
         (None, tag) => read_document(conversation, tag.unwrap_or_default(), None)?,
@@ -109,28 +141,44 @@ fn resolve(conversation: &Conversation<'_>, platform: &Platform) -> Result<Resol
     Ok(Resolved { manifest: digest, layer: manifest.layer, plugin_path })
 }
 
-/// Reads a manifest or index and checks its bytes: against the digest it was asked by, and against the one the
-/// registry names (distribution-spec, "Pulling manifests").
 fn read_document(
     conversation: &Conversation<'_>,
     by: &str,
     expected: Option<OciDigest>,
 ) -> Result<(OciDigest, Document), Failure> {
-    let target = format!("/v2/{}/manifests/{by}", conversation.reference.repository());
-    let accept = [OCI_MANIFEST, DOCKER_MANIFEST, OCI_INDEX, DOCKER_INDEX].join(", ");
+    let (digest, bytes, content_type) = read_bytes(conversation, by, expected)?;
+    Ok((digest, Document::parse(&bytes, content_type.as_deref())?))
+}
+
+/// Reads a manifest or index and checks its bytes: against the digest it was asked by, and against the one the
+/// registry names (distribution-spec, "Pulling manifests").
+pub(crate) fn read_bytes(
+    conversation: &Conversation<'_>,
+    by: &str,
+    expected: Option<OciDigest>,
+) -> Result<(OciDigest, Vec<u8>, Option<String>), Failure> {
+    let request = document_request(conversation, by)?;
     let what = if expected.is_some() { "manifest" } else { "tag" };
-    let mut response = conversation.ask(&target, vec![("accept", accept)], what, Redirects::SameOrigin)?;
+    let mut response = conversation.ask(request, what, Redirects::SameOrigin)?;
     let bytes = conversation.read_small(&mut response, MANIFEST_LIMIT).map_err(Failure::Transport)?;
-    let named = response.headers().first("docker-content-digest").map(|text| {
-        OciDigest::parse(text).map_err(|_| Failure::Shape { what: "a `Docker-Content-Digest` that is none".to_owned() })
-    });
-    let named = named.transpose()?;
-    for promised in expected.into_iter().chain(named) {
+    for promised in expected.into_iter().chain(named_digest(&response)?) {
         let found = OciDigest::of(promised.algorithm(), &bytes);
         if found != promised {
             return Err(Failure::DigestMismatch { expected: promised, found: found.to_string() });
         }
     }
     let digest = expected.unwrap_or_else(|| OciDigest::of(Algorithm::Sha256, &bytes));
-    Ok((digest, Document::parse(&bytes, response.headers().first("content-type"))?))
+    Ok((digest, bytes, response.headers().first("content-type").map(str::to_owned)))
+}
+
+/// The request for whatever a tag or digest names.
+pub(crate) fn document_request(conversation: &Conversation<'_>, by: &str) -> Result<Request, Failure> {
+    let accept = [OCI_MANIFEST, DOCKER_MANIFEST, OCI_INDEX, DOCKER_INDEX].join(", ");
+    Ok(Request::get(conversation.url(&format!("manifests/{by}"))?).header("accept", accept))
+}
+
+/// The digest by which the registry calls what it answers.
+pub(crate) fn named_digest(response: &Response) -> Result<Option<OciDigest>, Failure> {
+    let named = response.headers().first("docker-content-digest").map(OciDigest::parse).transpose();
+    named.map_err(|_| Failure::Shape { what: "a `Docker-Content-Digest` that is none".to_owned() })
 }

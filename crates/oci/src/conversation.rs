@@ -3,13 +3,14 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use source::OciReference;
-use transport::{Cause, Patience, Request, Response, Scheme, Secret, TransportError, Url, parse_retry_after};
+use source::{Authority, OciReference};
+use transport::{Cause, Method, Patience, Request, Response, Scheme, Secret, TransportError, Url, parse_retry_after};
 
 use crate::auth::Realm;
 use crate::challenge::Challenge;
 use crate::credentials::Credential;
 use crate::docker_hub::{DOCKER_HUB, DOCKER_HUB_API, one_name};
+use crate::scope::Scope;
 use crate::token::TOKEN_LIMIT;
 use crate::{Client, Failure, Login, token};
 
@@ -21,7 +22,8 @@ const REDIRECT_LIMIT: usize = 5;
 /// What one act asks of one registry.
 pub(crate) struct Conversation<'a> {
     pub(crate) client: &'a Client,
-    pub(crate) reference: &'a OciReference,
+    pub(crate) registry: &'a Authority,
+    pub(crate) scope: Scope,
     pub(crate) patience: Patience<'a>,
 }
 
@@ -32,6 +34,8 @@ pub(crate) enum Redirects {
     SameOrigin,
     /// To any https server: blobs lie in object storage, and their digests are known beforehand.
     AnyHttps,
+    /// Nowhere: what is written goes to the registry itself.
+    None,
 }
 
 /// What a registry wants to see for a repository, and as whom one is known there.
@@ -41,23 +45,54 @@ pub(crate) struct Session {
     login: Login,
 }
 
-impl Conversation<'_> {
+impl<'a> Conversation<'a> {
+    /// About reading the reference's repository.
+    pub(crate) fn pull(client: &'a Client, reference: &'a OciReference, patience: Patience<'a>) -> Self {
+        let scope = Scope::Pull { repository: reference.repository().to_owned() };
+        Self { client, registry: reference.registry(), scope, patience }
+    }
+
+    /// About writing to the reference's repository, and taking blobs over from another one.
+    pub(crate) fn push(
+        client: &'a Client,
+        reference: &'a OciReference,
+        mount_from: Option<&str>,
+        patience: Patience<'a>,
+    ) -> Self {
+        let (repository, mount_from) = (reference.repository().to_owned(), mount_from.map(str::to_owned));
+        Self { client, registry: reference.registry(), scope: Scope::Push { repository, mount_from }, patience }
+    }
+
+    /// A place of the registry's API.
+    pub(crate) fn api(&self, rest: &str) -> Result<Url, Failure> {
+        let is_plain = self.registry.is_loopback() && lock(&self.client.plain).contains(self.registry);
+        self.url_by(if is_plain { "http" } else { "https" }, &format!("/v2/{rest}"))
+    }
+
+    /// A place of the repository in it, such as `manifests/latest`.
+    pub(crate) fn url(&self, rest: &str) -> Result<Url, Failure> {
+        self.api(&format!("{}/{rest}", self.scope.repository()))
+    }
+
     /// One request to the registry's API, with whatever it takes to be let in. `what` it asks for is told when there
     /// is none.
-    pub(crate) fn ask(
+    pub(crate) fn ask(&self, request: Request, what: &'static str, redirects: Redirects) -> Result<Response, Failure> {
+        self.introduce(request, what, redirects).map(|(response, _)| response)
+    }
+
+    /// The same, and as whom one was let in.
+    pub(crate) fn introduce(
         &self,
-        target: &str,
-        headers: Vec<(&'static str, String)>,
+        request: Request,
         what: &'static str,
         redirects: Redirects,
-    ) -> Result<Response, Failure> {
-        let (client, reference) = (self.client, self.reference);
-        let key = (reference.registry().clone(), reference.repository().to_owned());
-        let known = lock(&client.sessions).get(&key).cloned();
+    ) -> Result<(Response, Login), Failure> {
+        let key = (self.registry.clone(), self.scope.clone());
+        let known = lock(&self.client.sessions).get(&key).cloned();
         let known = known.unwrap_or(Session { authorization: None, login: Login::None });
-        let (request, response) = self.send(target, headers, known.authorization, redirects)?;
+        let (request, response) = self.send(request.authorization(known.authorization), redirects)?;
         if response.status() != 401 {
-            return self.judge(response, &request.url, what, known.login);
+            return self.judge(response, &request, what, known.login);
         }
         let server = response.url().authority();
         if response.url().origin() != request.url.origin() {
@@ -68,21 +103,21 @@ impl Conversation<'_> {
         };
         self.drain(response);
         let fresh = self.log_in(&request.url, &challenge)?;
-        let request = Request { authorization: fresh.authorization.clone(), ..request };
+        let request = request.authorization(fresh.authorization.clone());
         let response = self.follow(&request, redirects)?;
         let login = fresh.login.clone();
         if response.status() != 401 {
-            lock(&client.sessions).insert(key, fresh);
+            lock(&self.client.sessions).insert(key, fresh);
         }
-        self.judge(response, &request.url, what, login)
+        self.judge(response, &request, what, login)
     }
 
     /// Answers a challenge.
     fn log_in(&self, asked: &Url, challenge: &Challenge) -> Result<Session, Failure> {
-        let reference = self.reference;
         // A credential helper takes its time, too.
         self.patience.check(asked).map_err(Failure::Transport)?;
-        let credential = self.client.credentials.lookup(reference).map_err(Failure::Credentials)?;
+        let credential = self.client.credentials.lookup(self.registry, self.scope.repository());
+        let credential = credential.map_err(Failure::Credentials)?;
         let (realm, service, scope) = match challenge {
             Challenge::Basic => {
                 let authorization = credential.as_ref().and_then(token::basic);
@@ -96,17 +131,16 @@ impl Conversation<'_> {
         if let Some(Credential::Bearer(token)) = &credential {
             return Ok(Session { authorization: token::bearer(token.expose()), login: Login::Given });
         }
-        let own_scope = format!("repository:{}:pull", reference.repository());
         let denied = |why| Failure::RealmDenied { realm: source::redact(realm), why };
         let realm = asked.join(realm).map_err(|_| denied("it is not an https URL"))?;
         let denied = |why| Failure::RealmDenied { realm: realm.to_string(), why };
-        let judged = self.client.realms.judge(&reference.registry().to_string(), asked, &realm).map_err(denied)?;
+        let judged = self.client.realms.judge(&self.registry.to_string(), asked, &realm).map_err(denied)?;
         let (credential, login) = match (credential, judged) {
             (Some(_), Realm::Foreign) => (None, Login::Withheld { realm: realm.host().to_owned() }),
             (Some(credential), Realm::Trusted) => (Some(credential), Login::Given),
             (None, _) => (None, Login::None),
         };
-        let request = token::request(&realm, service, scope.unwrap_or(&own_scope), credential.as_ref())
+        let request = token::request(&realm, service, &self.scope.asked(scope), credential.as_ref())
             .ok_or_else(|| denied("its URL is malformed"))?;
         let mut response = self.exchange(&request)?;
         if (300..400).contains(&response.status()) {
@@ -126,32 +160,16 @@ impl Conversation<'_> {
     }
 
     /// Sends to the registry's API, over https; to loopback over http where it turns out to speak no TLS.
-    fn send(
-        &self,
-        target: &str,
-        headers: Vec<(&'static str, String)>,
-        authorization: Option<Secret>,
-        redirects: Redirects,
-    ) -> Result<(Request, Response), Failure> {
-        let registry = self.reference.registry();
-        let written = registry.to_string();
-        let host = match one_name(&written) {
-            DOCKER_HUB => DOCKER_HUB_API,
-            other => other,
-        };
-        let url = |scheme: &str| {
-            Url::parse(&format!("{scheme}://{host}{target}"))
-                .map_err(|error| Failure::malformed_redirect(registry.host(), error))
-        };
-        let is_plain = registry.is_loopback() && lock(&self.client.plain).contains(registry);
-        let mut request = Request::get(url(if is_plain { "http" } else { "https" })?).authorization(authorization);
-        request.headers = headers;
+    fn send(&self, request: Request, redirects: Redirects) -> Result<(Request, Response), Failure> {
         match self.follow(&request, redirects) {
             Err(Failure::Transport(error))
-                if registry.is_loopback() && matches!(error.cause(), Cause::NotTls | Cause::Reset) =>
+                if self.registry.is_loopback()
+                    && request.url.scheme() == Scheme::Https
+                    && matches!(error.cause(), Cause::NotTls | Cause::Reset) =>
             {
                 // Nothing secret goes out in the clear before the registry itself asked for it.
-                request = Request { url: url("http")?, authorization: None, ..request };
+                let plain = self.url_by("http", request.url.target())?;
+                let request = Request { url: plain, authorization: None, ..request };
                 match (self.follow(&request, redirects), error.cause()) {
                     // Some plain servers hang up on a TLS hello. One that speaks TLS has nothing better than 400, if
                     // anything, to say to plain http: then the connection was cut for another reason.
@@ -159,13 +177,23 @@ impl Conversation<'_> {
                     (Ok(response), Cause::Reset) if response.status() == 400 => Err(Failure::Transport(error)),
                     (response, _) => {
                         let response = response?;
-                        lock(&self.client.plain).insert(registry.clone());
+                        lock(&self.client.plain).insert(self.registry.clone());
                         Ok((request, response))
                     }
                 }
             }
             other => other.map(|response| (request, response)),
         }
+    }
+
+    fn url_by(&self, scheme: &str, target: &str) -> Result<Url, Failure> {
+        let written = self.registry.to_string();
+        let host = match one_name(&written) {
+            DOCKER_HUB => DOCKER_HUB_API,
+            other => other,
+        };
+        Url::parse(&format!("{scheme}://{host}{target}"))
+            .map_err(|error| Failure::malformed_redirect(self.registry.host(), error))
     }
 
     /// Sends, and follows redirects by hand: https only (loopback http stays possible for a registry spoken to so),
@@ -179,6 +207,9 @@ impl Conversation<'_> {
             }
             let server = request.url.authority();
             let denied = |why: &str| Failure::RedirectDenied { server: server.clone(), why: why.to_owned() };
+            if redirects == Redirects::None {
+                return Err(denied("what is written goes to the registry itself"));
+            }
             let location = response.headers().first("location").ok_or_else(|| denied("it names no location"))?;
             let next = request.url.join(location).map_err(|error| Failure::malformed_redirect(&server, error))?;
             if next.scheme() == Scheme::Http && request.url.scheme() == Scheme::Https {
@@ -203,11 +234,19 @@ impl Conversation<'_> {
         self.patience.send(&*self.client.transport, request).map_err(Failure::Transport)
     }
 
-    fn judge(&self, response: Response, asked: &Url, what: &'static str, login: Login) -> Result<Response, Failure> {
+    fn judge(
+        &self,
+        response: Response,
+        asked: &Request,
+        what: &'static str,
+        login: Login,
+    ) -> Result<(Response, Login), Failure> {
         let server = response.url().authority();
-        let login = if response.url().origin() == asked.origin() { login } else { Login::Redirected };
+        let login = if response.url().origin() == asked.url.origin() { login } else { Login::Redirected };
+        let writes = !matches!(asked.method, Method::Get | Method::Head);
         match response.status() {
-            200 | 206 => Ok(response),
+            200 | 206 => Ok((response, login)),
+            201..=204 if writes => Ok((response, login)),
             401 => Err(Failure::Unauthorized { server, login }),
             403 => Err(Failure::Forbidden { server, login }),
             _ => Err(self.status_failure(&response, what)),
@@ -233,7 +272,7 @@ impl Conversation<'_> {
     }
 
     /// Reads a small body to its end so that the connection can serve the next request.
-    fn drain(&self, mut response: Response) {
+    pub(crate) fn drain(&self, mut response: Response) {
         if response.content_length().is_some_and(|length| length <= TOKEN_LIMIT as u64) {
             // Whatever goes wrong here costs a new connection, nothing else.
             let _ = self.read_small(&mut response, TOKEN_LIMIT);

@@ -6,7 +6,7 @@ use std::fmt;
 use base64ct::{Base64, Base64Unpadded, Encoding};
 use integrity::Blame;
 use serde::Deserialize;
-use source::OciReference;
+use source::Authority;
 use transport::Secret;
 
 use crate::docker_hub::{DOCKER_HUB, DOCKER_HUB_KEY, one_name};
@@ -145,6 +145,17 @@ impl Credentials {
         Self::default()
     }
 
+    /// This login for this registry, and none for any other.
+    pub fn only(registry: &Authority, user: &str, password: &Secret) -> Self {
+        let entry = AuthEntry {
+            username: Some(user.to_owned()),
+            password: Some(password.expose().to_owned()),
+            ..AuthEntry::default()
+        };
+        let auths = BTreeMap::from([(registry.to_string(), entry)]);
+        Self { config: Config { auths, ..Config::default() }, helper: None }
+    }
+
     /// Reads a `config.json` (docker's, podman's or a pull secret's).
     ///
     /// # Errors
@@ -161,12 +172,16 @@ impl Credentials {
         self.config.cred_helpers.values().chain(&self.config.creds_store).map(String::as_str)
     }
 
-    /// Who one is for that reference. The longest `host/namespace` key wins, then the host's helper, then its entry,
-    /// then the common store.
-    pub(crate) fn lookup(&self, reference: &OciReference) -> Result<Option<Credential>, CredentialsError> {
-        let registry = reference.registry().to_string();
+    /// Who one is for that repository; the empty one is the registry as a whole. The longest `host/namespace` key wins,
+    /// then the host's helper, then its entry, then the common store.
+    pub(crate) fn lookup(
+        &self,
+        registry: &Authority,
+        repository: &str,
+    ) -> Result<Option<Credential>, CredentialsError> {
+        let registry = registry.to_string();
         let host = one_name(&registry);
-        let name = format!("{host}/{}", reference.repository());
+        let name = format!("{host}/{repository}");
         let entry = self
             .config
             .auths
@@ -263,6 +278,7 @@ pub(crate) fn normal_key(key: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use source::OciReference;
 
     struct Helper;
     impl CredentialHelper for Helper {
@@ -278,7 +294,8 @@ mod tests {
 
     fn lookup(json: &str, reference: &str) -> Result<Option<Credential>, CredentialsError> {
         let reference = OciReference::parse(reference).unwrap();
-        Credentials::parse(json.as_bytes(), Box::new(Helper)).unwrap().lookup(&reference)
+        let credentials = Credentials::parse(json.as_bytes(), Box::new(Helper)).unwrap();
+        credentials.lookup(reference.registry(), reference.repository())
     }
 
     fn basic(user: &str, password: &str) -> Credential {

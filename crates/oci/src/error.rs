@@ -1,23 +1,34 @@
-//! What can go wrong between a reference and its blob.
+//! What can go wrong between a reference and its blob, either way.
 
 use std::fmt;
 use std::time::Duration;
 
 use integrity::{Blame, OciDigest};
-use source::OciReference;
+use source::{Authority, OciReference};
 use transport::{Cause, Retryable, TransportError, UrlError};
 
 use crate::CredentialsError;
 
-/// A reference that could not be resolved, or a blob that could not be opened.
+/// Something that a registry was asked and did not do.
 #[derive(Debug, thiserror::Error)]
-#[error("failed to {act} of `{reference}`")]
+#[error("failed to {act} `{subject}`")]
 pub struct OciError {
-    act: &'static str,
-    reference: String,
+    act: Act,
+    subject: String,
     registry: String,
     #[source]
     failure: Failure,
+}
+
+/// What a registry is asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Act {
+    Resolve,
+    OpenLayer,
+    LogIn,
+    LookUpTag,
+    PushBlob,
+    PushManifest,
 }
 
 /// Why.
@@ -50,7 +61,7 @@ pub enum Failure {
         server: String,
         /// The status code.
         status: u16,
-        /// `tag`, `manifest` or `blob`.
+        /// `tag`, `manifest`, `blob`, `repository`, `upload` or `registry API`.
         what: &'static str,
     },
     /// 429.
@@ -86,6 +97,42 @@ pub enum Failure {
         server: String,
         /// Why not.
         why: String,
+    },
+    /// An upload that would go to a place where nothing is sent.
+    #[error("`{server}` wants the upload at a place where nothing is sent: {why}")]
+    LocationDenied {
+        /// Who said so.
+        server: String,
+        /// Why not.
+        why: String,
+    },
+    /// 416, or a chunk below the least size that the registry announced.
+    #[error("`{server}` takes no chunk of {size} bytes{}", at_least(.least.as_ref()))]
+    ChunkRefused {
+        /// Who said so.
+        server: String,
+        /// The chunk's size.
+        size: u64,
+        /// The least size that the registry takes, where it says so.
+        least: Option<u64>,
+    },
+    /// The registry says of what was sent that it is something else.
+    #[error("`{server}` keeps something else than was sent: expected {expected}, found {found}")]
+    StoredOther {
+        /// Who said so.
+        server: String,
+        /// What was sent.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// A manifest whose blobs were stored elsewhere.
+    #[error("expected the blobs of the manifest in `{expected}`, found them in `{found}`")]
+    Elsewhere {
+        /// Where the manifest was to go.
+        expected: String,
+        /// Where its blobs are.
+        found: String,
     },
     /// Bytes with another digest than the one they were asked by.
     #[error("expected content with digest `{expected}`, found `{found}`")]
@@ -164,13 +211,44 @@ impl fmt::Display for Login {
     }
 }
 
+impl Act {
+    const fn writes(self) -> bool {
+        match self {
+            Self::Resolve | Self::OpenLayer | Self::LogIn => false,
+            // The tag is looked up by somebody who is about to push.
+            Self::LookUpTag | Self::PushBlob | Self::PushManifest => true,
+        }
+    }
+}
+
+impl fmt::Display for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Resolve => "resolve the manifest of",
+            Self::OpenLayer => "open the layer of",
+            Self::LogIn => "log in to",
+            Self::LookUpTag => "look up the tag of",
+            Self::PushBlob => "push a blob to",
+            Self::PushManifest => "push the manifest of",
+        })
+    }
+}
+
+fn at_least(least: Option<&u64>) -> String {
+    least.map_or_else(String::new, |least| format!(", but of {least} or more"))
+}
+
 fn list(items: &[String]) -> String {
     if items.is_empty() { "none".to_owned() } else { format!("`{}`", items.join("`, `")) }
 }
 
 impl OciError {
-    pub(crate) fn new(act: &'static str, reference: &OciReference, failure: Failure) -> Self {
-        Self { act, reference: reference.to_string(), registry: reference.registry().to_string(), failure }
+    pub(crate) fn new(act: Act, reference: &OciReference, failure: Failure) -> Self {
+        Self { act, subject: reference.to_string(), registry: reference.registry().to_string(), failure }
+    }
+
+    pub(crate) fn about_registry(act: Act, registry: &Authority, failure: Failure) -> Self {
+        Self { act, subject: registry.to_string(), registry: registry.to_string(), failure }
     }
 
     /// Why.
@@ -188,17 +266,23 @@ impl OciError {
         match &self.failure {
             Failure::Transport(error) => match error.cause() {
                 Cause::Certificate(_) | Cause::Tls | Cause::NotTls | Cause::Proxy | Cause::Dns => Blame::Operator,
+                Cause::Content => Blame::Host,
                 _ => Blame::Network,
             },
+            Failure::Elsewhere { .. } => Blame::Bug,
             Failure::Unauthorized { .. }
             | Failure::Forbidden { .. }
             | Failure::NotFound { .. }
             | Failure::RealmDenied { .. }
             | Failure::NoPluginPath { .. }
+            | Failure::ChunkRefused { .. }
+            | Failure::Status { status: 405 | 413, .. }
             | Failure::Credentials(_) => Blame::Operator,
             Failure::RateLimited { .. }
             | Failure::Status { .. }
             | Failure::RedirectDenied { .. }
+            | Failure::LocationDenied { .. }
+            | Failure::StoredOther { .. }
             | Failure::DigestMismatch { .. } => Blame::Network,
             Failure::MediaType { .. } | Failure::Shape { .. } | Failure::Json { .. } | Failure::NoPlatform { .. } => {
                 Blame::Publisher
@@ -211,15 +295,27 @@ impl OciError {
         let registry = &self.registry;
         let text = match &self.failure {
             Failure::Unauthorized { login: Login::Given, .. } => {
-                return Some(format!(
-                    "the password or token for `{registry}` in `config.json` is wrong or has expired"
-                ));
+                return Some(match self.act {
+                    Act::Resolve | Act::OpenLayer => {
+                        format!("the password or token for `{registry}` in `config.json` is wrong or has expired")
+                    }
+                    Act::LogIn => format!("the user name, or the password or token, for `{registry}` is wrong"),
+                    Act::LookUpTag | Act::PushBlob | Act::PushManifest => format!(
+                        "the password or token for `{registry}` is wrong or has expired, or this account may not push \
+                         there"
+                    ),
+                });
+            }
+            Failure::Forbidden { login: Login::Given, .. } if self.act.writes() => {
+                "give this account write access to the repository"
             }
             Failure::Forbidden { login: Login::Given, .. } => "give this account read access to the repository",
             Failure::Unauthorized { login: Login::None, .. } | Failure::Forbidden { login: Login::None, .. } => {
-                return Some(format!(
-                    "mount a `config.json` with an entry for `{registry}` and point DOCKER_CONFIG at it"
-                ));
+                return Some(if self.act.writes() {
+                    format!("log in to `{registry}` first, with an account that may push there")
+                } else {
+                    format!("mount a `config.json` with an entry for `{registry}` and point DOCKER_CONFIG at it")
+                });
             }
             Failure::Unauthorized { login: Login::Withheld { realm }, .. }
             | Failure::Forbidden { login: Login::Withheld { realm }, .. } => {
@@ -231,6 +327,12 @@ impl OciError {
             | Failure::Forbidden { login: Login::Redirected, .. } => {
                 "the registry's storage refuses its own links: look at its configuration, or at a proxy between"
             }
+            Failure::NotFound { what: "repository", .. } => {
+                "create the repository first: this registry does not do it by itself, or may not for this account"
+            }
+            Failure::NotFound { what: "upload", .. } => {
+                "the registry has forgotten what it began: if it runs in several copies, they must share their storage"
+            }
             Failure::NotFound { .. } => {
                 "check repository and tag; some registries also say so of private repositories that one may not see"
             }
@@ -240,12 +342,34 @@ impl OciError {
             }
             Failure::NoPluginPath { .. } => "select one with `!<folder>` at the end of the reference",
             Failure::Credentials(error) => return Some(error.hint()),
+            Failure::Transport(error) if self.act.writes() && error.cause() == Cause::Reset => {
+                "if a proxy between limits the size of a request, send less at once with `--chunk-size`"
+            }
             Failure::Transport(error) => return error.cause().hint().map(str::to_owned),
+            Failure::LocationDenied { .. } => {
+                "the registry has to name its own address, the one of the reference: look at its public URL, or at the \
+                 headers (`Host`, `X-Forwarded-Proto`) of a proxy between"
+            }
+            Failure::ChunkRefused { least: Some(least), .. } => {
+                return Some(format!("choose a `--chunk-size` of {least} or more, or leave it out"));
+            }
+            Failure::ChunkRefused { least: None, .. } => "choose another `--chunk-size`, or leave it out",
+            Failure::StoredOther { .. } => {
+                "nothing was tagged; push with another `--chunk-size` or without, and look at the registry or a proxy \
+                 between"
+            }
+            Failure::Status { status: 413, .. } => {
+                "the registry, or a proxy between, limits the size of a request: send less at once with `--chunk-size`"
+            }
+            Failure::Status { status: 405, .. } if self.act.writes() => {
+                "nothing can be pushed there: it is read-only, a mirror, or no registry"
+            }
             Failure::MediaType { .. } => "push the tarball as one layer of type `application/gzip`",
             Failure::Status { status: 500.., .. } => "the registry has trouble: try again later, or ask its operator",
             Failure::Status { .. }
             | Failure::RedirectDenied { .. }
             | Failure::DigestMismatch { .. }
+            | Failure::Elsewhere { .. }
             | Failure::Shape { .. }
             | Failure::Json { .. }
             | Failure::NoPlatform { .. } => return None,
@@ -273,6 +397,10 @@ impl Failure {
             }
             Self::RealmDenied { .. } => "realm_denied",
             Self::RedirectDenied { .. } => "redirect_denied",
+            Self::LocationDenied { .. } => "location_denied",
+            Self::ChunkRefused { .. } => "chunk_refused",
+            Self::StoredOther { .. } => "stored_other",
+            Self::Elsewhere { .. } => "elsewhere",
             Self::DigestMismatch { .. } => "digest_mismatch",
             Self::MediaType { .. } => "media_type",
             Self::Shape { .. } | Self::Json { .. } | Self::NoPlatform { .. } | Self::NoPluginPath { .. } => "shape",

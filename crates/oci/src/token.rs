@@ -22,25 +22,33 @@ struct TokenAnswer {
 pub(crate) fn request(
     realm: &Url,
     service: Option<&str>,
-    scope: &str,
+    scopes: &[String],
     credential: Option<&Credential>,
 ) -> Option<Request> {
-    let mut query = format!("scope={}", encode(scope));
-    if let Some(service) = service {
-        query = format!("service={}&{query}", encode(service));
-    }
+    let service = service.map(|service| format!("service={}", encode(service)));
+    let scope = |text: &str| format!("scope={}", encode(text));
     if let Some(Credential::Identity(token)) = credential {
-        let form =
-            format!("grant_type=refresh_token&client_id={CLIENT_ID}&{query}&refresh_token={}", encode(token.expose()));
+        let fields = ["grant_type=refresh_token".to_owned(), format!("client_id={CLIENT_ID}")];
+        let secret = format!("refresh_token={}", encode(token.expose()));
+        // A form has one field for all scopes, a query one for each.
+        let scopes = (!scopes.is_empty()).then(|| scope(&scopes.join(" ")));
+        let form: Vec<String> = fields.into_iter().chain(service).chain(scopes).chain([secret]).collect();
+        let form = form.join("&");
         return Some(Request {
             method: Method::Post,
             body: Body::Form(Secret::new(form)),
             ..Request::get(realm.clone())
         });
     }
-    let separator = if realm.target().contains('?') { '&' } else { '?' };
-    let url = Url::parse(&format!("{}{separator}{query}", realm.with_query())).ok()?;
+    let query: Vec<String> = service.into_iter().chain(scopes.iter().map(|text| scope(text))).collect();
+    let url = if query.is_empty() { realm.clone() } else { with_query(realm, &query.join("&"))? };
     Some(Request::get(url).authorization(credential.and_then(basic)))
+}
+
+/// The same URL with more in its query.
+pub(crate) fn with_query(url: &Url, more: &str) -> Option<Url> {
+    let separator = if url.target().contains('?') { '&' } else { '?' };
+    Url::parse(&format!("{}{separator}{more}", url.with_query())).ok()
 }
 
 /// The token in an answer, as an `Authorization` value.
@@ -69,7 +77,7 @@ pub(crate) fn basic(credential: &Credential) -> Option<Secret> {
 }
 
 /// Percent-encodes everything but unreserved characters (RFC 3986, section 2.3).
-fn encode(text: &str) -> String {
+pub(crate) fn encode(text: &str) -> String {
     use std::fmt::Write as _;
     text.bytes().fold(String::with_capacity(text.len()), |mut encoded, byte| {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
@@ -89,19 +97,27 @@ mod tests {
     #[test]
     fn requests_carry_what_the_credential_allows() {
         let realm = Url::parse("https://auth.example.com/token?account=x").unwrap();
-        let scope = "repository:a/b:pull";
-        let anonymous = request(&realm, Some("reg+x"), scope, None).unwrap();
+        let scopes = ["repository:a/b:pull", "repository:c:pull"].map(str::to_owned);
+        let one = &scopes[..1];
+        let anonymous = request(&realm, Some("reg+x"), one, None).unwrap();
         assert_eq!(anonymous.url.target(), "/token?account=x&service=reg%2Bx&scope=repository%3Aa%2Fb%3Apull");
+        let mount = request(&realm, None, &scopes, None).unwrap();
+        assert_eq!(mount.url.target(), "/token?account=x&scope=repository%3Aa%2Fb%3Apull&scope=repository%3Ac%3Apull");
+        assert_eq!(request(&realm, None, &[], None).unwrap().url, realm);
         assert!(anonymous.authorization.is_none());
 
         let user = Credential::Basic { user: "robot$p+n".to_owned(), password: Secret::new("p:w".to_owned()) };
-        let named = request(&realm, None, scope, Some(&user)).unwrap();
+        let named = request(&realm, None, one, Some(&user)).unwrap();
         assert_eq!(named.authorization.unwrap().expose(), "Basic cm9ib3QkcCtuOnA6dw==");
 
         let identity = Credential::Identity(Secret::new("t/1".to_owned()));
-        let exchange = request(&realm, None, scope, Some(&identity)).unwrap();
+        let exchange = request(&realm, None, &scopes, Some(&identity)).unwrap();
         let Body::Form(form) = exchange.body else { panic!("a form is expected") };
-        assert!(form.expose().contains("grant_type=refresh_token") && form.expose().ends_with("refresh_token=t%2F1"));
+        assert_eq!(
+            form.expose(),
+            "grant_type=refresh_token&client_id=butler-plugins&scope=repository%3Aa%2Fb%3Apull%20repository%3Ac%3Apull\
+             &refresh_token=t%2F1"
+        );
     }
 
     #[test]

@@ -4,18 +4,22 @@ use std::io::{self, Read};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use ureq::SendBody;
 use ureq::config::Config;
 use ureq::http;
 use ureq::tls::{TlsConfig, TlsProvider};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
+use crate::upload::Announced;
 use crate::{Body, Cause, Headers, Method, ProxyRules, Request, Response, Transport, TransportError, Trust, Url};
 
 /// Idle connections kept for each server: as many as plugins are usually fetched at once.
 const IDLE_PER_HOST: usize = 8;
 /// Bytes of each connection's two buffers: at 16 KiB TLS records arrive whole, and memory stays small.
 const BUFFER: usize = 32 * 1024;
+/// Slowest pace, in bytes a second, at which a body may leave as a whole.
+const LEAST_PACE: u64 = 32 * 1024;
 /// Most bytes of status line and headers. They have to fit into the buffer with room to spare: a full one would look
 /// like a server that says no more.
 const HEADER_LIMIT: usize = BUFFER - 1;
@@ -25,15 +29,22 @@ const HEADER_LIMIT: usize = BUFFER - 1;
 pub struct Timeouts {
     /// Connection, proxy and TLS handshake together.
     pub connect: Duration,
-    /// From the request to the end of the answer's headers.
+    /// From the request to the end of the answer's headers. A body that is sent has this time for itself, and a second
+    /// more for each 32 KiB.
     pub answer: Duration,
-    /// Between two reads of a body.
+    /// Between two reads or two writes of a body.
     pub read: Duration,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
         Self { connect: Duration::from_secs(20), answer: Duration::from_mins(1), read: Duration::from_secs(30) }
+    }
+}
+
+impl Timeouts {
+    fn of_body(&self, len: u64) -> Duration {
+        self.answer.saturating_add(Duration::from_secs(len / LEAST_PACE))
     }
 }
 
@@ -96,6 +107,7 @@ impl HttpClient {
                 .timeout_send_body(Some(self.timeouts.answer))
                 .timeout_recv_response(Some(self.timeouts.answer))
                 .timeout_per_read(Some(self.timeouts.read))
+                .timeout_per_write(Some(self.timeouts.read))
                 .build();
             ureq::Agent::with_parts(config, DefaultConnector::default(), Names::default())
         };
@@ -118,6 +130,8 @@ impl Transport for HttpClient {
             Method::Get => http::Method::GET,
             Method::Head => http::Method::HEAD,
             Method::Post => http::Method::POST,
+            Method::Put => http::Method::PUT,
+            Method::Patch => http::Method::PATCH,
         };
         let mut builder = http::Request::builder()
             .method(method)
@@ -131,10 +145,26 @@ impl Transport for HttpClient {
             builder = builder.header("authorization", authorization.expose());
         }
         let sent = match &request.body {
-            Body::Empty => agent.run(builder.body(()).map_err(malformed)?),
+            Body::Empty => match request.method {
+                Method::Get | Method::Head => agent.run(builder.body(()).map_err(malformed)?),
+                // Some servers insist on a length where there could be a body.
+                Method::Post | Method::Put | Method::Patch => agent.run(builder.body("").map_err(malformed)?),
+            },
             Body::Form(form) => {
                 let builder = builder.header("content-type", "application/x-www-form-urlencoded");
                 agent.run(builder.body(form.expose()).map_err(malformed)?)
+            }
+            Body::Upload(upload) => {
+                let ours = |fault: io::Error| TransportError::because(&request.url, Cause::Content, fault);
+                let mut bytes = Announced::open(upload).map_err(ours)?;
+                let builder = builder.header("content-type", &upload.media_type).header("content-length", upload.len);
+                let body = builder.body(SendBody::from_reader(&mut bytes)).map_err(malformed)?;
+                let time = self.timeouts.of_body(upload.len);
+                let sent = agent.run(agent.configure_request(body).timeout_send_body(Some(time)).build());
+                match bytes.into_fault() {
+                    Some(fault) => return Err(ours(fault)),
+                    None => sent,
+                }
             }
         };
         let answer = sent.map_err(|error| {
@@ -191,5 +221,20 @@ impl<R: Read> Read for Counted<R> {
             *left = left.saturating_sub(n as u64);
         }
         Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_for_a_body_grows_with_it() {
+        let timeouts = Timeouts::default();
+        for (len, seconds) in [(0, 60), (1, 60), (LEAST_PACE, 61), (600 * LEAST_PACE, 660)] {
+            assert_eq!(timeouts.of_body(len), Duration::from_secs(seconds), "{len}");
+        }
+        let forever = Timeouts { answer: Duration::MAX, ..timeouts };
+        assert_eq!(forever.of_body(u64::MAX), Duration::MAX);
     }
 }

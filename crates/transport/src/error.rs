@@ -66,6 +66,9 @@ pub enum Cause {
         /// The limit, in bytes.
         limit: usize,
     },
+    /// What was to be sent is not there, or not as long as announced. The fault is on this side.
+    #[error("what was to be sent could not be read as announced")]
+    Content,
     /// The proxy refused or is misconfigured.
     #[error("the proxy did not make a connection")]
     Proxy,
@@ -111,6 +114,7 @@ impl Cause {
             Self::Truncated => "truncated",
             Self::Protocol => "protocol",
             Self::TooLarge { .. } => "too_large",
+            Self::Content => "content",
             Self::Proxy => "proxy",
             Self::Stopped => "interrupted",
         }
@@ -124,6 +128,9 @@ impl Cause {
             Self::Certificate(fault) => fault.hint(),
             Self::NotTls => Some("plain http is spoken to loopback only: put TLS in front of the server"),
             Self::Proxy => Some("check HTTPS_PROXY and NO_PROXY"),
+            Self::Content => {
+                Some("the file changed, or could not be read, while it was sent: leave it alone meanwhile")
+            }
             Self::Timeout | Self::Stalled | Self::Reset | Self::Truncated => {
                 Some("the server or a proxy between is slow or broken: try again later, or ask who operates it")
             }
@@ -142,6 +149,7 @@ impl Cause {
             | Self::NotTls
             | Self::Protocol
             | Self::TooLarge { .. }
+            | Self::Content
             | Self::Deadline
             | Self::Stopped => false,
         }
@@ -231,6 +239,7 @@ impl TransportError {
         }
         let cause = match &error {
             ureq::Error::HostNotFound | ureq::Error::Other(_) => Cause::Dns,
+            ureq::Error::Timeout(ureq::Timeout::SendBody | ureq::Timeout::PerWrite) => Cause::Stalled,
             ureq::Error::Timeout(_) => Cause::Timeout,
             ureq::Error::Rustls(error) => tls_cause(error),
             ureq::Error::Tls(_) | ureq::Error::TlsRequired | ureq::Error::Pem(_) => Cause::Tls,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, Read};
 use std::time::Duration;
 
-use crate::{Cause, Deadline, Patience, TransportError, Url};
+use crate::{Cause, Deadline, Patience, TransportError, Upload, Url};
 
 /// Performs one exchange. It follows no redirect and treats no status as an error.
 pub trait Transport: Send + Sync {
@@ -44,17 +44,23 @@ pub enum Method {
     Get,
     /// Read the headers only.
     Head,
-    /// Send a form.
+    /// Send a form, or begin an upload.
     Post,
+    /// Send the whole of something.
+    Put,
+    /// Send a part of something.
+    Patch,
 }
 
 /// What the request carries.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Body {
     /// Nothing.
     Empty,
     /// An `application/x-www-form-urlencoded` text, which holds a secret.
     Form(Secret),
+    /// Bytes in their own type, with an exact `Content-Length`.
+    Upload(Upload),
 }
 
 /// A request. Only what stands here is sent, besides `Host`, `User-Agent`, lengths, and that any type in no encoding

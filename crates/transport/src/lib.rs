@@ -1,4 +1,4 @@
-//! One bounded HTTP exchange: request out, status and headers in, body as a stream.
+//! One bounded HTTP exchange: request out, status and headers in, bodies as streams.
 //!
 //! ```
 //! use std::time::Duration;
@@ -14,6 +14,7 @@
 //! - [`Transport`]: the one seam between protocol code and the network; tests put their own behind it.
 //!   - [`HttpClient`]: the real one, over TLS with [`Trust`], through proxies as [`ProxyRules`] say.
 //! - [`Request`], [`Response`], [`Url`]: what crosses the seam. [`Secret`]: a header value that cannot be printed.
+//!   [`Upload`]: a range of a [`Content`], which can be sent again.
 //! - [`TransportError`] with its [`Cause`] and [`CertificateFault`]: what went wrong, in terms a log can carry.
 //! - [`Retry`], [`Patience`], which joins [`Clock`], [`Deadline`] and [`Stop`]: when to try again, how long to wait,
 //!   when to give up.
@@ -29,6 +30,7 @@ mod exchange;
 mod proxy;
 mod retry;
 mod trust;
+mod upload;
 mod url;
 
 pub use client::{HttpClient, Timeouts};
@@ -38,4 +40,5 @@ pub use exchange::{Body, Headers, Method, Request, Response, Secret, Transport};
 pub use proxy::{ProxyRules, ProxyRulesError};
 pub use retry::{Retry, Retryable, parse_retry_after};
 pub use trust::{Trust, TrustError};
+pub use upload::{Content, Upload};
 pub use url::{Scheme, Url, UrlError};

@@ -94,9 +94,15 @@ impl Reply {
     /// Adds a header, or replaces the one of that name.
     ///
     /// A `content-length` given here is sent in place of the true one, and the connection is closed after the body.
-    pub fn header(mut self, name: &str, value: &str) -> Self {
+    pub fn header(self, name: &str, value: &str) -> Self {
+        let mut reply = self.without(name);
+        reply.headers.push((name.to_owned(), value.to_owned()));
+        reply
+    }
+
+    /// Takes a header back.
+    pub fn without(mut self, name: &str) -> Self {
         self.headers.retain(|(key, _)| !key.eq_ignore_ascii_case(name));
-        self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 

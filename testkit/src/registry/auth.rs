@@ -120,6 +120,7 @@ impl Login {
 pub(super) struct Access {
     pub(super) public: Vec<String>,
     pub(super) forbidden: Vec<String>,
+    pub(super) read_only: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,7 +138,13 @@ enum Who {
 impl Access {
     fn allows(&self, who: Who, repository: &str, action: Action) -> bool {
         let listed = |list: &[String]| list.iter().any(|prefix| starts_with_segments(repository, prefix));
-        !listed(&self.forbidden) && (who == Who::Account || action == Action::Pull && listed(&self.public))
+        match (who, action) {
+            _ if listed(&self.forbidden) => false,
+            (Who::Account, Action::Pull) => true,
+            (Who::Account, Action::Push) => !listed(&self.read_only),
+            (Who::Anyone, Action::Pull) => listed(&self.public),
+            (Who::Anyone, Action::Push) => false,
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::auth::{Action, Gate};
 use super::store::{Manifest, Store};
+use super::upload::Uploads;
 use crate::{Reply, Request, sha256_digest};
 
 /// What the servers of one registry share.
@@ -15,6 +16,7 @@ pub(super) struct Service {
     pub(super) store: Store,
     pub(super) gate: Gate,
     pub(super) ranges: Ranges,
+    pub(super) uploads: Uploads,
     /// Scheme and host of the object storage that blobs are fetched from.
     pub(super) storage: Option<String>,
 }
@@ -128,44 +130,6 @@ impl Service {
             _ => ranged(request, self.ranges, bytes).header("docker-content-digest", digest),
         }
     }
-
-    fn begin_upload(&self, request: &Request, name: &str) -> Reply {
-        if !request.query_values("digest").is_empty() {
-            return self.finish_upload(request, name, &request.body);
-        }
-        let id = self.store.begin_upload();
-        Reply::status(202).header("location", &upload_url(name, &id)).header("range", "0-0")
-    }
-
-    fn continue_upload(&self, request: &Request, name: &str, id: &str) -> Reply {
-        let mut content = self.store.lock();
-        let Some(upload) = content.uploads.get_mut(id) else {
-            return error(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry");
-        };
-        let start = request.header("content-range").and_then(|range| range.split('-').next()?.parse().ok());
-        if start.is_some_and(|start: usize| start != upload.len()) {
-            return error(416, "BLOB_UPLOAD_INVALID", "a chunk must begin where the one before it ended");
-        }
-        upload.extend_from_slice(&request.body);
-        if request.method == "PATCH" {
-            let last = upload.len().saturating_sub(1);
-            return Reply::status(202).header("location", &upload_url(name, id)).header("range", &format!("0-{last}"));
-        }
-        let whole = content.uploads.remove(id).unwrap_or_default();
-        drop(content);
-        self.finish_upload(request, name, &whole)
-    }
-
-    fn finish_upload(&self, request: &Request, name: &str, bytes: &[u8]) -> Reply {
-        let digest = sha256_digest(bytes);
-        if request.query_values("digest") != [digest.as_str()] {
-            return error(400, "DIGEST_INVALID", "provided digest did not match uploaded content");
-        }
-        self.store.put_blob(name, bytes);
-        Reply::status(201)
-            .header("location", &format!("/v2/{name}/blobs/{digest}"))
-            .header("docker-content-digest", &digest)
-    }
 }
 
 enum Route<'a> {
@@ -214,10 +178,6 @@ impl<'a> Route<'a> {
 /// An error in the form of distribution-spec, "Error Codes".
 pub(super) fn error(status: u16, code: &str, message: &str) -> Reply {
     Reply::status(status).json(&json!({ "errors": [{ "code": code, "message": message }] }))
-}
-
-fn upload_url(name: &str, id: &str) -> String {
-    format!("/v2/{name}/blobs/uploads/{id}")
 }
 
 fn ranged(request: &Request, ranges: Ranges, bytes: Arc<[u8]>) -> Reply {

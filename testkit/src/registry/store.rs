@@ -13,6 +13,8 @@ pub(super) struct Store(Mutex<Content>);
 pub(super) struct Content {
     pub(super) repositories: BTreeMap<String, Repository>,
     pub(super) uploads: BTreeMap<String, Vec<u8>>,
+    /// What a forgetful registry remembers of them.
+    pub(super) last_chunks: BTreeMap<String, Arc<[u8]>>,
     uploads_begun: usize,
 }
 
@@ -37,8 +39,13 @@ impl Store {
     pub(super) fn put_blob(&self, repository: &str, bytes: impl Into<Arc<[u8]>>) -> String {
         let bytes = bytes.into();
         let digest = sha256_digest(&bytes);
-        self.lock().repository(repository).blobs.insert(digest.clone(), bytes);
+        self.put_blob_as(repository, &digest, bytes);
         digest
+    }
+
+    /// Keeps bytes under a digest that need not be theirs.
+    pub(super) fn put_blob_as(&self, repository: &str, digest: &str, bytes: Arc<[u8]>) {
+        self.lock().repository(repository).blobs.insert(digest.to_owned(), bytes);
     }
 
     /// Keeps a manifest under its digest, and under a tag when there is one.
