@@ -10,6 +10,8 @@ use std::path::Path;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
+use crate::status::Status;
+
 /// Bits of a directory we make: everyone may read, the owner may write.
 const DIRECTORY: Mode = Mode::from_raw_mode(0o755);
 /// Names tried for a temporary file where the file system has no unnamed ones.
@@ -42,6 +44,8 @@ pub enum FileMode {
     Plain,
     /// `0755`.
     Executable,
+    /// `0600`: for secrets.
+    Private,
 }
 
 impl FileMode {
@@ -49,6 +53,7 @@ impl FileMode {
         match self {
             Self::Plain => Mode::from_raw_mode(0o644),
             Self::Executable => Mode::from_raw_mode(0o755),
+            Self::Private => Mode::from_raw_mode(0o600),
         }
     }
 }
@@ -167,6 +172,10 @@ impl Dir {
             Err(Errno::NOENT) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    pub(crate) fn status(&self, name: &OsStr) -> io::Result<Status> {
+        Ok(Status::of(&rustix::fs::statat(&self.0, component(name)?, AtFlags::SYMLINK_NOFOLLOW)?))
     }
 
     /// The names in this directory, read as the iterator goes; the caller decides how many it takes.
@@ -301,7 +310,7 @@ impl Dir {
 }
 
 impl Kind {
-    fn of(file_type: FileType) -> Self {
+    pub(crate) fn of(file_type: FileType) -> Self {
         match file_type {
             FileType::Directory => Self::Directory,
             FileType::RegularFile => Self::File,

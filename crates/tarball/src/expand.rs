@@ -31,7 +31,7 @@ pub(crate) struct Expanded<R> {
 impl<R: Read> Expanded<R> {
     /// `compressed` is the length of the artifact in bytes.
     pub(crate) fn new(artifact: R, compressed: u64, limits: &Limits) -> Self {
-        let by_ratio = compressed.saturating_mul(limits.ratio).max(limits.ratio_from);
+        let by_ratio = limits.by_ratio(compressed);
         let exceeded = if by_ratio < limits.expanded {
             Exceeded::Ratio { max: limits.ratio }
         } else {

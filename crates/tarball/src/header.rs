@@ -7,14 +7,14 @@ use crate::error::Malformed;
 /// Bytes of a tar block.
 pub(crate) const BLOCK: usize = 512;
 
-const NAME: Range<usize> = 0..100;
-const MODE: Range<usize> = 100..108;
-const SIZE: Range<usize> = 124..136;
-const CHECKSUM: Range<usize> = 148..156;
-const FLAG: usize = 156;
-const LINK: Range<usize> = 157..257;
-const MAGIC: Range<usize> = 257..263;
-const PREFIX: Range<usize> = 345..500;
+pub(crate) const NAME: Range<usize> = 0..100;
+pub(crate) const MODE: Range<usize> = 100..108;
+pub(crate) const SIZE: Range<usize> = 124..136;
+pub(crate) const CHECKSUM: Range<usize> = 148..156;
+pub(crate) const FLAG: usize = 156;
+pub(crate) const LINK: Range<usize> = 157..257;
+pub(crate) const MAGIC: Range<usize> = 257..263;
+pub(crate) const PREFIX: Range<usize> = 345..500;
 
 /// A header whose checksum is right and whose dialect is known.
 #[derive(Debug)]
@@ -71,6 +71,11 @@ impl<'b> Header<'b> {
     pub(crate) fn link(&self) -> Vec<u8> {
         text(&self.block[LINK]).to_vec()
     }
+}
+
+/// Bytes from the end of a payload to the next block.
+pub(crate) const fn padding(len: u64) -> u64 {
+    len.next_multiple_of(BLOCK as u64) - len
 }
 
 /// A field up to its first NUL.

@@ -87,7 +87,7 @@ impl<'l> Selection<'l> {
 }
 
 /// `path` without the leading components `folder`; `None` if it has others.
-fn below<'p>(folder: &str, path: &'p str) -> Option<&'p str> {
+pub(crate) fn below<'p>(folder: &str, path: &'p str) -> Option<&'p str> {
     match path.strip_prefix(folder)? {
         "" => Some(""),
         rest => rest.strip_prefix('/'),

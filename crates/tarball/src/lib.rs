@@ -1,4 +1,4 @@
-//! Unpacks hostile archives through a directory handle.
+//! Unpacks hostile archives, and packs reproducible ones, through a directory handle.
 //!
 //! ```no_run
 //! use std::{fs::File, io, path::Path};
@@ -24,42 +24,72 @@
 //! # }
 //! ```
 //!
+//! ```
+//! use std::{num::NonZeroUsize, path::Path};
+//! use tarball::{Dir, Folder, Limits, Packing, SecretFiles, pack};
+//!
+//! # fn publish(dist_dynamic: &Path) -> Result<(), Box<dyn std::error::Error>> {
+//! let limits = Limits::default();
+//! let plugin = Folder::open(Dir::open(dist_dynamic)?, "package", &limits)?;
+//! let packing = Packing { limits, secret_files: SecretFiles::Refuse, threads: NonZeroUsize::MIN };
+//! let packed = pack(&[plugin], Vec::new(), &packing)?;
+//! let pin = packed.integrity(); // the same on every machine
+//! # drop(pin);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! - [`Dir`]: an open directory, and all that is done to file systems: one name at a time, no link followed.
 //! - [`Tree`]: the directories below one, by path, with a bounded number of handles.
 //! - [`EntryPath`]: a name from an archive that is harmless text within [`Limits`].
 //! - `Verified` artifact, [`Layout`] → [`unpack`] → [`Unpacked`] with its [`Manifest`]; [`Record`] is told each
 //!   [`Written`] file with its digest.
+//! - [`Folder`] → [`pack`] → [`Packed`]: the walk through the whole tree comes before the first byte; [`Offences`] are
+//!   all that stood in the way.
 //! - [`PackageName`] → [`Destination`]: the one folder a plugin may go to.
 //!
 //! # What this crate refuses
 //! It takes no bytes that nobody vouched for, and skips no entry: an archive is unpacked as a whole or rejected. It
 //! makes no choice where two readers could disagree: one gzip member, one extension header for an entry, one size,
-//! zeros after the end. It makes no devices, sparse files, setuid bits or links that leave the plugin. It knows no
-//! network, and no path but the one of the root.
+//! zeros after the end. It makes no devices, sparse files, setuid bits or links that leave the plugin. It packs nothing
+//! that it would not unpack, no secrets unless told to, and nothing of the machine: no times, owners, or order of a
+//! directory. It knows no network, and no path but the one of the root.
 
 mod dir;
 mod entry_path;
 mod error;
 mod expand;
+mod folder;
+mod gzip;
 mod header;
 mod layout;
 mod limits;
 mod links;
 mod manifest;
+mod pack;
+mod pack_error;
 mod package_name;
 mod pax;
 mod reader;
 mod remove;
+mod secret_file;
 mod shown;
+mod status;
+mod survey;
 mod tree;
 mod unpack;
+mod writer;
 
 pub use dir::{Dir, Entries, FileMode, Kind};
 pub use entry_path::{EntryPath, EntryPathError};
 pub use error::{Exceeded, Malformed, UnpackError, Unsafe};
+pub use folder::Folder;
 pub use layout::Layout;
 pub use limits::Limits;
 pub use manifest::{Manifest, ManifestError, read_manifest};
+pub use pack::{Packed, Packing, SecretFiles, pack};
+pub use pack_error::{Offence, Offences, PackError};
 pub use package_name::{Destination, PackageName, PackageNameError};
+pub use secret_file::Secret;
 pub use tree::Tree;
 pub use unpack::{Content, Record, Unpacked, Written, unpack};

@@ -31,6 +31,13 @@ pub struct Limits {
     pub symlink_steps: u64,
 }
 
+impl Limits {
+    /// Bytes that an artifact of `compressed` bytes may expand to by its ratio.
+    pub(crate) fn by_ratio(&self, compressed: u64) -> u64 {
+        compressed.saturating_mul(self.ratio).max(self.ratio_from)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         const KIB: u64 = 1024;

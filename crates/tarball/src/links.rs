@@ -1,9 +1,9 @@
-//! Symlinks: made after everything else, then proved to stay inside by walking them.
+//! Symlinks, unpacked or packed: proved to stay inside by walking them when everything else is in place.
 
 use std::io;
 
 use crate::dir::Kind;
-use crate::entry_path::{EntryPath, EntryPathError, harmless, split};
+use crate::entry_path::{EntryPathError, harmless, split};
 use crate::error::{Exceeded, Unsafe};
 use crate::tree::Tree;
 use crate::{Limits, UnpackError};
@@ -13,7 +13,8 @@ const HOPS: u32 = 40;
 /// Bytes of memory for one link beside its two texts.
 const OVERHEAD: usize = 64;
 
-/// Symlinks waiting for the end of the archive. Until then there is no link on disk that a later entry could pass.
+/// Symlinks waiting for the end of the archive, or of the walk through a tree. When unpacking there is no link on disk
+/// until then that a later entry could pass.
 #[derive(Debug, Default)]
 pub(crate) struct Links {
     links: Vec<Link>,
@@ -27,11 +28,33 @@ pub(crate) struct Link {
     pub(crate) target: Box<str>,
 }
 
+/// Why a symlink is not taken.
+#[derive(Debug)]
+pub(crate) enum LinkFault {
+    Text(EntryPathError),
+    Unsafe(Unsafe),
+    Exceeded(Exceeded),
+    /// The tree could not be read.
+    Io(io::Error),
+}
+
+impl LinkFault {
+    /// As the reason not to unpack the link at `path`.
+    pub(crate) fn unpacking(self, path: &str) -> UnpackError {
+        match self {
+            Self::Text(source) => UnpackError::name(path.as_bytes(), source),
+            Self::Unsafe(why) => UnpackError::unsafe_entry(path.as_bytes(), why),
+            Self::Exceeded(exceeded) => exceeded.into(),
+            Self::Io(source) => UnpackError::host("resolve", path, source),
+        }
+    }
+}
+
 impl Links {
-    pub(crate) fn defer(&mut self, path: &str, target: &str, limits: &Limits) -> Result<(), UnpackError> {
+    pub(crate) fn defer(&mut self, path: &str, target: &str, limits: &Limits) -> Result<(), Exceeded> {
         self.bytes += path.len() + target.len() + OVERHEAD;
         if self.bytes > limits.symlinks {
-            return Err(Exceeded::Symlinks { max: limits.symlinks }.into());
+            return Err(Exceeded::Symlinks { max: limits.symlinks });
         }
         self.links.push(Link { path: path.into(), target: target.into() });
         Ok(())
@@ -43,31 +66,30 @@ impl Links {
 }
 
 /// The text of a symlink, as far as it can be judged without a file system.
-pub(crate) fn target<'t>(entry: &EntryPath, raw: &'t [u8], limits: &Limits) -> Result<&'t str, UnpackError> {
-    let name = entry.as_str().as_bytes();
-    let text = harmless(raw).map_err(|source| UnpackError::name(name, source))?;
+pub(crate) fn target<'t>(raw: &'t [u8], limits: &Limits) -> Result<&'t str, LinkFault> {
+    let text = harmless(raw).map_err(LinkFault::Text)?;
     if text.is_empty() {
-        return Err(UnpackError::name(name, EntryPathError::Empty));
+        return Err(LinkFault::Text(EntryPathError::Empty));
     }
     if text.len() > limits.path {
-        return Err(UnpackError::name(name, EntryPathError::Length { max: limits.path }));
+        return Err(LinkFault::Text(EntryPathError::Length { max: limits.path }));
     }
     if text.starts_with('/') {
-        return Err(UnpackError::unsafe_entry(name, Unsafe::AbsoluteLink));
+        return Err(LinkFault::Unsafe(Unsafe::AbsoluteLink));
     }
     Ok(text)
 }
 
-/// For links that are not written: whether the text alone leaves the archive.
-pub(crate) fn stays_inside(entry: &EntryPath, target: &str) -> Result<(), UnpackError> {
-    let mut depth = entry.as_str().matches('/').count();
+/// For links that are not written: whether the text alone leaves the archive in which the link is at `path`.
+pub(crate) fn stays_inside(path: &str, target: &str) -> Result<(), LinkFault> {
+    let mut depth = path.matches('/').count();
     for component in target.split('/') {
         depth = match component {
             "" | "." => Some(depth),
             ".." => depth.checked_sub(1),
             _ => Some(depth + 1),
         }
-        .ok_or_else(|| UnpackError::unsafe_entry(entry.as_str().as_bytes(), Unsafe::EscapingLink))?;
+        .ok_or(LinkFault::Unsafe(Unsafe::EscapingLink))?;
     }
     Ok(())
 }
@@ -75,9 +97,7 @@ pub(crate) fn stays_inside(entry: &EntryPath, target: &str) -> Result<(), Unpack
 /// Walks one link through the tree as the kernel would, and fails where it leaves the tree.
 ///
 /// What does not exist is walked by its text: a dangling link inside is harmless, and stays so if someone fills the gap.
-pub(crate) fn prove(tree: &mut Tree<'_>, link: &Link, limits: &Limits, steps: &mut u64) -> Result<(), UnpackError> {
-    let refused = |why| UnpackError::unsafe_entry(link.path.as_bytes(), why);
-    let failed = |source: io::Error| UnpackError::host("resolve", &link.path, source);
+pub(crate) fn prove(tree: &mut Tree<'_>, link: &Link, limits: &Limits, steps: &mut u64) -> Result<(), LinkFault> {
     let mut at = split(&link.path).0.to_owned();
     // How many components at the end of `at` are no directory on disk.
     let mut missing = 0_usize;
@@ -86,29 +106,29 @@ pub(crate) fn prove(tree: &mut Tree<'_>, link: &Link, limits: &Limits, steps: &m
     while let Some(name) = ahead.pop() {
         *steps += 1;
         if *steps > limits.symlink_steps {
-            return Err(Exceeded::SymlinkSteps { max: limits.symlink_steps }.into());
+            return Err(LinkFault::Exceeded(Exceeded::SymlinkSteps { max: limits.symlink_steps }));
         }
         if name == ".." {
             if at.is_empty() {
-                return Err(refused(Unsafe::EscapingLink));
+                return Err(LinkFault::Unsafe(Unsafe::EscapingLink));
             }
             at.truncate(split(&at).0.len());
             missing = missing.saturating_sub(1);
             continue;
         }
         if missing == 0 {
-            let dir = tree.dir(&at).map_err(failed)?;
-            match dir.kind(&name).map_err(failed)? {
+            let dir = tree.dir(&at).map_err(LinkFault::Io)?;
+            match dir.kind(&name).map_err(LinkFault::Io)? {
                 Some(Kind::Directory) => {}
                 Some(Kind::Symlink) => {
                     hops += 1;
                     if hops > HOPS {
-                        return Err(refused(Unsafe::LinkLoop));
+                        return Err(LinkFault::Unsafe(Unsafe::LinkLoop));
                     }
-                    let target = dir.read_link(&name).map_err(failed)?;
-                    let target = target.to_str().ok_or_else(|| refused(Unsafe::EscapingLink))?;
+                    let target = dir.read_link(&name).map_err(LinkFault::Io)?;
+                    let target = target.to_str().ok_or(LinkFault::Unsafe(Unsafe::EscapingLink))?;
                     if target.starts_with('/') {
-                        return Err(refused(Unsafe::EscapingLink));
+                        return Err(LinkFault::Unsafe(Unsafe::EscapingLink));
                     }
                     ahead.append(&mut components(target));
                     continue;

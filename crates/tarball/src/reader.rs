@@ -4,7 +4,7 @@ use std::io::Read;
 
 use crate::error::{Exceeded, Malformed, Unsafe};
 use crate::expand::Expanded;
-use crate::header::{BLOCK, Header};
+use crate::header::{BLOCK, Header, padding};
 use crate::pax::Pax;
 use crate::shown::shown;
 use crate::{Limits, UnpackError};
@@ -201,8 +201,4 @@ fn unterminated(mut text: Vec<u8>) -> Vec<u8> {
         text.pop();
     }
     text
-}
-
-const fn padding(len: u64) -> u64 {
-    len.next_multiple_of(BLOCK as u64) - len
 }

@@ -9,7 +9,7 @@ use crate::dir::{Dir, FileMode};
 use crate::entry_path::{EntryPath, split};
 use crate::error::{Exceeded, Unsafe};
 use crate::layout::{Layout, Selection};
-use crate::links::{self, Links};
+use crate::links::{self, LinkFault, Links};
 use crate::manifest::{Manifest, read_manifest};
 use crate::reader::{Entry, EntryKind, Tar};
 use crate::tree::Tree;
@@ -180,10 +180,11 @@ impl Unpacking<'_> {
             }
             (EntryKind::Directory | EntryKind::File { .. }, None) => Ok(()),
             (EntryKind::Symlink { target }, place) => {
-                let target = links::target(&path, target, self.limits)?;
+                let refused = |fault: LinkFault| fault.unpacking(path.as_str());
+                let target = links::target(target, self.limits).map_err(refused)?;
                 match place {
-                    Some(place) => self.links.defer(place, target, self.limits),
-                    None => links::stays_inside(&path, target),
+                    Some(place) => Ok(self.links.defer(place, target, self.limits)?),
+                    None => links::stays_inside(path.as_str(), target).map_err(refused),
                 }
             }
             (EntryKind::HardLink { target }, place) => {
@@ -251,7 +252,7 @@ impl Unpacking<'_> {
         let mut steps = 0;
         for link in links.iter() {
             go_on(self.record)?;
-            links::prove(&mut self.tree, link, self.limits, &mut steps)?;
+            links::prove(&mut self.tree, link, self.limits, &mut steps).map_err(|fault| fault.unpacking(&link.path))?;
             self.told(&Written { path: &link.path, content: Content::Symlink { target: &link.target } })?;
         }
         Ok(())

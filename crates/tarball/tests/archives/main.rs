@@ -6,6 +6,7 @@ mod accepted;
 mod differential;
 mod limits;
 mod mutated;
+mod packing;
 mod rejected;
 mod writer;
 
