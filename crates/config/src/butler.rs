@@ -9,7 +9,7 @@ use crate::excerpt::lines;
 use crate::fields::{Fields, Reader};
 use crate::load::{Loaded, load};
 use crate::node::{Node, Position, Span, Value, counted};
-use crate::plan::{Entry, EntryError, Form, OnReject, Place, Plan, Request, Wanted};
+use crate::plan::{Entry, EntryError, Form, Listed, OnReject, Place, Plan};
 use crate::problem::Fault;
 use crate::{Fragment, Problems};
 
@@ -17,24 +17,42 @@ use crate::{Fragment, Problems};
 pub const MAX_CONFIG_BYTES: usize = 4 * 1024 * 1024;
 
 /// The key that makes a file a values file.
-const BLOCK: &str = "dynamicPlugins";
+pub(crate) const BLOCK: &str = "dynamicPlugins";
 
 /// Reads a file. A values file is told by its top-level key `dynamicPlugins`; whatever stands outside that block is
 /// ignored, aliases and duplicates included.
 ///
 /// # Errors
 /// Everything that is wrong with the file. What is wrong with a single entry's source or integrity is not: the entry
-/// is rejected by [`Wanted::admit`].
+/// is rejected by [`Wanted::admit`](crate::Wanted::admit).
 pub fn parse(bytes: &[u8]) -> Result<Plan, Problems> {
-    let text = decode(bytes)?;
+    let Listing { policy, on_reject, entries, form } = list(decode(bytes)?)?;
+    let entries = match form {
+        Form::HelmValues { enabled: false, .. } => Vec::new(),
+        Form::HelmValues { .. } | Form::DynamicPlugins => entries.into_iter().map(Entry::from).collect(),
+    };
+    Ok(Plan { policy, on_reject, entries, form })
+}
+
+/// What a file says, whether or not it is switched on.
+pub(crate) struct Listing {
+    pub(crate) policy: SourcePolicy,
+    on_reject: OnReject,
+    pub(crate) entries: Vec<Listed>,
+    form: Form,
+}
+
+/// Reads a text that was decoded.
+pub(crate) fn list(text: &str) -> Result<Listing, Problems> {
     let problems = |faults| Problems::of(faults, text);
     let loaded = load(text).map_err(problems)?;
     let mut reader = Reader::default();
-    let plan = reader.file(loaded);
-    if reader.faults.is_empty() { Ok(plan) } else { Err(problems(reader.faults)) }
+    let listing = reader.file(loaded);
+    if reader.faults.is_empty() { Ok(listing) } else { Err(problems(reader.faults)) }
 }
 
-fn decode(bytes: &[u8]) -> Result<&str, Problems> {
+/// The text of a file, without its byte order mark.
+pub(crate) fn decode(bytes: &[u8]) -> Result<&str, Problems> {
     if bytes.len() > MAX_CONFIG_BYTES {
         let message = format!("expected at most {MAX_CONFIG_BYTES} bytes, found {}", bytes.len());
         return Err(Problems::of(vec![Fault::new(span_behind(""), message)], ""));
@@ -73,8 +91,8 @@ fn span_behind(text: &str) -> Span {
 }
 
 impl Reader {
-    fn file(&mut self, loaded: Loaded) -> Plan {
-        let Loaded { mut root, faults } = loaded;
+    fn file(&mut self, loaded: Loaded) -> Listing {
+        let Loaded { mut root, faults, .. } = loaded;
         let mut blocks: Vec<_> = match &mut root {
             Some(Node { value: Value::Mapping(entries), .. }) => {
                 entries.extract_if(.., |(key, _)| key.as_text() == Some(BLOCK)).collect()
@@ -93,13 +111,13 @@ impl Reader {
         self.values_block(block)
     }
 
-    fn dynamic_plugins(&mut self, root: Option<Node>) -> Plan {
+    fn dynamic_plugins(&mut self, root: Option<Node>) -> Listing {
         let known = ["continueOnError", "allowedSources", "plugins", BLOCK];
         let mut fields = match root.filter(|root| !root.is_null()) {
             Some(root) => self.fields("the file", root, &known),
             None => Fields::default(),
         };
-        Plan {
+        Listing {
             policy: self.policy(&mut fields),
             on_reject: self.on_reject(&mut fields),
             entries: self.plugins(&mut fields),
@@ -107,7 +125,7 @@ impl Reader {
         }
     }
 
-    fn values_block(&mut self, block: Node) -> Plan {
+    fn values_block(&mut self, block: Node) -> Listing {
         let known = ["enabled", "rootDirectory", "allowedSources", "installer", "plugins"];
         let mut fields = self.fields("`dynamicPlugins`", block, &known);
         let enabled = fields.take("enabled").and_then(|node| self.boolean("`enabled`", &node)).unwrap_or(true);
@@ -123,11 +141,8 @@ impl Reader {
         }
         let policy = self.policy(&mut fields);
         let on_reject = self.on_reject(&mut installer);
-        let mut entries = self.plugins(&mut fields);
-        if !enabled {
-            entries.clear();
-        }
-        Plan { policy, on_reject, entries, form: Form::HelmValues { enabled, root } }
+        let entries = self.plugins(&mut fields);
+        Listing { policy, on_reject, entries, form: Form::HelmValues { enabled, root } }
     }
 
     fn on_reject(&mut self, fields: &mut Fields) -> OnReject {
@@ -165,13 +180,13 @@ impl Reader {
         }
     }
 
-    fn plugins(&mut self, fields: &mut Fields) -> Vec<Entry> {
+    fn plugins(&mut self, fields: &mut Fields) -> Vec<Listed> {
         let Some(node) = fields.take("plugins") else { return Vec::new() };
         let mut seen = HashMap::new();
         self.list("`plugins`", node).into_iter().map(|node| self.entry(node, &mut seen)).collect()
     }
 
-    fn entry(&mut self, node: Node, seen: &mut HashMap<Source, Position>) -> Entry {
+    fn entry(&mut self, node: Node, seen: &mut HashMap<Source, Position>) -> Listed {
         let entry_span = node.span;
         let position = entry_span.position;
         let mut fields =
@@ -194,18 +209,15 @@ impl Reader {
             text => Source::parse(text).map_err(EntryError::from),
         };
         let package = source.as_ref().map_or_else(|_| redact(&written), Source::to_string);
-        if disabled {
-            return Entry { package, place, request: Request::Disabled };
-        }
-        let duplicate_of = source.as_ref().ok().and_then(|source| seen.get(source).copied());
-        if let (Ok(source), None) = (&source, duplicate_of) {
-            seen.insert(source.clone(), position);
-        }
         let integrity = match integrity.unwrap_or_default().as_str() {
             "" => Err(EntryError::IntegrityMissing),
             text => Integrity::parse(text).map_err(EntryError::from),
         };
-        let wanted = Wanted { source, integrity, duplicate_of, plugin_config };
-        Entry { package, place, request: Request::Wanted(Box::new(wanted)) }
+        let wanted = source.as_ref().ok().filter(|_| !disabled);
+        let duplicate_of = wanted.and_then(|source| seen.get(source).copied());
+        if let (Some(source), None) = (wanted, duplicate_of) {
+            seen.insert(source.clone(), position);
+        }
+        Listed { package, place, disabled, source, integrity, duplicate_of, plugin_config }
     }
 }

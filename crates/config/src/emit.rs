@@ -77,7 +77,7 @@ fn pad(out: &mut String, indent: usize) {
 }
 
 /// A double-quoted scalar on one line (YAML 1.2.2, section 7.3.1); all escapes are known to 1.1 readers as well.
-fn string(out: &mut String, text: &str) {
+pub(crate) fn string(out: &mut String, text: &str) {
     out.push('"');
     for character in text.chars() {
         match character {

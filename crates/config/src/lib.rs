@@ -26,6 +26,7 @@
 //!
 //! - [`parse`]: the file's bytes to a [`Plan`], or to all of its [`Problems`].
 //! - [`Entry`] → [`Wanted`] → [`Admitted`]: an entry as written, one that asks for a plugin, one that may be fetched.
+//! - [`Pins`]: the bytes again, to write new integrities into them ([`Edit`]) and leave everything else as it is.
 //! - [`Fragment`] → [`AppConfig`]: a plugin's piece of app-config, and all pieces merged, or a [`Conflict`].
 //!
 //! # What this crate refuses
@@ -35,6 +36,7 @@
 
 mod app_config;
 mod butler;
+mod edit;
 mod emit;
 mod excerpt;
 mod fields;
@@ -47,6 +49,7 @@ mod scalar;
 
 pub use app_config::{AppConfig, Conflict};
 pub use butler::{MAX_CONFIG_BYTES, parse};
+pub use edit::{Edit, EditError, PinEntry, Pins};
 pub use fragment::Fragment;
 pub use load::{MAX_DEPTH, MAX_NODES};
 pub use node::Position;

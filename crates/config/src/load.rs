@@ -3,6 +3,8 @@
 //! What is wrong in a part of the file becomes a fault beside the tree, since the reader may ignore that part; what
 //! leaves no tree to speak of ends the load.
 
+use std::collections::HashSet;
+
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
 use source::redact;
 
@@ -20,6 +22,8 @@ pub(crate) struct Loaded {
     pub(crate) root: Option<Node>,
     /// Aliases, duplicate keys and tags.
     pub(crate) faults: Vec<Fault>,
+    /// What an alias somewhere in the file repeats.
+    pub(crate) aliased: Vec<Span>,
 }
 
 /// Loads the one document of a file.
@@ -29,7 +33,11 @@ pub(crate) struct Loaded {
 pub(crate) fn load(text: &str) -> Result<Loaded, Vec<Fault>> {
     let mut loader = Loader::default();
     match loader.run(text) {
-        Ok(()) => Ok(Loaded { root: loader.root, faults: loader.faults }),
+        Ok(()) => {
+            let is_repeated = |(anchor, _): &(usize, Span)| loader.aliases.contains(anchor);
+            let aliased = loader.anchored.into_iter().filter(is_repeated).map(|(_, span)| span).collect();
+            Ok(Loaded { root: loader.root, faults: loader.faults, aliased })
+        }
         Err(fault) => {
             loader.faults.push(fault);
             Err(loader.faults)
@@ -42,6 +50,8 @@ struct Loader {
     open: Vec<Open>,
     root: Option<Node>,
     faults: Vec<Fault>,
+    anchored: Vec<(usize, Span)>,
+    aliases: HashSet<usize>,
     documents: usize,
     nodes: usize,
 }
@@ -49,6 +59,8 @@ struct Loader {
 /// A collection whose end has not come yet.
 struct Open {
     span: Span,
+    /// Its number, from 1; 0 for most.
+    anchor: usize,
     content: Content,
 }
 
@@ -72,21 +84,23 @@ impl Loader {
                             .hint("keep what stands before this line, or write two files"));
                     }
                 }
-                Event::Alias(_) => {
+                Event::Alias(anchor) => {
+                    self.aliases.insert(anchor);
                     self.fault(span, "YAML aliases are not supported", "write the value out");
                     self.place(Node { span, value: Value::Unusable })?;
                 }
-                Event::Scalar(text, style, _, tag) => {
+                Event::Scalar(text, style, anchor, tag) => {
+                    self.anchor(anchor, span);
                     let value = self.scalar(span, &text, style, tag.as_deref());
                     self.place(Node { span, value })?;
                 }
-                Event::SequenceStart(_, tag) => {
+                Event::SequenceStart(anchor, tag) => {
                     self.collection_tag(span, tag.as_deref(), "seq");
-                    self.open(span, Content::Sequence(Vec::new()))?;
+                    self.open(span, anchor, Content::Sequence(Vec::new()))?;
                 }
-                Event::MappingStart(_, tag) => {
+                Event::MappingStart(anchor, tag) => {
                     self.collection_tag(span, tag.as_deref(), "map");
-                    self.open(span, Content::Mapping { entries: Vec::new(), key: None })?;
+                    self.open(span, anchor, Content::Mapping { entries: Vec::new(), key: None })?;
                 }
                 Event::SequenceEnd | Event::MappingEnd => self.close(span.start)?,
             }
@@ -94,17 +108,18 @@ impl Loader {
         Ok(())
     }
 
-    fn open(&mut self, span: Span, content: Content) -> Result<(), Fault> {
+    fn open(&mut self, span: Span, anchor: usize, content: Content) -> Result<(), Fault> {
         if self.open.len() == MAX_DEPTH {
             return Err(Fault::new(span, format!("nested deeper than {MAX_DEPTH} levels")));
         }
-        self.open.push(Open { span, content });
+        self.open.push(Open { span, anchor, content });
         Ok(())
     }
 
     fn close(&mut self, end: usize) -> Result<(), Fault> {
         let Some(open) = self.open.pop() else { return Ok(()) };
         let span = Span { end: end.max(open.span.end), ..open.span };
+        self.anchor(open.anchor, span);
         let value = match open.content {
             Content::Sequence(items) => Value::Sequence(items),
             Content::Mapping { entries, .. } => {
@@ -116,6 +131,12 @@ impl Loader {
             }
         };
         self.place(Node { span, value })
+    }
+
+    fn anchor(&mut self, anchor: usize, span: Span) {
+        if anchor > 0 {
+            self.anchored.push((anchor, span));
+        }
     }
 
     /// Puts a finished node where it belongs.

@@ -56,6 +56,18 @@ pub struct Entry {
     pub request: Request,
 }
 
+/// An entry as the file has it, whatever becomes of it.
+pub(crate) struct Listed {
+    pub(crate) package: String,
+    pub(crate) place: Place,
+    pub(crate) disabled: bool,
+    pub(crate) source: Result<Source, EntryError>,
+    pub(crate) integrity: Result<Integrity, EntryError>,
+    /// The earlier entry with the same source, both of them not disabled.
+    pub(crate) duplicate_of: Option<Position>,
+    pub(crate) plugin_config: Option<Fragment>,
+}
+
 /// Where an entry and its values stand in the file.
 #[derive(Debug, Clone, Copy)]
 pub struct Place {
@@ -107,6 +119,18 @@ pub struct Admitted {
     pub integrity: Integrity,
     /// Its piece of app-config, when it has one.
     pub plugin_config: Option<Fragment>,
+}
+
+impl From<Listed> for Entry {
+    fn from(listed: Listed) -> Self {
+        let Listed { package, place, disabled, source, integrity, duplicate_of, plugin_config } = listed;
+        let request = if disabled {
+            Request::Disabled
+        } else {
+            Request::Wanted(Box::new(Wanted { source, integrity, duplicate_of, plugin_config }))
+        };
+        Self { package, place, request }
+    }
 }
 
 impl Place {

@@ -100,6 +100,11 @@ impl Fetched {
         self.hashed.verify(pinned)
     }
 
+    /// The sha512 of the bytes that came, as one would pin it. It is no proof that they are the wanted ones.
+    pub const fn integrity(&self) -> Integrity {
+        self.hashed.integrity()
+    }
+
     /// What a registry said about the artifact.
     pub const fn origin(&self) -> &Origin {
         &self.origin

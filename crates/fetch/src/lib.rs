@@ -15,6 +15,7 @@
 //! - [`Fetched::verify`]: → [`Verified`](integrity::Verified)`<Spool>`, the promised bytes.
 //! - [`Fetcher::probe`]: asks whether a source is there and may be read, without its bytes.
 //! - [`Spool`]: an unnamed file; what was hashed is what is read back.
+//! - [`Surroundings`]: what the environment says about logins, proxies and certificates.
 //! - [`Logins`]: names the files that say who one is → [`Access`]. [`Netrc`]: credentials of https servers.
 //!   [`HelperProcess`]: runs Docker's credential helpers.
 //!
@@ -30,6 +31,7 @@ mod file;
 mod helper;
 mod netrc;
 mod spool;
+mod surroundings;
 mod tarball_url;
 
 pub use access::{Access, AccessError, Logins};
@@ -40,3 +42,4 @@ pub use helper::HelperProcess;
 pub use netrc::{Netrc, NetrcError};
 pub use oci::{Credentials, CredentialsError, Platform, TrustedRealms};
 pub use spool::Spool;
+pub use surroundings::{Surroundings, SurroundingsError};

@@ -18,7 +18,7 @@ pub(crate) const TERMINATION_LOG: &str = "/dev/termination-log";
 /// Without a command it does what the chart's initContainer needs: reads --config, and makes --root
 /// hold the plugins listed there.
 #[derive(Debug, Parser)]
-#[command(version, verbatim_doc_comment, after_help = AFTER_HELP)]
+#[command(name = "butler-plugin-installer", version, verbatim_doc_comment, after_help = AFTER_HELP)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use config::{OnReject, Plan};
-use fetch::{FetchLimits, Fetcher, Logins, Unreadable};
+use fetch::{FetchLimits, Fetcher, Logins, SurroundingsError, Unreadable};
 use install::Limits;
 use source::SourcePolicy;
-use transport::{Clock, HttpClient, ProxyRules, Retry, Timeouts, Trust};
+use transport::{Clock, Retry, Timeouts};
 
 use crate::cli::{AccessArgs, Args, LimitArgs};
 use crate::environment::Environment;
@@ -20,9 +20,7 @@ pub(crate) enum SettingsError {
     #[error("`CONTINUE_ON_ERROR` must be `true` or `false`, found `{found}`")]
     ContinueOnError { found: String },
     #[error(transparent)]
-    Proxy(#[from] transport::ProxyRulesError),
-    #[error("the CA certificates of `--ca-file` and `SSL_CERT_FILE` cannot be used")]
-    Trust(#[from] transport::TrustError),
+    Surroundings(#[from] SurroundingsError),
     #[error(transparent)]
     Access(#[from] fetch::AccessError),
 }
@@ -32,8 +30,7 @@ impl SettingsError {
         let text = match self {
             Self::Access(error) => return error.hint(),
             Self::ContinueOnError { .. } => "leave it out to let the file decide",
-            Self::Proxy(_) => "the value is not shown, as it may hold a password",
-            Self::Trust(_) => "mount the CA's certificate as PEM text, beginning with `-----BEGIN CERTIFICATE-----`",
+            Self::Surroundings(error) => error.hint(),
         };
         text.to_owned()
     }
@@ -93,15 +90,8 @@ pub(crate) fn fetcher(
     policy: SourcePolicy,
     clock: Arc<dyn Clock>,
 ) -> Result<Fetcher, SettingsError> {
-    let trust = Trust {
-        file: environment.ssl_cert_file.clone(),
-        dir: environment.ssl_cert_dir.clone(),
-        extra: args.access.ca_file.clone(),
-    };
-    trust.check_files()?;
-    let proxies = ProxyRules::parse(environment.https_proxy.as_deref(), environment.no_proxy.as_deref())?;
     let timeouts = Timeouts { read: args.limits.stall_timeout, ..Timeouts::default() };
-    let client = HttpClient::new(USER_AGENT, trust, proxies, timeouts);
+    let client = environment.servers.client(USER_AGENT, &args.access.ca_file, timeouts)?;
     let limits = FetchLimits {
         artifact_bytes: args.limits.max_artifact_bytes,
         plugin_time: args.limits.plugin_timeout,
@@ -115,10 +105,8 @@ pub(crate) fn fetcher(
 fn logins(args: &AccessArgs, environment: &Environment) -> Logins {
     Logins {
         registry_auth_file: args.registry_auth_file.clone(),
-        docker_config: environment.docker_config.clone(),
-        home: environment.home.clone(),
         netrc: args.netrc.clone(),
         token_realms: args.token_realm.clone(),
-        helper_path: environment.path.clone(),
+        ..environment.servers.logins()
     }
 }
