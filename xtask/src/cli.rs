@@ -3,7 +3,8 @@
 use clap::Parser as _;
 
 use crate::bench::Scale;
-use crate::{bench, ci, demo, dist, fixtures, test, tidy};
+use crate::docs::Pages;
+use crate::{bench, ci, demo, dist, docs, fixtures, test, tidy};
 
 /// The workspace's own commands.
 #[derive(clap::Parser)]
@@ -15,8 +16,14 @@ enum Xtask {
     Test,
     /// Checks the rules of the house that neither the compiler nor clippy knows.
     Tidy,
-    /// Downloads the real plugins of `fixtures/real.toml`.
+    /// Brings what tests need of others: real plugins, the exporter's output for ours, a client of registries.
     Fixtures,
+    /// Writes the reference pages, and man pages and completions into `target/docs/`.
+    Docs {
+        /// Only complain about pages that are not what would be written
+        #[arg(long)]
+        check: bool,
+    },
     /// Builds the static installer and what an image needs into `dist/`.
     Dist,
     /// Measures the static installer against its limits, and beside curl, sha512sum and tar.
@@ -36,6 +43,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
         Xtask::Test => test::run(),
         Xtask::Tidy => tidy::run(),
         Xtask::Fixtures => fixtures::run(),
+        Xtask::Docs { check: false } => docs::run(Pages::Write),
+        Xtask::Docs { check: true } => docs::run(Pages::Check),
         Xtask::Dist => dist::run().map(drop),
         Xtask::Bench { quick: true } => bench::run(Scale::Quick),
         Xtask::Bench { quick: false } => bench::run(Scale::Full),

@@ -1,4 +1,9 @@
-//! `cargo xtask fixtures`: the real plugins of `fixtures/real.toml`, downloaded once and checked every time.
+//! `cargo xtask fixtures`: what tests take from elsewhere, or have made by the tools of others, in `target/fixtures/`.
+//!
+//! The real plugins of `fixtures/real.toml` are downloaded once and checked every time.
+
+mod export;
+mod oras;
 
 use std::fs::{self, File};
 use std::io;
@@ -9,8 +14,15 @@ use integrity::{HashingWriter, Integrity};
 
 use crate::{command, workspace};
 
-/// Makes sure that every listed tarball lies in `target/fixtures/` and is the listed one.
+/// Brings what is missing or has changed.
 pub(crate) fn run() -> anyhow::Result<()> {
+    download()?;
+    oras::run()?;
+    export::run()
+}
+
+/// Makes sure that every listed tarball lies in `target/fixtures/` and is the listed one.
+fn download() -> anyhow::Result<()> {
     let list = workspace::root().join("fixtures/real.toml");
     let text = fs::read_to_string(&list).with_context(|| format!("could not read `{}`", list.display()))?;
     let folder = workspace::fixtures();

@@ -10,9 +10,12 @@ mod cli;
 mod command;
 mod demo;
 mod dist;
+mod docs;
 mod fixtures;
 mod test;
 mod tidy;
+#[path = "../../crates/installer/src/units.rs"]
+mod units;
 mod workspace;
 
 use std::process::ExitCode;

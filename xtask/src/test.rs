@@ -11,13 +11,14 @@ use crate::{bench, dist, fixtures};
 const DIST_VARIABLE: &str = "BUTLER_DIST";
 
 /// Programs that tests start, and the Debian packages that hold them.
-const NEEDED: [(&str, &str); 8] = [
+const NEEDED: [(&str, &str); 9] = [
     ("docker-registry", "docker-registry"),
     ("skopeo", "skopeo"),
     ("buildah", "buildah"),
     ("curl", "curl"),
     ("musl-gcc", "musl-tools"),
     ("npm", "npm"),
+    ("python3", "python3-venv"),
     ("time", "time"),
     ("strace", "strace"),
 ];

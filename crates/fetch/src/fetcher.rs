@@ -76,6 +76,8 @@ pub struct Fetched {
 /// What a registry said about an artifact; an https server says nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Origin {
+    /// The digest of what the reference leads to: the manifest, or the index that names it for each platform.
+    pub named: Option<OciDigest>,
     /// The digest of the manifest that led to it.
     pub manifest: Option<OciDigest>,
     /// The folder of the image that holds the plugin; `None` where the tarball is the plugin.
@@ -193,7 +195,8 @@ impl Fetcher {
             let blob = self.client.open_blob(reference, layer, download.offset(), patience).map_err(FetchError::Oci)?;
             download.take(blob)
         })?;
-        let origin = Origin { manifest: Some(resolved.manifest), plugin_path: resolved.plugin_path };
+        let (named, manifest) = (Some(resolved.named), Some(resolved.manifest));
+        let origin = Origin { named, manifest, plugin_path: resolved.plugin_path };
         Ok(Fetched { hashed, origin })
     }
 

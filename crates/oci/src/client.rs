@@ -30,6 +30,8 @@ pub struct Client {
 /// A reference's artifact: what to fetch, and what of it is the plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolved {
+    /// What the reference leads to: the manifest, or the index that names it.
+    pub named: OciDigest,
     /// The manifest that describes the artifact.
     pub manifest: OciDigest,
     /// Its only layer.
@@ -119,10 +121,11 @@ fn resolve(
     reference: &OciReference,
     platform: &Platform,
 ) -> Result<Resolved, Failure> {
-    let (mut digest, mut document) = match (reference.digest(), reference.tag()) {
+    let (named, mut document) = match (reference.digest(), reference.tag()) {
         (Some(digest), _) => read_document(conversation, &digest.to_string(), Some(*digest))?,
         (None, tag) => read_document(conversation, tag.unwrap_or_default(), None)?,
     };
+    let mut digest = named;
     if let Document::Index(index) = &document {
         let chosen = index.choose(platform)?;
         (digest, document) = read_document(conversation, &chosen.to_string(), Some(chosen))?;
@@ -138,7 +141,7 @@ fn resolve(
             return Err(Failure::NoPluginPath { found: paths.iter().map(ToString::to_string).collect() });
         }
     };
-    Ok(Resolved { manifest: digest, layer: manifest.layer, plugin_path })
+    Ok(Resolved { named, manifest: digest, layer: manifest.layer, plugin_path })
 }
 
 fn read_document(

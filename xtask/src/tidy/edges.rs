@@ -7,7 +7,7 @@ use super::Complaint;
 
 /// Each member and the members it may use. An edge that is not listed is a complaint; one that is listed and not used
 /// is not. `docs/ARCHITECTURE.md` shows the same table, and the reasons.
-const MAY_USE: [(&str, &[&str]); 12] = [
+const MAY_USE: [(&str, &[&str]); 15] = [
     ("integrity", &[]),
     ("transport", &[]),
     ("source", &["integrity"]),
@@ -16,10 +16,13 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("config", &["integrity", "source"]),
     ("oci", &["integrity", "source", "transport"]),
     ("fetch", &["integrity", "oci", "source", "transport"]),
+    ("contract", &["integrity", "tarball"]),
     ("install", &["audit", "config", "fetch", "integrity", "source", "tarball", "transport"]),
     ("installer", &["audit", "config", "fetch", "install", "source", "transport"]),
+    ("publish", &["config", "contract", "fetch", "integrity", "oci", "source", "tarball", "transport"]),
+    ("publisher", &["audit", "config", "fetch", "oci", "publish", "source", "transport"]),
     ("testkit", &["integrity"]),
-    ("xtask", &["integrity", "testkit"]),
+    ("xtask", &["contract", "integrity", "testkit"]),
 ];
 
 /// Tests of every member may use these as well.

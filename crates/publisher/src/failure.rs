@@ -1,0 +1,146 @@
+//! How the program ends, and what it says when it does not do what it was asked.
+
+use std::io::{Write, stderr};
+use std::process::ExitCode;
+
+use audit::Blame;
+use publish::Chain;
+
+/// Exit status, a contract with scripts and CI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// Done.
+    Done = 0,
+    /// Refused or failed.
+    Failed = 1,
+    /// The command line or the environment is wrong.
+    Usage = 2,
+}
+
+impl From<Status> for ExitCode {
+    fn from(status: Status) -> Self {
+        Self::from(status as u8)
+    }
+}
+
+/// Why the program ends.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) status: Status,
+    pub(crate) reason: &'static str,
+    pub(crate) text: String,
+    pub(crate) blame: Blame,
+    pub(crate) hint: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(reason: &'static str, blame: Blame, text: impl Into<String>) -> Self {
+        Self { status: Status::Failed, reason, text: text.into(), blame, hint: None }
+    }
+
+    pub(crate) fn usage(text: impl Into<String>) -> Self {
+        Self { status: Status::Usage, ..Self::new("usage", Blame::Operator, text) }
+    }
+
+    pub(crate) fn password_on_command_line() -> Self {
+        Self::usage("a password on the command line can be read by every user of this machine")
+            .hint("keep the login with `login`, or pipe the password into `--password-stdin`")
+    }
+
+    /// A file that could not be read or written.
+    pub(crate) fn io(act: &str, path: &std::path::Path, error: &dyn std::error::Error) -> Self {
+        Self::new("io_error", Blame::Host, format!("failed to {act} `{}`: {}", path.display(), Chain(error)))
+    }
+
+    /// The same with something to do.
+    pub(crate) fn hint(self, hint: impl Into<Option<&'static str>>) -> Self {
+        Self { hint: hint.into().map(str::to_owned), ..self }
+    }
+
+    /// The same, with what it happened to before the words.
+    pub(crate) fn about(self, subject: &str) -> Self {
+        Self { text: format!("{subject}: {}", self.text), ..self }
+    }
+
+    /// Says it on standard error.
+    pub(crate) fn tell(&self) -> Status {
+        let Self { status, reason, text, blame, hint } = self;
+        note(&format!("error[{reason}]: {text}"));
+        if let Some(hint) = hint {
+            note(&format!("help: {hint}"));
+        }
+        if *status != Status::Usage {
+            note(&format!("whose move: {}", whose(*blame)));
+        }
+        *status
+    }
+}
+
+/// A party, in words that say who it is from here.
+const fn whose(blame: Blame) -> &'static str {
+    match blame {
+        Blame::Operator => "operator (whoever sets up this call: logins, flags, certificates)",
+        Blame::Publisher => "publisher (whoever builds the plugin)",
+        Blame::Network => "network or server (trying again later may help)",
+        Blame::Host => "host (this machine)",
+        Blame::Bug => "nobody's but ours: this is a bug",
+    }
+}
+
+/// Says something that is no failure on standard error.
+pub(crate) fn note(text: &str) {
+    // A note that nobody reads is none.
+    drop(writeln!(stderr(), "{text}"));
+}
+
+/// Writes a result on standard output. A reader that went away (`… | head`) is no failure.
+pub(crate) fn print(text: &str) {
+    drop(std::io::stdout().write_all(text.as_bytes()));
+}
+
+/// Errors that know their reason code, whose move they are, and mostly what to do.
+macro_rules! failures {
+    ($($error:ty),+ $(,)?) => { $(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self { hint: error.hint().map(Into::into), ..Self::new(error.reason(), error.blame(), Chain(&error).to_string()) }
+            }
+        }
+    )+ };
+}
+
+failures! {
+    fetch::FetchError,
+    publish::CheckError,
+    publish::FileError,
+    publish::OpenError,
+    publish::PackError,
+    publish::PackedError,
+    publish::PinError,
+    publish::PushError,
+    publish::UploadError,
+}
+
+impl From<publish::TargetError> for Failure {
+    fn from(error: publish::TargetError) -> Self {
+        Self { hint: error.hint(), ..Self::usage(Chain(&error).to_string()) }
+    }
+}
+
+impl From<fetch::AccessError> for Failure {
+    fn from(error: fetch::AccessError) -> Self {
+        Self { hint: Some(error.hint()), ..Self::usage(Chain(&error).to_string()) }
+    }
+}
+
+impl From<fetch::SurroundingsError> for Failure {
+    fn from(error: fetch::SurroundingsError) -> Self {
+        Self::usage(Chain(&error).to_string()).hint(error.hint())
+    }
+}
+
+impl From<source::SourceError> for Failure {
+    fn from(error: source::SourceError) -> Self {
+        Self { hint: error.hint(), ..Self::usage(Chain(&error).to_string()) }
+    }
+}

@@ -1,0 +1,65 @@
+//! `pin`: writes integrities into a values file.
+
+use std::io::Write;
+use std::time::Duration;
+
+use config::{MAX_CONFIG_BYTES, Pins};
+use fetch::{FetchError, Spool, read_file};
+use publish::{Address, Chain, FileMode, PinFailure, Pinned, Refresh, Replacement, pin};
+use source::printable;
+use transport::Stop;
+
+use crate::cli::{Args, PinArgs};
+use crate::environment::Environment;
+use crate::failure::{Failure, Status, note, print};
+use crate::scratch::Scratch;
+use crate::{pack, servers};
+
+pub(crate) fn run(args: &PinArgs, all: &Args, environment: &Environment) -> Result<Status, Failure> {
+    let name = args.file.display().to_string();
+    let bytes = read_file(&args.file, MAX_CONFIG_BYTES).map_err(|error| Failure::io("read", &args.file, &error))?;
+    let pins = match Pins::read(&bytes) {
+        Ok(pins) => pins,
+        Err(problems) => {
+            print(&problems.render(&name));
+            return Ok(Status::Usage);
+        }
+    };
+    let fetcher = servers::fetcher(all, environment, pins.policy().clone())?;
+    let scratch = Scratch::create(&environment.temporary)?;
+    let refresh = if args.update { Refresh::All } else { Refresh::Missing };
+    let address = if args.to_digest { Address::Digest } else { Address::AsWritten };
+    let waiting = |package: &str, error: &FetchError, wait: Duration| {
+        let seconds = wait.as_secs_f64();
+        note(&format!("warning: {}: {}; next try in {seconds:.1} s", printable(package), Chain(error)));
+    };
+    let spool = || scratch.dir().unnamed_file().map(Spool::new);
+    let pinned = pin(&pins, &fetcher, refresh, address, &spool, &Stop::new(), &waiting)?;
+
+    print(&pinned.diff(&name));
+    pinned.failures.iter().for_each(|failure| tell(&name, failure));
+    if !args.dry_run && !pinned.changes.is_empty() {
+        write(args, &pinned).map_err(|error| Failure::io("write", &args.file, &error))?;
+    }
+    let done = if args.dry_run { "would be pinned (nothing was written)" } else { "pinned" };
+    let (changed, failed) = (pinned.changes.len(), pinned.failures.len());
+    note(&format!("{name}: {} listed, {changed} {done}, {failed} could not be", pins.entries().len()));
+    Ok(if pinned.is_complete() { Status::Done } else { Status::Failed })
+}
+
+fn write(args: &PinArgs, pinned: &Pinned) -> std::io::Result<()> {
+    let mut file = Replacement::begin(&pack::behind_links(&args.file), FileMode::Plain)?;
+    file.write_all(pinned.text.as_bytes())?;
+    file.commit()
+}
+
+/// An entry that was left as it was.
+fn tell(file: &str, failure: &PinFailure) {
+    let PinFailure { place, package, disabled, cause, .. } = failure;
+    let level = if *disabled { "note" } else { "error" };
+    let position = place.position();
+    note(&format!("{level}[{}]: {file}:{position}: `{}`: {}", cause.reason(), printable(package), Chain(cause)));
+    if let Some(hint) = cause.hint() {
+        note(&format!("help: {hint}"));
+    }
+}

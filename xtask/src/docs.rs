@@ -1,0 +1,128 @@
+//! `cargo xtask docs`: what is written from the code: reference pages, man pages, completions.
+
+// The command lines of the two programs, as they are: a binary has no other way to be asked.
+#[path = "../../crates/installer/src/cli.rs"]
+mod installer;
+#[path = "../../crates/publisher/src/cli.rs"]
+mod publisher;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use clap::{Command, CommandFactory as _, ValueEnum as _};
+use clap_complete::Shell;
+
+use crate::workspace;
+
+/// Where the pages are that git keeps.
+const PAGES: &str = "docs/reference";
+
+/// What to do with the pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pages {
+    /// Write them.
+    Write,
+    /// Complain about those that are not what would be written.
+    Check,
+}
+
+/// Writes or checks the pages. Man pages and completions go to `target/docs/`, where a package takes them from.
+pub(crate) fn run(what: Pages) -> anyhow::Result<()> {
+    let programs = [installer::Args::command(), publisher::Args::command()];
+    let mut pages = vec![("rules.md".to_owned(), contract::rules_page())];
+    pages.extend(programs.iter().map(|program| (format!("{}.md", short(program)), page(program))));
+    match what {
+        Pages::Write => {
+            for (name, text) in &pages {
+                write(&workspace::root().join(PAGES).join(name), text.as_bytes())?;
+            }
+            programs.into_iter().try_for_each(package)
+        }
+        Pages::Check => check(&pages),
+    }
+}
+
+fn check(pages: &[(String, String)]) -> anyhow::Result<()> {
+    let is_stale = |(name, text): &&(String, String)| {
+        fs::read_to_string(workspace::root().join(PAGES).join(name)).ok().as_ref() != Some(text)
+    };
+    let stale: Vec<_> = pages.iter().filter(is_stale).map(|(name, _)| format!("{PAGES}/{name}")).collect();
+    match stale.as_slice() {
+        [] => Ok(()),
+        _ => bail!("`cargo xtask docs` writes these pages otherwise: {}", stale.join(", ")),
+    }
+}
+
+/// `installer` of `butler-plugin-installer`.
+fn short(program: &Command) -> &str {
+    program.get_name().trim_start_matches("butler-plugin-")
+}
+
+/// All help texts of a program.
+fn page(program: &Command) -> String {
+    let mut program = program.clone();
+    program.build();
+    let name = program.get_name().to_owned();
+    let mut text = format!(
+        "# `{name}`\n\nEvery flag of every command, as `--help` shows them. This page is written by `cargo xtask docs`.\n"
+    );
+    add_help(&mut text, &name, &mut program);
+    text
+}
+
+fn add_help(text: &mut String, title: &str, command: &mut Command) {
+    let help = command.render_long_help().to_string();
+    let lines: Vec<_> = help.lines().map(str::trim_end).collect();
+    // Writing to a String cannot fail.
+    let _ = write!(text, "\n## `{title}`\n\n```text\n{}\n```\n", lines.join("\n"));
+    for inner in command.get_subcommands_mut() {
+        let title = format!("{title} {}", inner.get_name());
+        add_help(text, &title, inner);
+    }
+}
+
+/// A man page for the program and each of its commands, and completions for every shell.
+fn package(program: Command) -> anyhow::Result<()> {
+    let mut program = program.disable_help_subcommand(true);
+    let folder = workspace::target()?.join("docs");
+    let (man, completions) = (folder.join("man"), folder.join("completions"));
+    for folder in [&man, &completions] {
+        fs::create_dir_all(folder).with_context(|| format!("could not create `{}`", folder.display()))?;
+    }
+    let name = program.get_name().to_owned();
+    for shell in Shell::value_variants() {
+        clap_complete::generate_to(*shell, &mut program, &name, &completions)
+            .with_context(|| format!("could not write the completions for {shell}"))?;
+    }
+    clap_mangen::generate_to(program, &man).with_context(|| format!("could not write the man pages of `{name}`"))?;
+    println!("man pages and completions of {name}: {}", folder.display());
+    Ok(())
+}
+
+fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let folder = path.parent().context("a page lies in a folder")?;
+    fs::create_dir_all(folder).with_context(|| format!("could not create `{}`", folder.display()))?;
+    fs::write(path, bytes).with_context(|| format!("could not write `{}`", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn definitions_are_sound() {
+        installer::Args::command().debug_assert();
+        publisher::Args::command().debug_assert();
+    }
+
+    #[test]
+    fn pages_show_every_command_and_no_hidden_flag() {
+        let page = page(&publisher::Args::command());
+        for command in publisher::Args::command().get_subcommands() {
+            assert!(page.contains(&format!("## `butler-plugin-publisher {}`", command.get_name())), "{page}");
+        }
+        assert!(!page.contains("--password "), "{page}");
+    }
+}
