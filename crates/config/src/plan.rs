@@ -244,8 +244,7 @@ impl EntryError {
             Self::Source(error) => error.hint(),
             Self::NotAllowed(error) => Some(error.hint()),
             Self::IntegrityMissing => Some(
-                "add `integrity: sha512-…` as its publisher gives it, or compute it with \
-                 `openssl dgst -sha512 -binary FILE | base64 -w0`"
+                "add `integrity: sha512-…` as its publisher gives it, or have `butler-plugin-publisher pin FILE` compute it"
                     .to_owned(),
             ),
             Self::Integrity(error) => Some(error.hint()),

@@ -79,7 +79,7 @@ fn rejected_entries_are_shown_with_reason_place_and_hint() {
       |
     7 |   - package…
       |     ^
-    help: add `integrity: sha512-…` as its publisher gives it, or compute it with `openssl dgst -sha512 -binary FILE | base64 -w0`
+    help: add `integrity: sha512-…` as its publisher gives it, or have `butler-plugin-publisher pin FILE` compute it
 
     disabled: oci://ghcr.io/my-org/off:1.0.0
     /dynamic-plugins.yaml: 4 listed, 2 would be rejected
