@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 
 use crate::Tarball;
 
+/// What the portal mounts of a frontend.
+const ROUTES: &str = "{ dynamicRoutes: [{ path: '/hello', importName: 'Page' }] }";
+
 /// A plugin that a portal would accept: a valid `package.json` and the files its role needs.
 ///
 /// ```
@@ -21,14 +24,14 @@ pub struct Plugin {
 }
 
 impl Plugin {
-    /// A backend plugin with an empty `dist/index.cjs.js`.
+    /// A backend plugin with a `dist/index.cjs.js` whose default export is an empty feature.
     pub fn backend(name: &str) -> Self {
         Self::new(name, "backend-plugin")
             .field("main", json!("dist/index.cjs.js"))
-            .file("dist/index.cjs.js", "'use strict';\n")
+            .file("dist/index.cjs.js", "exports.default = { $$type: '@backstage/BackendFeature' };\n")
     }
 
-    /// A frontend plugin with the Module Federation manifest that the portal reads.
+    /// A frontend plugin with the Module Federation manifest that the portal reads, and one page.
     pub fn frontend(name: &str) -> Self {
         let global = name.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
         let manifest = json!({
@@ -48,8 +51,9 @@ impl Plugin {
             } }],
         });
         Self::new(name, "frontend-plugin")
+            .field("main", json!("dist/remoteEntry.js"))
             .file("dist/mf-manifest.json", manifest.to_string())
-            .file("dist/remoteEntry.js", format!("var {global};\n"))
+            .file("dist/remoteEntry.js", format!("var {global} = {{ Page, dynamicPluginsExports: {ROUTES} }};\n"))
     }
 
     fn new(name: &str, role: &str) -> Self {

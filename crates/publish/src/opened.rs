@@ -139,8 +139,8 @@ impl Drop for Opened<'_> {
 /// Makes a folder of a name that is still free.
 fn create(scratch: &Dir) -> io::Result<(String, Dir)> {
     for n in 0_u32.. {
-        let name = format!("plugin-{n}");
-        match scratch.create_dir(&name) {
+        let name = format!("butler-plugin-{}-{n}", std::process::id());
+        match scratch.create_private_dir(&name) {
             Ok(dir) => return Ok((name, dir)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),

@@ -1,19 +1,19 @@
 //! Writing a file in one step: others see the old one or the new one, and never half.
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, Write};
+use std::fs::{File, Permissions};
+use std::io::{self, Seek, Write};
 use std::path::Path;
 
-use tarball::{Dir, FileMode};
+use tarball::{Dir, FileMode, Kind};
 
-/// A file that takes its name when it is complete. Dropped before that, it leaves nothing behind.
+/// A file that has no name until it is complete. Dropped before that, or killed, it leaves nothing behind.
 #[must_use = "the file has its name only after `commit`"]
 #[derive(Debug)]
 pub struct Replacement {
     dir: Dir,
     name: OsString,
-    temporary: OsString,
+    mode: FileMode,
     file: File,
 }
 
@@ -26,27 +26,49 @@ impl Replacement {
     pub fn begin(path: &Path, mode: FileMode) -> io::Result<Self> {
         let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let dir = Dir::open(folder)?;
-        let mut temporary = OsString::from(".");
-        temporary.push(&name);
-        temporary.push(format!(".{}.part", std::process::id()));
-        let file = dir.create_file(&temporary, mode)?;
-        let replacement = Self { dir, name, temporary, file };
-        match replacement.dir.open_file(&replacement.name) {
-            Ok(old) => replacement.file.set_permissions(old.metadata()?.permissions())?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
+        let dir = Dir::open(&folder.canonicalize()?)?;
+        if dir.kind(&name)?.is_some_and(|kind| kind != Kind::File) {
+            return Err(io::ErrorKind::InvalidInput.into());
         }
-        Ok(replacement)
+        let file = dir.unnamed_file()?;
+        Ok(Self { dir, name, mode, file })
     }
 
     /// Gives the file its name, in place of what had it.
     ///
     /// # Errors
     /// What the system answers.
-    pub fn commit(self) -> io::Result<()> {
-        self.file.sync_all()?;
-        self.dir.rename(&self.temporary, &self.dir, &self.name)
+    pub fn commit(mut self) -> io::Result<()> {
+        let mut beside = OsString::from(".");
+        beside.push(&self.name);
+        beside.push(format!(".{}.part", std::process::id()));
+        let named = self.name_it(&beside).and_then(|()| self.dir.rename(&beside, &self.dir, &self.name));
+        if named.is_err() {
+            // The first failure is the one to tell.
+            let _ = self.dir.remove_file(&beside);
+        }
+        named
+    }
+
+    fn name_it(&mut self, beside: &OsString) -> io::Result<()> {
+        let permissions = self.permissions()?;
+        if self.dir.name_file(&self.file, beside).is_err() {
+            // A file system that cannot name it takes a copy.
+            let mut copy = self.dir.create_file(beside, FileMode::Private)?;
+            self.file.rewind()?;
+            io::copy(&mut self.file, &mut copy)?;
+            self.file = copy;
+        }
+        self.file.set_permissions(permissions)?;
+        self.file.sync_all()
+    }
+
+    fn permissions(&self) -> io::Result<Permissions> {
+        match self.dir.open_file(&self.name) {
+            Ok(old) => Ok(old.metadata()?.permissions()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(self.mode.into()),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -60,17 +82,10 @@ impl Write for Replacement {
     }
 }
 
-impl Drop for Replacement {
-    fn drop(&mut self) {
-        // After a commit there is nothing of that name any more; otherwise nobody could do more about it.
-        let _ = self.dir.remove_file(&self.temporary);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs::{Permissions, read_dir, read_to_string};
+    use std::fs::{read_dir, read_to_string};
     use std::os::unix::fs::PermissionsExt;
 
     #[test]

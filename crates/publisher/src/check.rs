@@ -38,7 +38,7 @@ fn look_into(plugin: &str, all: &Args, environment: &Environment) -> Result<Chec
     if !input::is_remote(plugin) && !path.is_file() {
         return Ok(check(&name, &input::open_folder(path)?, &limits)?);
     }
-    let scratch = Scratch::create(&environment.temporary)?;
+    let scratch = Scratch::open(&environment.temporary)?;
     let opened = if input::is_remote(plugin) {
         Opened::fetched(input::fetch(plugin, scratch.file()?, all, environment)?, scratch.dir(), &limits)?
     } else {

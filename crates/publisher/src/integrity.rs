@@ -16,7 +16,7 @@ pub(crate) fn run(args: &IntegrityArgs, all: &Args, environment: &Environment) -
     let expected =
         expected.map_err(|error| Failure { hint: Some(error.hint()), ..Failure::usage(Chain(&error).to_string()) })?;
     let found = if input::is_remote(&args.artifact) {
-        let scratch = Scratch::create(&environment.temporary)?;
+        let scratch = Scratch::open(&environment.temporary)?;
         input::fetch(&args.artifact, scratch.file()?, all, environment)?.integrity()
     } else {
         let path = Path::new(&args.artifact);

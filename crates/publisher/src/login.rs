@@ -109,7 +109,7 @@ fn write(path: &Path, file: &LoginFile) -> Result<(), Failure> {
     let refused = |error: std::io::Error| Failure::io("write", path, &error);
     if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
         let (parent, name) = (folder.parent().unwrap_or(Path::new("/")), folder.file_name().unwrap_or_default());
-        Dir::open(parent).and_then(|parent| parent.create_dir(name)).map_err(refused)?;
+        Dir::open(parent).and_then(|parent| parent.create_private_dir(name)).map_err(refused)?;
     }
     let mut replacement = Replacement::begin(path, FileMode::Private).map_err(refused)?;
     replacement.write_all(file.to_json().as_bytes()).map_err(refused)?;

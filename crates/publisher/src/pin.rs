@@ -26,14 +26,14 @@ pub(crate) fn run(args: &PinArgs, all: &Args, environment: &Environment) -> Resu
         }
     };
     let fetcher = servers::fetcher(all, environment, pins.policy().clone())?;
-    let scratch = Scratch::create(&environment.temporary)?;
+    let scratch = Scratch::open(&environment.temporary)?;
     let refresh = if args.update { Refresh::All } else { Refresh::Missing };
     let address = if args.to_digest { Address::Digest } else { Address::AsWritten };
     let waiting = |package: &str, error: &FetchError, wait: Duration| {
         let seconds = wait.as_secs_f64();
         note(&format!("warning: {}: {}; next try in {seconds:.1} s", printable(package), Chain(error)));
     };
-    let spool = || scratch.dir().unnamed_file().map(Spool::new);
+    let spool = || scratch.unnamed().map(Spool::new);
     let pinned = pin(&pins, &fetcher, refresh, address, &spool, &Stop::new(), &waiting)?;
 
     print(&pinned.diff(&name));

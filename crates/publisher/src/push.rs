@@ -24,19 +24,16 @@ const LONGEST: Duration = Duration::from_hours(2);
 pub(crate) fn run(args: &PushArgs, all: &Args, environment: &Environment) -> Result<Status, Failure> {
     let place = Place::parse(args)?;
     let created = environment.source_date_epoch.as_deref().map(created).transpose()?;
-    let scratch = Scratch::create(&environment.temporary)?;
+    let scratch = Scratch::open(&environment.temporary)?;
     let packed = packed(args, &scratch)?;
     let provenance = provenance(args, &packed, created);
-    let progress: Arc<dyn Progress> = Arc::new(Bar::default());
-    let clock = SystemClock::start();
-    let stop = Stop::new();
+    let (clock, stop) = (SystemClock::start(), Stop::new());
     let patience = Patience::new(&clock, Deadline::after(&clock, LONGEST), &stop);
+    let progress: Arc<dyn Progress> = Arc::new(Bar::default());
+    let delivery = Delivery { args, all, environment, packed: &packed, progress: &progress, patience };
     let published = match place {
-        Place::Registry => to_registry(args, all, environment, &packed, &provenance, &progress, patience)?,
-        Place::Server(url) => {
-            let published = to_server(args, all, environment, &packed, &url, &progress, patience)?;
-            Published { source: provenance.source, ..published }
-        }
+        Place::Registry => delivery.to_registry(&provenance)?,
+        Place::Server(url) => Published { source: provenance.source, ..delivery.to_server(&url)? },
     };
     print(&match args.output {
         HandoverFormat::Yaml => published.to_yaml(),
@@ -133,67 +130,65 @@ fn created(epoch: &str) -> Result<String, Failure> {
     }
 }
 
-fn existing(args: &PushArgs) -> Existing {
-    if args.force { Existing::Replace } else { Existing::Refuse }
+/// A packed artifact on its way to wherever it was to go.
+struct Delivery<'a> {
+    args: &'a PushArgs,
+    all: &'a Args,
+    environment: &'a Environment,
+    packed: &'a Packed,
+    progress: &'a Arc<dyn Progress>,
+    patience: Patience<'a>,
 }
 
-fn to_registry(
-    args: &PushArgs,
-    all: &Args,
-    environment: &Environment,
-    packed: &Packed,
-    provenance: &Provenance,
-    progress: &Arc<dyn Progress>,
-    patience: Patience<'_>,
-) -> Result<Published, Failure> {
-    let version = || match (packed.plugins(), args.layout) {
-        ([plugin], _) => Ok(plugin.version().to_owned()),
-        _ => Err("the image holds several plugins".to_owned()),
-    };
-    let target = Target::parse(&args.reference, &args.tag, version)?;
-    let access = servers::logins(&all.servers, environment).open()?;
-    let credentials = match &args.registry.username {
-        Some(user) => Credentials::only(target.first().registry(), user, &input::secret_from_stdin("password")?),
-        None => access.credentials,
-    };
-    let client = Client::new(servers::transport(all, environment)?, credentials, access.realms);
-    let registry = Registry { client, retry: servers::retry(all) };
-    let options = PushOptions {
-        existing: existing(args),
-        chunk: args.registry.chunk_size,
-        mount_from: args.registry.mount_from.clone(),
-    };
-    let (published, how) = registry.push(packed, &target, provenance, &options, progress, patience)?;
-    let how = match how {
-        How::Existed => "the artifact was there already",
-        How::Mounted => "the artifact was taken over from the other repository",
-        How::Sent => "sent",
-    };
-    let digest = published.digest.map(|digest| digest.to_string()).unwrap_or_default();
-    note(&format!("pushed {} ({how})\ndigest {digest}", published.references.join(", ")));
-    Ok(published)
-}
+impl Delivery<'_> {
+    fn existing(&self) -> Existing {
+        if self.args.force { Existing::Replace } else { Existing::Refuse }
+    }
 
-fn to_server(
-    args: &PushArgs,
-    all: &Args,
-    environment: &Environment,
-    packed: &Packed,
-    url: &HttpsUrl,
-    progress: &Arc<dyn Progress>,
-    patience: Patience<'_>,
-) -> Result<Published, Failure> {
-    let token = match (&args.server.token_file, args.server.token_stdin) {
-        (Some(path), _) => Some(input::secret_from_file(path, "token")?),
-        (None, true) => Some(input::secret_from_stdin("token")?),
-        (None, false) => None,
-    };
-    let form = match args.server.form {
-        Form::Put => publish::Form::Put,
-        Form::Multipart => publish::Form::Multipart { field: args.server.field.clone() },
-    };
-    let server = Server { transport: servers::transport(all, environment)?, retry: servers::retry(all), token };
-    let published = server.upload(packed, url, &form, existing(args), progress, patience)?;
-    note(&format!("uploaded {}", published.references.join(", ")));
-    Ok(published)
+    fn to_registry(&self, provenance: &Provenance) -> Result<Published, Failure> {
+        let Self { args, all, environment, packed, .. } = *self;
+        let version = || match packed.plugins() {
+            [plugin] => Ok(plugin.version().to_owned()),
+            _ => Err("the image holds several plugins".to_owned()),
+        };
+        let target = Target::parse(&args.reference, &args.tag, version)?;
+        let access = servers::logins(&all.servers, environment).open()?;
+        let credentials = match &args.registry.username {
+            Some(user) => Credentials::only(target.first().registry(), user, &input::secret_from_stdin("password")?),
+            None => access.credentials,
+        };
+        let client = Client::new(servers::transport(all, environment)?, credentials, access.realms);
+        let registry = Registry { client, retry: servers::retry(all) };
+        let options = PushOptions {
+            existing: self.existing(),
+            chunk: args.registry.chunk_size,
+            mount_from: args.registry.mount_from.clone(),
+        };
+        let (published, how) = registry.push(packed, &target, provenance, &options, self.progress, self.patience)?;
+        let how = match how {
+            How::Existed => "the artifact was there already",
+            How::Mounted => "the artifact was taken over from the other repository",
+            How::Sent => "sent",
+        };
+        let digest = published.digest.map(|digest| digest.to_string()).unwrap_or_default();
+        note(&format!("pushed {} ({how})\ndigest {digest}", published.references.join(", ")));
+        Ok(published)
+    }
+
+    fn to_server(&self, url: &HttpsUrl) -> Result<Published, Failure> {
+        let Self { args, all, environment, .. } = *self;
+        let token = match (&args.server.token_file, args.server.token_stdin) {
+            (Some(path), _) => Some(input::secret_from_file(path, "token")?),
+            (None, true) => Some(input::secret_from_stdin("token")?),
+            (None, false) => None,
+        };
+        let form = match args.server.form {
+            Form::Put => publish::Form::Put,
+            Form::Multipart => publish::Form::Multipart { field: args.server.field.clone() },
+        };
+        let server = Server { transport: servers::transport(all, environment)?, retry: servers::retry(all), token };
+        let published = server.upload(self.packed, url, &form, self.existing(), self.progress, self.patience)?;
+        note(&format!("uploaded {}", published.references.join(", ")));
+        Ok(published)
+    }
 }

@@ -1,36 +1,30 @@
-//! A folder for what is needed only while the program runs.
+//! A place for what is needed only while the program runs.
 
+use std::fs::File;
+use std::io;
 use std::path::Path;
 
 use publish::Dir;
 
 use crate::failure::Failure;
 
-/// Names tried before giving up.
-const TRIES: u32 = 100;
+const HINT: &str = "let TMPDIR name a folder with space that this user may write to";
 
-/// A folder of its own below the one for temporary files, gone when this is dropped.
+/// The folder for temporary files.
+///
+/// Artifacts wait in files without a name, so that a killed run leaves nothing; a folder with a name is made only to
+/// unpack something, below this one.
 #[derive(Debug)]
 pub(crate) struct Scratch {
-    parent: Dir,
-    name: String,
     dir: Dir,
 }
 
 impl Scratch {
-    pub(crate) fn create(temporary: &Path) -> Result<Self, Failure> {
-        let hint = "let TMPDIR name a folder with space that this user may write to";
-        let refused = |error: std::io::Error| Failure::io("make a temporary folder in", temporary, &error).hint(hint);
-        let parent = temporary.canonicalize().and_then(|path| Dir::open(&path)).map_err(refused)?;
-        let mut n = 0;
-        loop {
-            let name = format!("butler-plugin-publisher-{}-{n}", std::process::id());
-            match parent.create_dir(&name) {
-                Ok(dir) => return Ok(Self { parent, name, dir }),
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && n < TRIES => n += 1,
-                Err(error) => return Err(refused(error)),
-            }
-        }
+    pub(crate) fn open(temporary: &Path) -> Result<Self, Failure> {
+        let dir = temporary.canonicalize().and_then(|path| Dir::open(&path));
+        let dir =
+            dir.map_err(|error| Failure::io("open the folder for temporary files,", temporary, &error).hint(HINT))?;
+        Ok(Self { dir })
     }
 
     pub(crate) const fn dir(&self) -> &Dir {
@@ -38,14 +32,12 @@ impl Scratch {
     }
 
     /// A file without a name.
-    pub(crate) fn file(&self) -> Result<std::fs::File, Failure> {
-        self.dir.unnamed_file().map_err(|error| Failure::io("make a temporary file in", Path::new(&self.name), &error))
+    pub(crate) fn file(&self) -> Result<File, Failure> {
+        self.unnamed().map_err(|error| Failure::io("make a file in", Path::new("TMPDIR"), &error).hint(HINT))
     }
-}
 
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What stays is in a folder that machines clean.
-        drop(self.parent.remove_tree(&self.name));
+    /// The same for those who have words of their own.
+    pub(crate) fn unnamed(&self) -> io::Result<File> {
+        self.dir.unnamed_file()
     }
 }

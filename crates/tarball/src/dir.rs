@@ -1,10 +1,11 @@
 //! A directory handle: the only way this workspace changes a plugin root.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags};
@@ -58,6 +59,12 @@ impl FileMode {
     }
 }
 
+impl From<FileMode> for Permissions {
+    fn from(mode: FileMode) -> Self {
+        Self::from_mode(mode.bits().as_raw_mode())
+    }
+}
+
 /// Permission bits that the umask is known to let through.
 ///
 /// The umask cannot be read without changing it for all threads, so it is learned from what was created; then files
@@ -105,6 +112,16 @@ impl Dir {
     /// What the system answers, [`io::ErrorKind::AlreadyExists`] among it.
     pub fn create_dir(&self, name: impl AsRef<OsStr>) -> io::Result<Self> {
         self.make_dir(name.as_ref(), &mut Umask::unknown())
+    }
+
+    /// Makes a subdirectory of mode `0700`: nobody else sees what is in it.
+    ///
+    /// # Errors
+    /// What the system answers, [`io::ErrorKind::AlreadyExists`] among it.
+    pub fn create_private_dir(&self, name: impl AsRef<OsStr>) -> io::Result<Self> {
+        let name = component(name.as_ref())?;
+        rustix::fs::mkdirat(&self.0, name, Mode::RWXU)?;
+        open_directory(&self.0, name)
     }
 
     /// Makes an empty file and opens it for writing.
@@ -160,6 +177,17 @@ impl Dir {
             }
         }
         Err(Errno::EXIST.into())
+    }
+
+    /// Gives a file that has no name one in this directory; the file must be on the same file system.
+    ///
+    /// # Errors
+    /// What the system answers: [`io::ErrorKind::AlreadyExists`], or [`io::ErrorKind::NotFound`] for a file that had a
+    /// name before, as [`unnamed_file`](Self::unnamed_file) makes it where it must, and without `/proc`.
+    pub fn name_file(&self, unnamed: &File, name: impl AsRef<OsStr>) -> io::Result<()> {
+        let open = format!("/proc/self/fd/{}", unnamed.as_raw_fd());
+        let name = component(name.as_ref())?;
+        Ok(rustix::fs::linkat(rustix::fs::CWD, open, &self.0, name, AtFlags::SYMLINK_FOLLOW)?)
     }
 
     /// What `name` stands for; `None` when there is nothing.

@@ -223,7 +223,7 @@ fn other_version_takes_the_place_of_the_one_before() {
     let anew = Plugin::backend("hello").file("dist/new.js", "").tarball();
     portal.list(OnReject::Abort, &[entry(&registry.push("my-org/hello", "2", &anew))]);
     assert_eq!(portal.install().exits(0).events(), ["plugin_installed hello:2 hello", "completed"]);
-    assert_eq!(code(), "'use strict';\n");
+    assert_eq!(code(), "exports.default = { $$type: '@backstage/BackendFeature' };\n");
     assert!(!portal.root().join(".butler-plugins.staging").exists());
 }
 

@@ -25,7 +25,7 @@ fn a_login_that_the_registry_accepts_is_kept_for_this_user_only() {
     let desk = Desk::new();
     login(&desk, registry.host(), "pass word\n").exits(0).says("accepts the login of `me`");
     let mode = |name: &str| desk.path(name).metadata().unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode(CONFIG), 0o600);
+    assert_eq!((mode(CONFIG), mode("home/.docker")), (0o600, 0o700));
     // `bWU6cGFzcyB3b3Jk` is me:pass word.
     assert_eq!(config(&desk), json!({"auths": {registry.host(): {"auth": "bWU6cGFzcyB3b3Jk"}}}));
     let reference = format!("oci://{}/acme/hello:1", registry.host());
