@@ -1,10 +1,14 @@
-//! `cargo xtask bench`: the static installer against its limits, and beside the tools that one would use by hand.
+//! `cargo xtask bench`: the static binaries against their limits, and beside the tools that one would use by hand.
 
 mod artifact;
 mod limits;
 mod machine;
+mod noise;
+mod packing;
+mod script;
 mod speed;
 mod table;
+mod tree;
 mod usage;
 
 use std::path::{Path, PathBuf};
@@ -19,6 +23,11 @@ use table::{Limit, Verdict};
 
 /// A folder in memory, as what a disk has just been through decides how fast it is.
 const MEMORY_FOLDER: &str = "/dev/shm";
+
+/// Files of 1 MiB that the publisher packs: the largest plugin known is a tenth of it.
+const LARGE_FILES: usize = 300;
+/// The same in a test, where they only show the size. The small files are larger than what memory may take.
+const LARGE_FILES_OF_TEST: usize = 32;
 
 /// How often things are measured, and what counts as broken.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -38,22 +47,35 @@ impl Scale {
     }
 }
 
-/// Measures, prints two tables, and fails when a limit is broken.
+/// Measures, prints tables of limits and of tools for each binary, and fails when a limit is broken.
 pub(crate) fn run(scale: Scale) -> anyhow::Result<()> {
     let built = dist::run()?;
-    let place = Place::new(built.installer())?;
+    let place = Place::new(&built)?;
+    let rounds = scale.rounds();
     println!("\n{}", machine::line()?);
-    let limits = limits::measure(&place, &built, scale.rounds())?;
+
+    println!("\nbutler-plugin-installer");
+    let mut limits = limits::measure(&place, &built, rounds)?;
     table::print_limits(&limits);
-    let tools = speed::measure(&place, scale.rounds())?;
-    table::print_tools(&tools, scale.rounds());
+    table::print_tools(&speed::measure(&place, rounds)?, rounds);
+
+    println!("\nbutler-plugin-publisher");
+    let comparisons = packing::measure(&place, LARGE_FILES, rounds)?;
+    let publisher = packing::limits(&built.publisher, &comparisons);
+    table::print_limits(&publisher);
+    for comparison in &comparisons {
+        println!("\n{}", comparison.about);
+        table::print_packers(&comparison.packers, rounds);
+    }
+    limits.extend(publisher);
     keep(&limits, scale)
 }
 
 /// Measures what has a limit, as one of the tests.
 pub(crate) fn check(built: &Dist) -> anyhow::Result<()> {
-    let place = Place::new(built.installer())?;
-    let limits = limits::measure(&place, built, Scale::Quick.rounds())?;
+    let place = Place::new(built)?;
+    let mut limits = limits::measure(&place, built, Scale::Quick.rounds())?;
+    limits.extend(packing::limits(&built.publisher, &packing::measure(&place, LARGE_FILES_OF_TEST, 1)?));
     table::print_limits(&limits);
     keep(&limits, Scale::Quick)
 }
@@ -69,17 +91,18 @@ fn keep(limits: &[Limit], scale: Scale) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Where the installer is run: everything it reads and writes lies in one folder in memory.
+/// Where the binaries are run: everything they read and write lies in one folder in memory.
 struct Place {
     installer: PathBuf,
+    publisher: PathBuf,
     folder: tempfile::TempDir,
 }
 
 impl Place {
-    fn new(installer: PathBuf) -> anyhow::Result<Self> {
+    fn new(built: &Dist) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir_in(MEMORY_FOLDER)
             .with_context(|| format!("could not create a folder in `{MEMORY_FOLDER}`"))?;
-        Ok(Self { installer, folder })
+        Ok(Self { installer: built.installer.path.clone(), publisher: built.publisher.path.clone(), folder })
     }
 
     fn at(&self, name: &str) -> PathBuf {

@@ -24,9 +24,9 @@ enum Xtask {
         #[arg(long)]
         check: bool,
     },
-    /// Builds the static installer and what an image needs into `dist/`.
+    /// Builds the static installer and publisher, and what an image needs, into `dist/`.
     Dist,
-    /// Measures the static installer against its limits, and beside curl, sha512sum and tar.
+    /// Measures the static programs against their limits, and beside curl, sha512sum, tar and gzip.
     Bench {
         /// Two rounds, and times that are too long are shown but no failure
         #[arg(long)]

@@ -1,4 +1,4 @@
-//! `cargo xtask dist`: the static installer and the CA bundle, as the image takes them, within their budgets.
+//! `cargo xtask dist`: the two static binaries and the CA bundle, within their budgets. The image takes the installer.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,32 +9,46 @@ use anyhow::{Context as _, ensure};
 use crate::command::{self, cargo};
 use crate::workspace;
 
-const INSTALLER: &str = "butler-plugin-installer";
 const TARGET: &str = "x86_64-unknown-linux-musl";
 /// Where Debian's `ca-certificates` keeps the bundle, and where the image will have it.
 const CA_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 const DIST_CA_BUNDLE: &str = "ca-certificates.crt";
-/// What an initContainer may weigh: every node pulls it before a portal can boot.
-pub(crate) const MAX_BYTES: usize = 4 * 1024 * 1024;
-/// What one person can still read through in a review of dependencies; ours are counted, too.
-pub(crate) const MAX_CRATES: usize = 75;
+
+/// What an initContainer may weigh, as every node pulls it before a portal can boot, and what one person can still
+/// read through in a review of dependencies.
+const INSTALLER: Budget = Budget { package: "butler-plugin-installer", bytes: 4 * 1024 * 1024, crates: 75 };
+/// What a pipeline fetches for each build. The review is the same one but for a few crates.
+const PUBLISHER: Budget = Budget { package: "butler-plugin-publisher", bytes: 5 * 1024 * 1024, crates: 80 };
+
+/// How large a binary may become.
+pub(crate) struct Budget {
+    /// The package; its binary has the same name.
+    package: &'static str,
+    /// Bytes of the binary.
+    pub(crate) bytes: usize,
+    /// Packages linked into it, ours counted.
+    pub(crate) crates: usize,
+}
 
 /// What `cargo xtask dist` made, within its budgets.
 pub(crate) struct Dist {
     /// The folder `dist/`.
     pub(crate) folder: PathBuf,
-    /// The installer's size in bytes.
+    pub(crate) installer: Binary,
+    pub(crate) publisher: Binary,
+}
+
+/// A static binary.
+pub(crate) struct Binary {
+    pub(crate) path: PathBuf,
+    /// Its size in bytes.
     pub(crate) bytes: usize,
     /// How many packages are linked into it, ours counted.
     pub(crate) crates: usize,
+    pub(crate) budget: Budget,
 }
 
 impl Dist {
-    /// The static installer.
-    pub(crate) fn installer(&self) -> PathBuf {
-        self.folder.join(INSTALLER)
-    }
-
     /// The CA certificates that the image has.
     pub(crate) fn ca_bundle(&self) -> PathBuf {
         self.folder.join(DIST_CA_BUNDLE)
@@ -44,23 +58,46 @@ impl Dist {
 /// Builds, checks and fills the folder `dist/`.
 pub(crate) fn run() -> anyhow::Result<Dist> {
     add_target()?;
-    let arguments = ["build", "--release", "--locked", "--target", TARGET, "--package", INSTALLER];
-    command::run(&mut cargo(&arguments))?;
-    let built = workspace::target()?.join(TARGET).join("release").join(INSTALLER);
-    let binary = fs::read(&built).with_context(|| format!("could not read `{}`", built.display()))?;
-    let tree = ["tree", "--locked", "--edges=normal", "--prefix=none", "--target", TARGET, "--package", INSTALLER];
-    let crates = crates(&command::read(&mut cargo(&tree))?);
-    within_budget(&binary, crates)?;
+    // At once, as nearly all crates are in both.
+    let packages = ["--package", INSTALLER.package, "--package", PUBLISHER.package];
+    command::run(cargo(&["build", "--release", "--locked", "--target", TARGET]).args(packages))?;
+    let built = workspace::target()?.join(TARGET).join("release");
 
-    let dist = workspace::root().join("dist");
-    fs::create_dir_all(&dist).with_context(|| format!("could not create `{}`", dist.display()))?;
-    copy(&built, &dist.join(INSTALLER))?;
-    copy(Path::new(CA_BUNDLE), &dist.join(DIST_CA_BUNDLE)).context("install Debian's `ca-certificates`")?;
-    println!(
-        "dist/{INSTALLER}: static, {} bytes (at most {MAX_BYTES}), {crates} crates (at most {MAX_CRATES})",
-        binary.len()
-    );
-    Ok(Dist { folder: dist.canonicalize()?, bytes: binary.len(), crates })
+    let folder = workspace::root().join("dist");
+    fs::create_dir_all(&folder).with_context(|| format!("could not create `{}`", folder.display()))?;
+    let folder = folder.canonicalize()?;
+    let installer = INSTALLER.binary(&built, &folder)?;
+    let publisher = PUBLISHER.binary(&built, &folder)?;
+    copy(Path::new(CA_BUNDLE), &folder.join(DIST_CA_BUNDLE)).context("install Debian's `ca-certificates`")?;
+    Ok(Dist { folder, installer, publisher })
+}
+
+impl Budget {
+    /// Takes the binary over from the folder `built` when it keeps to this.
+    fn binary(self, built: &Path, dist: &Path) -> anyhow::Result<Binary> {
+        let Self { package, bytes: max_bytes, crates: max_crates } = self;
+        let (built, path) = (built.join(package), dist.join(package));
+        let binary = fs::read(&built).with_context(|| format!("could not read `{}`", built.display()))?;
+        let tree = ["tree", "--locked", "--edges=normal", "--prefix=none", "--target", TARGET, "--package", package];
+        let crates = crates(&command::read(&mut cargo(&tree))?);
+        self.holds(&binary, crates)?;
+        copy(&built, &path)?;
+        let bytes = binary.len();
+        println!("dist/{package}: static, {bytes} bytes (at most {max_bytes}), {crates} crates (at most {max_crates})");
+        Ok(Binary { path, bytes, crates, budget: self })
+    }
+
+    fn holds(&self, binary: &[u8], crates: usize) -> anyhow::Result<()> {
+        let Self { package, bytes: max_bytes, crates: max_crates } = self;
+        let is_static = is_static(binary);
+        let is_static =
+            is_static.with_context(|| format!("expected a 64-bit little-endian ELF file as `{package}`"))?;
+        ensure!(is_static, "expected a static `{package}`, found one with a program interpreter");
+        let bytes = binary.len();
+        ensure!(bytes <= *max_bytes, "expected at most {max_bytes} bytes of `{package}`, found {bytes}");
+        ensure!(crates <= *max_crates, "expected at most {max_crates} crates in `{package}`, found {crates}");
+        Ok(())
+    }
 }
 
 fn add_target() -> anyhow::Result<()> {
@@ -73,16 +110,6 @@ fn add_target() -> anyhow::Result<()> {
 
 fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     fs::copy(from, to).with_context(|| format!("could not copy `{}` to `{}`", from.display(), to.display()))?;
-    Ok(())
-}
-
-fn within_budget(binary: &[u8], crates: usize) -> anyhow::Result<()> {
-    ensure!(
-        is_static(binary).context("expected a 64-bit little-endian ELF file")?,
-        "expected a static binary, found one with a program interpreter"
-    );
-    ensure!(binary.len() <= MAX_BYTES, "expected a binary of at most {MAX_BYTES} bytes, found {}", binary.len());
-    ensure!(crates <= MAX_CRATES, "expected at most {MAX_CRATES} crates in the binary, found {crates}");
     Ok(())
 }
 
@@ -136,21 +163,22 @@ mod tests {
 
     #[test]
     fn each_exceeded_budget_is_an_error() {
+        let budget = Budget { package: "any", bytes: 200, crates: 75 };
         let padded = |bytes| {
             let mut binary = elf(1);
             binary.resize(bytes, 0);
             binary
         };
         let rows = [
-            ("at the limits", padded(MAX_BYTES), MAX_CRATES, None),
-            ("one byte too many", padded(MAX_BYTES + 1), MAX_CRATES, Some("bytes")),
-            ("one crate too many", padded(MAX_BYTES), MAX_CRATES + 1, Some("crates")),
+            ("at the limits", padded(budget.bytes), budget.crates, None),
+            ("one byte too many", padded(budget.bytes + 1), budget.crates, Some("bytes")),
+            ("one crate too many", padded(budget.bytes), budget.crates + 1, Some("crates")),
             ("dynamic", elf(3), 1, Some("static")),
             ("a script", b"#!/bin/sh".to_vec(), 1, Some("ELF")),
             ("cut in the header", elf(1)[..40].to_vec(), 1, Some("ELF")),
         ];
         for (name, binary, crates, wrong) in rows {
-            let answer = within_budget(&binary, crates).map_err(|error| error.to_string());
+            let answer = budget.holds(&binary, crates).map_err(|error| error.to_string());
             match wrong {
                 None => assert_eq!(answer, Ok(()), "{name}"),
                 Some(word) => assert!(answer.unwrap_err().contains(word), "{name}"),

@@ -23,7 +23,7 @@ const NEEDED: [(&str, &str); 9] = [
     ("strace", "strace"),
 ];
 
-/// Brings what is missing, builds the static binary, looks at its limits, runs unit tests, stories and doctests.
+/// Brings what is missing, builds the static binaries, looks at their limits, runs unit tests, stories and doctests.
 pub(crate) fn run() -> anyhow::Result<()> {
     install_missing()?;
     fixtures::run()?;

@@ -10,9 +10,9 @@ use std::process::Command;
 use integrity::{Algorithm, OciDigest};
 use testkit::{Plugin, Registry};
 
+use super::Place;
 use super::table::Tool;
 use super::usage::Usage;
-use super::{Place, median};
 
 const PLUGINS: usize = 20;
 const FILES: usize = 400;
@@ -49,12 +49,7 @@ pub(super) fn measure(place: &Place, rounds: usize) -> anyhow::Result<Vec<Tool>>
             usages.push(place.with_root(|root| Usage::of(&command(root)?))?);
         }
     }
-    let middle = |usages: &[Usage]| Usage {
-        wall: median(usages.iter().map(|usage| usage.wall).collect()),
-        cpu: median(usages.iter().map(|usage| usage.cpu).collect()),
-        peak: usages.iter().map(|usage| usage.peak).max().unwrap_or_default(),
-    };
-    Ok(tools.iter().zip(&usages).map(|((name, _), usages)| Tool { name, usage: middle(usages) }).collect())
+    Ok(tools.iter().zip(&usages).map(|((name, _), usages)| Tool { name, usage: Usage::middle(usages) }).collect())
 }
 
 /// The plugins in their registry, and what both sides are told about them.

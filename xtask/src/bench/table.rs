@@ -1,4 +1,4 @@
-//! The two tables, ratios first: below 1 is good.
+//! The tables, ratios first: below 1 is good.
 
 use std::time::Duration;
 
@@ -73,6 +73,7 @@ impl Amount {
         match self {
             Self::Count(count) => count.to_string(),
             Self::Bytes(_) => format!("{:.2} MiB", self.number() / MIB),
+            Self::Time(time) if time.as_secs() > 0 => format!("{:.2} s", time.as_secs_f64()),
             Self::Time(time) => format!("{:.2} ms", time.as_secs_f64() * 1000.0),
         }
     }
@@ -85,6 +86,14 @@ pub(super) struct Tool {
     pub(super) usage: Usage,
 }
 
+/// A tool that packs, and the size of its tarball.
+#[derive(Debug)]
+pub(super) struct Packer {
+    pub(super) tool: Tool,
+    /// Bytes.
+    pub(super) packed: u64,
+}
+
 /// Prints what is limited, and how much of each limit is used.
 pub(super) fn print_limits(limits: &[Limit]) {
     println!("\n| of the limit | what | found | at most |\n| ---: | --- | ---: | ---: |");
@@ -95,18 +104,42 @@ pub(super) fn print_limits(limits: &[Limit]) {
 
 /// Prints the tools beside the first of them, which is ours.
 pub(super) fn print_tools(tools: &[Tool], rounds: usize) {
-    let Some(ours) = tools.first().map(|tool| tool.usage) else { return };
+    let Some(ours) = tools.first() else { return };
     println!("\n| ours to this, wall | CPU | tool, median of {rounds} rounds | wall | CPU | peak memory |");
     println!("| ---: | ---: | --- | ---: | ---: | ---: |");
-    for Tool { name, usage } in tools {
-        println!(
-            "| {:.2} | {:.2} | {name} | {:.3} s | {:.2} s | {} |",
-            ours.wall.as_secs_f64() / usage.wall.as_secs_f64(),
-            ours.cpu.as_secs_f64() / usage.cpu.as_secs_f64(),
-            usage.wall.as_secs_f64(),
-            usage.cpu.as_secs_f64(),
-            Amount::Bytes(usage.peak).shown(),
-        );
+    for tool in tools {
+        println!("| {} | {} | {} |", ours.beside(tool), tool.name, tool.usage.shown());
+    }
+}
+
+/// Prints the packers beside the first of them, which is ours.
+pub(super) fn print_packers(packers: &[Packer], rounds: usize) {
+    let Some(ours) = packers.first() else { return };
+    println!(
+        "\n| ours to this, wall | CPU | size | tool, median of {rounds} rounds | wall | CPU | peak memory | size |"
+    );
+    println!("| ---: | ---: | ---: | --- | ---: | ---: | ---: | ---: |");
+    for Packer { tool, packed } in packers {
+        let (ours_packed, packed) = (Amount::Bytes(ours.packed), Amount::Bytes(*packed));
+        let size = ours_packed.number() / packed.number();
+        let (ratios, usage) = (ours.tool.beside(tool), tool.usage.shown());
+        println!("| {ratios} | {size:.3} | {} | {usage} | {} |", tool.name, packed.shown());
+    }
+}
+
+impl Tool {
+    /// Two cells: the ratios of this one's times to the `other`'s.
+    fn beside(&self, other: &Self) -> String {
+        let ratio = |time: fn(&Usage) -> Duration| time(&self.usage).as_secs_f64() / time(&other.usage).as_secs_f64();
+        format!("{:.2} | {:.2}", ratio(|usage| usage.wall), ratio(|usage| usage.cpu))
+    }
+}
+
+impl Usage {
+    /// Three cells: times and memory.
+    fn shown(&self) -> String {
+        let Self { wall, cpu, peak } = self;
+        format!("{:.3} s | {:.2} s | {}", wall.as_secs_f64(), cpu.as_secs_f64(), Amount::Bytes(*peak).shown())
     }
 }
 

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 
+use super::median;
+
 /// Seconds in user mode, seconds in the kernel, largest resident set of one process in KiB.
 const FORMAT: &str = "%U %S %M";
 
@@ -41,6 +43,15 @@ impl Usage {
         let (cpu, peak) = parse(&text).with_context(|| format!("GNU time wrote `{text}`"))?;
         Ok(Self { wall, cpu, peak })
     }
+
+    /// What several runs took: the times in the middle, and the most memory of any.
+    pub(super) fn middle(runs: &[Self]) -> Self {
+        Self {
+            wall: median(runs.iter().map(|run| run.wall).collect()),
+            cpu: median(runs.iter().map(|run| run.cpu).collect()),
+            peak: runs.iter().map(|run| run.peak).max().unwrap_or_default(),
+        }
+    }
 }
 
 fn parse(text: &str) -> Option<(Duration, u64)> {
@@ -59,6 +70,13 @@ mod tests {
     fn a_report_is_read() {
         assert_eq!(parse("1.25 0.50 2048\n"), Some((Duration::from_millis(1750), 2 * 1024 * 1024)));
         assert_eq!(parse("1.25\n"), None);
+    }
+
+    #[test]
+    fn memory_is_the_most_of_any_run_and_times_are_those_in_the_middle() {
+        let run =
+            |millis, peak| Usage { wall: Duration::from_millis(millis), cpu: Duration::from_millis(2 * millis), peak };
+        assert_eq!(Usage::middle(&[run(9, 1), run(2, 7), run(3, 2)]), run(3, 7));
     }
 
     #[test]
