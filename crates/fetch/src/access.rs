@@ -1,7 +1,7 @@
 //! Who one is to servers, as the files say that clients of registries share.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use integrity::Blame;
 use oci::{Credentials, CredentialsError, TrustedRealms};
@@ -10,7 +10,7 @@ use crate::file::{Unreadable, read_file};
 use crate::{HelperProcess, Netrc, NetrcError};
 
 /// Most bytes of a file with logins.
-const LOGINS_LIMIT: usize = 1024 * 1024;
+pub const LOGINS_LIMIT: usize = 1024 * 1024;
 
 /// Who one is to servers.
 #[derive(Debug)]
@@ -23,7 +23,8 @@ pub struct Access {
     pub netrc: Netrc,
 }
 
-/// Where logins are looked for. The program reads its flags and environment, this opens what they name.
+/// Where logins are looked for. The program reads its flags and environment, this opens what they name; an empty path
+/// names nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Logins {
     /// A file in Docker's format; it must be there.
@@ -112,6 +113,14 @@ impl Logins {
     /// A file that was named and is not there, or that is not of its form. The customary `config.json` may be absent,
     /// and in a home that nobody named beyond reach.
     pub fn open(&self) -> Result<Access, AccessError> {
+        Ok(Access { credentials: self.credentials()?, realms: self.realms()?, netrc: netrc(named(self.netrc.as_ref()))? })
+    }
+
+    /// The token servers that may see a login, without reading any file.
+    ///
+    /// # Errors
+    /// [`AccessError::TokenRealm`].
+    pub fn realms(&self) -> Result<TrustedRealms, AccessError> {
         let mut realms = TrustedRealms::built_in();
         for pair in &self.token_realms {
             let (registry, host) = pair
@@ -120,19 +129,19 @@ impl Logins {
                 .ok_or_else(|| AccessError::TokenRealm { found: pair.clone() })?;
             realms = realms.with(registry, host);
         }
-        Ok(Access { credentials: self.credentials()?, realms, netrc: netrc(self.netrc.as_deref())? })
+        Ok(realms)
     }
 
     /// The `config.json` that is read, and that a login is written to; `None` where nothing says where it would be.
     pub fn config_file(&self) -> Option<PathBuf> {
-        self.registry_auth_file.clone().or_else(|| {
+        named(self.registry_auth_file.as_ref()).cloned().or_else(|| {
             let customary = || self.home.as_ref().map(|home| home.join(".docker"));
             self.docker_config.clone().or_else(customary).map(|folder| folder.join("config.json"))
         })
     }
 
     fn credentials(&self) -> Result<Credentials, AccessError> {
-        let must_exist = self.registry_auth_file.is_some();
+        let must_exist = named(self.registry_auth_file.as_ref()).is_some();
         let asked_for = must_exist || self.docker_config.is_some();
         let Some(path) = self.config_file() else { return Ok(Credentials::none()) };
         let json = match read_file(&path, LOGINS_LIMIT) {
@@ -146,9 +155,14 @@ impl Logins {
     }
 }
 
-fn netrc(path: Option<&Path>) -> Result<Netrc, AccessError> {
+/// A path that says something: an empty variable of the environment counts as none.
+fn named(path: Option<&PathBuf>) -> Option<&PathBuf> {
+    path.filter(|path| !path.as_os_str().is_empty())
+}
+
+fn netrc(path: Option<&PathBuf>) -> Result<Netrc, AccessError> {
     let Some(path) = path else { return Ok(Netrc::none()) };
-    let own = || path.to_owned();
+    let own = || path.clone();
     let bytes = read_file(path, LOGINS_LIMIT).map_err(|source| AccessError::Unreadable { path: own(), source })?;
     let text = String::from_utf8_lossy(&bytes);
     Netrc::parse(&text).map_err(|source| AccessError::Netrc { path: own(), source })

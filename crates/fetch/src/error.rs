@@ -177,7 +177,9 @@ impl FetchError {
         let text = match self {
             Self::Oci(error) => return error.hint(),
             Self::Https { source, .. } => return source.hint(),
-            Self::TooLarge { .. } => "if the artifact is as large as it should be, raise `--max-artifact-bytes`",
+            Self::TooLarge { .. } => {
+                "if the artifact is as large as it should be, raise the installer's `--max-artifact-bytes`"
+            }
             Self::Spool { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 "the volume is full: give it more space (`sizeLimit` of an `emptyDir`)"
             }
@@ -241,7 +243,16 @@ impl HttpsFailure {
         match self {
             Self::Transport(error) => match error.cause() {
                 Cause::Certificate(_) | Cause::Tls | Cause::NotTls | Cause::Proxy | Cause::Dns => Blame::Operator,
-                _ => Blame::Network,
+                Cause::Connect
+                | Cause::Timeout
+                | Cause::Stalled
+                | Cause::Reset
+                | Cause::Truncated
+                | Cause::Protocol
+                | Cause::TooLarge { .. }
+                | Cause::Content
+                | Cause::Deadline
+                | Cause::Stopped => Blame::Network,
             },
             Self::Status { status: 400..=407 | 410, .. } | Self::NotAllowed { .. } => Blame::Operator,
             Self::Status { .. } | Self::RedirectDenied { .. } => Blame::Network,

@@ -34,7 +34,7 @@ mod spool;
 mod surroundings;
 mod tarball_url;
 
-pub use access::{Access, AccessError, Logins};
+pub use access::{Access, AccessError, LOGINS_LIMIT, Logins};
 pub use error::{FetchError, HttpsFailure, TransferFailure};
 pub use fetcher::{FetchLimits, Fetched, Fetcher, Origin, Probe, Waiting};
 pub use file::{Unreadable, read_file};

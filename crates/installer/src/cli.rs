@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::units;
@@ -66,10 +67,12 @@ pub(crate) struct Args {
 pub(crate) struct AccessArgs {
     /// Registry logins in Docker's format; else config.json in $DOCKER_CONFIG or $HOME/.docker
     #[arg(long, global = true, value_name = "FILE", env = "REGISTRY_AUTH_FILE", hide_env_values = true)]
+    #[arg(value_parser = path())]
     pub(crate) registry_auth_file: Option<PathBuf>,
 
     /// Logins of https servers in netrc's format
     #[arg(long, global = true, value_name = "FILE", env = "NETRC", hide_env_values = true)]
+    #[arg(value_parser = path())]
     pub(crate) netrc: Option<PathBuf>,
 
     /// A token server that may see the registry's login although it has another host (repeatable)
@@ -187,6 +190,11 @@ pub(crate) enum LogFormat {
 pub(crate) enum ReportFormat {
     Text,
     Json,
+}
+
+/// A path that may be empty, as a variable of the environment may be.
+fn path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }
 
 const AFTER_HELP: &str = "\

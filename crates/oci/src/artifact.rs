@@ -8,7 +8,7 @@ use serde::Serialize;
 use source::OciReference;
 use transport::{Body, Method, Patience, Request, Upload};
 
-use crate::client::{document_request, named_digest, read_bytes};
+use crate::client::{MANIFEST_LIMIT, document_request, named_digest, read_bytes};
 use crate::conversation::{Conversation, Redirects};
 use crate::error::Act;
 use crate::manifest::OCI_MANIFEST;
@@ -122,9 +122,11 @@ impl Client {
     /// Writes a manifest under the reference's tag, or without one where it has none. A tag that is there already is
     /// moved: see [`tagged`](Self::tagged).
     ///
+    /// A registry that does not say which digest it stored is asked for the manifest, which must be this one.
+    ///
     /// # Errors
-    /// When the manifest's blobs were stored in another repository; whatever the registry answers, another digest
-    /// included; and the end of patience.
+    /// When the manifest's blobs were stored in another repository, or when it is larger than readers take: then nothing
+    /// is sent. Whatever the registry answers, another digest or content included; and the end of patience.
     pub fn push_manifest(
         &self,
         to: &OciReference,
@@ -138,8 +140,12 @@ impl Client {
 
 fn look_up(conversation: &Conversation<'_>, tag: &str) -> Result<OciDigest, Failure> {
     let request = Request { method: Method::Head, ..document_request(conversation, tag)? };
-    let answer = conversation.ask(request, "tag", Redirects::SameOrigin)?;
-    match named_digest(&answer)? {
+    let named = match conversation.ask(request, "tag", Redirects::SameOrigin) {
+        Ok(answer) => named_digest(&answer)?,
+        Err(failure) if failure.is_about_method() => None,
+        Err(failure) => return Err(failure),
+    };
+    match named {
         Some(digest) => Ok(digest),
         None => read_bytes(conversation, tag, None).map(|(digest, ..)| digest),
     }
@@ -150,14 +156,34 @@ fn write(conversation: &Conversation<'_>, to: &OciReference, artifact: &Artifact
     if let Some(blob) = artifact.blobs.iter().find(|blob| blob.repository() != expected) {
         return Err(Failure::Elsewhere { expected, found: blob.repository().to_owned() });
     }
+    let size = artifact.bytes.len();
+    if size > MANIFEST_LIMIT {
+        return Err(Failure::ManifestTooLarge { limit: MANIFEST_LIMIT, size });
+    }
     let name = to.tag().map_or_else(|| artifact.digest.to_string(), str::to_owned);
     let body = Body::Upload(Upload::whole(Arc::new(artifact.bytes.clone()), OCI_MANIFEST));
     let request = Request::get(conversation.url(&format!("manifests/{name}"))?);
     let request = Request { method: Method::Put, body, ..request };
     let answer = conversation.ask(request, "repository", Redirects::None)?;
-    expect_digest(&answer, &artifact.digest)?;
+    let named = expect_digest(&answer, &artifact.digest)?;
     conversation.drain(answer);
+    if named.is_none() {
+        prove(conversation, &name, &artifact.digest)?;
+    }
     Ok(artifact.digest)
+}
+
+/// Reads what was written.
+fn prove(conversation: &Conversation<'_>, name: &str, expected: &OciDigest) -> Result<(), Failure> {
+    let server = conversation.registry.to_string();
+    let found = match read_bytes(conversation, name, None) {
+        Ok((found, ..)) if found == *expected => return Ok(()),
+        Ok((found, ..)) => format!("`{found}`"),
+        Err(Failure::DigestMismatch { found, .. }) => format!("`{found}`"),
+        Err(Failure::NotFound { .. }) => "nothing".to_owned(),
+        Err(other) => return Err(other),
+    };
+    Err(Failure::StoredOther { server, expected: format!("`{expected}`"), found })
 }
 
 fn manifest(

@@ -11,10 +11,10 @@ use crate::conversation::{Conversation, Redirects, Session};
 use crate::error::Act;
 use crate::manifest::{DOCKER_INDEX, DOCKER_MANIFEST, Document, OCI_INDEX, OCI_MANIFEST};
 use crate::scope::Scope;
-use crate::{Credentials, Descriptor, Failure, Login, OciError, Platform, TrustedRealms};
+use crate::{Credentials, Descriptor, Failure, Login, OciError, Platform, TrustedRealms, words};
 
 /// Most bytes of a manifest or index.
-const MANIFEST_LIMIT: usize = 4 * 1024 * 1024;
+pub(crate) const MANIFEST_LIMIT: usize = 4 * 1024 * 1024;
 
 /// A client of any number of registries. Tokens are kept for the run.
 pub struct Client {
@@ -99,7 +99,7 @@ fn log_in(conversation: &Conversation<'_>) -> Result<(), Failure> {
     let base = Request::get(conversation.api("")?);
     match conversation.introduce(base, "registry API", Redirects::SameOrigin)? {
         (response, login @ Login::Withheld { .. }) => {
-            Err(Failure::Unauthorized { server: response.url().authority(), login })
+            Err(Failure::Unauthorized { server: response.url().authority(), login, said: None })
         }
         (response, _) => {
             conversation.drain(response);
@@ -138,7 +138,7 @@ fn resolve(
         (None, None) => None,
         (None, Some(mut paths)) if paths.len() == 1 => paths.pop(),
         (None, Some(paths)) => {
-            return Err(Failure::NoPluginPath { found: paths.iter().map(ToString::to_string).collect() });
+            return Err(Failure::NoPluginPath { count: paths.len(), found: words::list(&paths) });
         }
     };
     Ok(Resolved { named, manifest: digest, layer: manifest.layer, plugin_path })

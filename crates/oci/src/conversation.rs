@@ -12,10 +12,12 @@ use crate::credentials::Credential;
 use crate::docker_hub::{DOCKER_HUB, DOCKER_HUB_API, one_name};
 use crate::scope::Scope;
 use crate::token::TOKEN_LIMIT;
-use crate::{Client, Failure, Login, token};
+use crate::{Client, Failure, Login, token, words};
 
 /// Longest time for the body of an answer that is read as a whole: a document, a token, an error.
 const SMALL_BODY_TIME: Duration = Duration::from_mins(1);
+/// Longest time for what an answer says about its failure, which is good to know and no more.
+const REASONS_TIME: Duration = Duration::from_secs(5);
 /// Most redirects followed for one request.
 const REDIRECT_LIMIT: usize = 5;
 
@@ -94,13 +96,9 @@ impl<'a> Conversation<'a> {
         if response.status() != 401 {
             return self.judge(response, &request, what, known.login);
         }
-        let server = response.url().authority();
-        if response.url().origin() != request.url.origin() {
-            return Err(Failure::Unauthorized { server, login: Login::Redirected });
-        }
-        let Some(challenge) = Challenge::choose(response.headers().all("www-authenticate")) else {
-            return Err(Failure::Unauthorized { server, login: known.login });
-        };
+        let is_own = response.url().origin() == request.url.origin();
+        let challenge = Challenge::choose(response.headers().all("www-authenticate")).filter(|_| is_own);
+        let Some(challenge) = challenge else { return self.judge(response, &request, what, known.login) };
         self.drain(response);
         let fresh = self.log_in(&request.url, &challenge)?;
         let request = request.authorization(fresh.authorization.clone());
@@ -122,7 +120,7 @@ impl<'a> Conversation<'a> {
             Challenge::Basic => {
                 let authorization = credential.as_ref().and_then(token::basic);
                 if authorization.is_none() {
-                    return Err(Failure::Unauthorized { server: asked.authority(), login: Login::None });
+                    return Err(Failure::Unauthorized { server: asked.authority(), login: Login::None, said: None });
                 }
                 return Ok(Session { authorization, login: Login::Given });
             }
@@ -131,9 +129,9 @@ impl<'a> Conversation<'a> {
         if let Some(Credential::Bearer(token)) = &credential {
             return Ok(Session { authorization: token::bearer(token.expose()), login: Login::Given });
         }
-        let denied = |why| Failure::RealmDenied { realm: source::redact(realm), why };
+        let denied = |why| Failure::RealmDenied { realm: words::shown(&source::redact(realm)), why };
         let realm = asked.join(realm).map_err(|_| denied("it is not an https URL"))?;
-        let denied = |why| Failure::RealmDenied { realm: realm.to_string(), why };
+        let denied = |why| Failure::RealmDenied { realm: words::shown(&realm.to_string()), why };
         let judged = self.client.realms.judge(&self.registry.to_string(), asked, &realm).map_err(denied)?;
         let (credential, login) = match (credential, judged) {
             (Some(_), Realm::Foreign) => (None, Login::Withheld { realm: realm.host().to_owned() }),
@@ -150,10 +148,11 @@ impl<'a> Conversation<'a> {
             });
         }
         if matches!(response.status(), 401 | 403) {
-            return Err(Failure::Unauthorized { server: realm.authority(), login });
+            return Err(Failure::Unauthorized { server: realm.authority(), login, said: None });
         }
         if response.status() != 200 {
-            return Err(self.status_failure(&response, "token"));
+            // Its body is not looked at: tokens are made there.
+            return Err(self.status_failure(&response, "token", None));
         }
         let json = self.read_small(&mut response, TOKEN_LIMIT).map_err(Failure::Transport)?;
         Ok(Session { authorization: Some(token::parse(&json)?), login })
@@ -236,33 +235,36 @@ impl<'a> Conversation<'a> {
 
     fn judge(
         &self,
-        response: Response,
+        mut response: Response,
         asked: &Request,
         what: &'static str,
         login: Login,
     ) -> Result<(Response, Login), Failure> {
+        let writes = !matches!(asked.method, Method::Get | Method::Head);
+        if matches!(response.status(), 200 | 206) || (writes && matches!(response.status(), 201..=204)) {
+            return Ok((response, login));
+        }
+        let said = response.read_to_limit(TOKEN_LIMIT, REASONS_TIME, self.patience).ok();
+        let said = said.and_then(|json| words::reasons(&json, asked.authorization.as_ref()));
         let server = response.url().authority();
         let login = if response.url().origin() == asked.url.origin() { login } else { Login::Redirected };
-        let writes = !matches!(asked.method, Method::Get | Method::Head);
-        match response.status() {
-            200 | 206 => Ok((response, login)),
-            201..=204 if writes => Ok((response, login)),
-            401 => Err(Failure::Unauthorized { server, login }),
-            403 => Err(Failure::Forbidden { server, login }),
-            _ => Err(self.status_failure(&response, what)),
-        }
+        Err(match response.status() {
+            401 => Failure::Unauthorized { server, login, said },
+            403 => Failure::Forbidden { server, login, said },
+            _ => self.status_failure(&response, what, said),
+        })
     }
 
-    fn status_failure(&self, response: &Response, what: &'static str) -> Failure {
+    fn status_failure(&self, response: &Response, what: &'static str, said: Option<String>) -> Failure {
         let server = response.url().authority();
         let retry_after = || {
             let value = response.headers().first("retry-after")?;
             parse_retry_after(value, self.patience.clock().now())
         };
         match response.status() {
-            status @ (404 | 410) => Failure::NotFound { server, status, what },
-            429 => Failure::RateLimited { server, retry_after: retry_after() },
-            status => Failure::Status { server, status, retry_after: retry_after() },
+            status @ (404 | 410) => Failure::NotFound { server, status, what, said },
+            429 => Failure::RateLimited { server, retry_after: retry_after(), said },
+            status => Failure::Status { server, status, retry_after: retry_after(), said },
         }
     }
 

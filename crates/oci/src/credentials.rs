@@ -145,7 +145,7 @@ impl Credentials {
         Self::default()
     }
 
-    /// This login for this registry, and none for any other.
+    /// This login for this registry, under whichever of its names (Docker Hub has several), and none for any other.
     pub fn only(registry: &Authority, user: &str, password: &Secret) -> Self {
         let entry = AuthEntry {
             username: Some(user.to_owned()),
@@ -383,6 +383,25 @@ mod tests {
             ),
         ] {
             assert_eq!(lookup(json, reference).unwrap(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_only_login_is_for_one_registry_by_all_its_names() {
+        let authority = |text: &str| Authority::parse(text).unwrap();
+        let password = Secret::new("p".to_owned());
+        for (given, asked, expected) in [
+            ("docker.io", "docker.io", true),
+            ("docker.io", "index.docker.io", true),
+            ("index.docker.io", "docker.io", true),
+            ("registry-1.docker.io", "docker.io", true),
+            ("docker.io", "docker.io:5000", false),
+            ("docker.io", "r.example.com", false),
+            ("r.example.com", "r.example.com:443", true),
+            ("r.example.com", "r.example.com:5000", false),
+        ] {
+            let found = Credentials::only(&authority(given), "u", &password).lookup(&authority(asked), "a/b").unwrap();
+            assert_eq!(found, expected.then(|| basic("u", "p")), "{given} {asked}");
         }
     }
 

@@ -39,23 +39,27 @@ pub enum Failure {
     #[error(transparent)]
     Transport(TransportError),
     /// 401.
-    #[error("`{server}` answered 401 {login}")]
+    #[error("`{server}` answered 401 {login}{}", behind_colon(.said.as_ref()))]
     Unauthorized {
         /// Who said so: the registry or its token server.
         server: String,
         /// As whom it had been asked.
         login: Login,
+        /// What else it said.
+        said: Option<String>,
     },
     /// 403.
-    #[error("`{server}` answered 403 {login}")]
+    #[error("`{server}` answered 403 {login}{}", behind_colon(.said.as_ref()))]
     Forbidden {
         /// Who said so.
         server: String,
         /// As whom it had been asked.
         login: Login,
+        /// What else it said.
+        said: Option<String>,
     },
     /// 404 or 410.
-    #[error("`{server}` answered {status}: there is no such {what}")]
+    #[error("`{server}` answered {status}: there is no such {what}{}", behind_colon(.said.as_ref()))]
     NotFound {
         /// Who said so.
         server: String,
@@ -63,17 +67,21 @@ pub enum Failure {
         status: u16,
         /// `tag`, `manifest`, `blob`, `repository`, `upload` or `registry API`.
         what: &'static str,
+        /// What else it said.
+        said: Option<String>,
     },
     /// 429.
-    #[error("`{server}` answered 429: too many requests")]
+    #[error("`{server}` answered 429: too many requests{}", behind_colon(.said.as_ref()))]
     RateLimited {
         /// Who said so.
         server: String,
         /// What it asked for.
         retry_after: Option<Duration>,
+        /// What else it said.
+        said: Option<String>,
     },
     /// Any other status that is no success.
-    #[error("`{server}` answered {status}")]
+    #[error("`{server}` answered {status}{}", behind_colon(.said.as_ref()))]
     Status {
         /// Who said so.
         server: String,
@@ -81,6 +89,8 @@ pub enum Failure {
         status: u16,
         /// What it asked for.
         retry_after: Option<Duration>,
+        /// What else it said.
+        said: Option<String>,
     },
     /// A token server that is not asked, whoever vouches for it: it cannot be reached over https.
     #[error("the registry wants a token from `{realm}`, which is not asked: {why}")]
@@ -126,6 +136,20 @@ pub enum Failure {
         /// What is there.
         found: String,
     },
+    /// A blob that the registry has, and whose size it keeps to itself.
+    #[error("`{server}` does not say how large the blob is")]
+    UnknownSize {
+        /// Who does not say so.
+        server: String,
+    },
+    /// A manifest that no reader would take.
+    #[error("expected a manifest of at most {limit} bytes, found {size}")]
+    ManifestTooLarge {
+        /// The most bytes that readers take.
+        limit: usize,
+        /// How many it has.
+        size: usize,
+    },
     /// A manifest whose blobs were stored elsewhere.
     #[error("expected the blobs of the manifest in `{expected}`, found them in `{found}`")]
     Elsewhere {
@@ -163,18 +187,20 @@ pub enum Failure {
         source: serde_json::Error,
     },
     /// An index without a usable entry.
-    #[error("expected an entry for `{wanted}` or `linux/amd64` in the index, found {}", list(.found))]
+    #[error("expected an entry for `{wanted}` or `linux/amd64` in the index, found {found}")]
     NoPlatform {
         /// This machine.
         wanted: String,
-        /// What is there.
-        found: Vec<String>,
+        /// What is there, in words.
+        found: String,
     },
     /// An image with several plugins, or none, and no folder selected.
-    #[error("the image holds {} plugins, and the reference selects none: {}", .found.len(), list(.found))]
+    #[error("the image holds {count} plugins, and the reference selects none: {found}")]
     NoPluginPath {
-        /// The folders that the annotation names.
-        found: Vec<String>,
+        /// How many folders the annotation names.
+        count: usize,
+        /// The folders, in words.
+        found: String,
     },
     /// `config.json` or a helper.
     #[error(transparent)]
@@ -238,8 +264,8 @@ fn at_least(least: Option<&u64>) -> String {
     least.map_or_else(String::new, |least| format!(", but of {least} or more"))
 }
 
-fn list(items: &[String]) -> String {
-    if items.is_empty() { "none".to_owned() } else { format!("`{}`", items.join("`, `")) }
+fn behind_colon(said: Option<&String>) -> String {
+    said.map_or_else(String::new, |said| format!(": {said}"))
 }
 
 impl OciError {
@@ -267,7 +293,15 @@ impl OciError {
             Failure::Transport(error) => match error.cause() {
                 Cause::Certificate(_) | Cause::Tls | Cause::NotTls | Cause::Proxy | Cause::Dns => Blame::Operator,
                 Cause::Content => Blame::Host,
-                _ => Blame::Network,
+                Cause::Connect
+                | Cause::Timeout
+                | Cause::Stalled
+                | Cause::Reset
+                | Cause::Truncated
+                | Cause::Protocol
+                | Cause::TooLarge { .. }
+                | Cause::Deadline
+                | Cause::Stopped => Blame::Network,
             },
             Failure::Elsewhere { .. } => Blame::Bug,
             Failure::Unauthorized { .. }
@@ -277,16 +311,21 @@ impl OciError {
             | Failure::NoPluginPath { .. }
             | Failure::ChunkRefused { .. }
             | Failure::Status { status: 405 | 413, .. }
+            // It has understood what was asked for, and has a reason against it.
+            | Failure::Status { status: 400..=407 | 409..=415 | 417..=499, said: Some(_), .. }
             | Failure::Credentials(_) => Blame::Operator,
             Failure::RateLimited { .. }
             | Failure::Status { .. }
             | Failure::RedirectDenied { .. }
             | Failure::LocationDenied { .. }
             | Failure::StoredOther { .. }
+            | Failure::UnknownSize { .. }
             | Failure::DigestMismatch { .. } => Blame::Network,
-            Failure::MediaType { .. } | Failure::Shape { .. } | Failure::Json { .. } | Failure::NoPlatform { .. } => {
-                Blame::Publisher
-            }
+            Failure::ManifestTooLarge { .. }
+            | Failure::MediaType { .. }
+            | Failure::Shape { .. }
+            | Failure::Json { .. }
+            | Failure::NoPlatform { .. } => Blame::Publisher,
         }
     }
 
@@ -354,10 +393,17 @@ impl OciError {
                 return Some(format!("choose a `--chunk-size` of {least} or more, or leave it out"));
             }
             Failure::ChunkRefused { least: None, .. } => "choose another `--chunk-size`, or leave it out",
+            Failure::StoredOther { .. } if self.act == Act::PushManifest => {
+                "the tag may point to something else now: look at the registry or a proxy between before anybody uses it"
+            }
             Failure::StoredOther { .. } => {
                 "nothing was tagged; push with another `--chunk-size` or without, and look at the registry or a proxy \
                  between"
             }
+            Failure::UnknownSize { .. } => {
+                "the registry has to send `Content-Length` or `Content-Range` with blobs: look at a proxy between"
+            }
+            Failure::ManifestTooLarge { .. } => "put fewer plugins into one image",
             Failure::Status { status: 413, .. } => {
                 "the registry, or a proxy between, limits the size of a request: send less at once with `--chunk-size`"
             }
@@ -400,12 +446,19 @@ impl Failure {
             Self::LocationDenied { .. } => "location_denied",
             Self::ChunkRefused { .. } => "chunk_refused",
             Self::StoredOther { .. } => "stored_other",
+            Self::UnknownSize { .. } => "unknown_size",
+            Self::ManifestTooLarge { .. } => "too_large",
             Self::Elsewhere { .. } => "elsewhere",
             Self::DigestMismatch { .. } => "digest_mismatch",
             Self::MediaType { .. } => "media_type",
             Self::Shape { .. } | Self::Json { .. } | Self::NoPlatform { .. } | Self::NoPluginPath { .. } => "shape",
             Self::Credentials(_) => "credentials",
         }
+    }
+
+    /// Whether it says that the method is not known there; some servers and proxies know no `HEAD`.
+    pub(crate) const fn is_about_method(&self) -> bool {
+        matches!(self, Self::Status { status: 405 | 501, .. })
     }
 
     pub(crate) fn malformed_redirect(server: &str, error: UrlError) -> Self {

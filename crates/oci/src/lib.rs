@@ -34,7 +34,8 @@
 //! It sends a password to no token server that is not the registry's own or listed, and an `Authorization` to no
 //! other origin than the one it was made for. It takes manifests from the registry's own origin only, and blobs over
 //! https from wherever the registry keeps them; what it writes goes to that origin only, and is never redirected. It
-//! writes no manifest whose blobs the registry has not shown afterwards. It sends nothing once patience has ended. It
+//! writes no manifest whose blobs the registry has not shown afterwards, and none larger than readers take. What a
+//! registry says gets into errors on one line and bounded, and not at all where it repeats a secret. It sends nothing once patience has ended. It
 //! retries nothing, and decides nothing about which sources are allowed and which tags may move. A pulled blob's bytes
 //! are checked by whoever stores them: against [`Descriptor::digest`] and size.
 
@@ -48,9 +49,11 @@ mod docker_hub;
 mod error;
 mod login_file;
 mod manifest;
+mod object;
 mod push;
 mod scope;
 mod token;
+mod words;
 
 pub use artifact::Artifact;
 pub use auth::TrustedRealms;

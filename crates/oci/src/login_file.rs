@@ -1,21 +1,23 @@
 //! Writing logins into Docker's `config.json`, as its clients do.
 
+use std::fmt;
+
 use base64ct::{Base64, Encoding};
 use serde_json::ser::{PrettyFormatter, Serializer};
-use serde_json::{Map, Value, json};
 use source::Authority;
 use transport::Secret;
 
 use crate::CredentialsError;
 use crate::credentials::normal_key;
 use crate::docker_hub::{DOCKER_HUB, DOCKER_HUB_KEY, one_name};
+use crate::object::Object;
 
 /// The keys of an entry that say who one is.
 const LOGIN_KEYS: [&str; 5] = ["auth", "identitytoken", "registrytoken", "username", "password"];
 
-/// A `config.json` that is being changed. Whatever else it holds is kept.
-#[derive(Debug, Clone, Default)]
-pub struct LoginFile(Map<String, Value>);
+/// A `config.json` that is being changed. Whatever else it holds is kept as it was written, in its order.
+#[derive(Clone, Default)]
+pub struct LoginFile(Object);
 
 /// Where a registry's login is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,12 +42,12 @@ impl LoginFile {
         if json.trim_ascii().is_empty() {
             return Ok(Self::default());
         }
-        let value: Map<String, Value> = serde_json::from_slice(json).map_err(|error| CredentialsError::Json {
+        let file: Object = serde_json::from_slice(json).map_err(|error| CredentialsError::Json {
             at: format!("line {}, column {}", error.line(), error.column()),
         })?;
-        let is_object = |key| value.get(key).is_none_or(Value::is_object);
+        let is_object = |key| !file.has(key) || file.read::<Object>(key).is_some();
         if is_object("auths") && is_object("credHelpers") {
-            Ok(Self(value))
+            Ok(Self(file))
         } else {
             Err(CredentialsError::Json { at: "`auths` or `credHelpers`".to_owned() })
         }
@@ -55,12 +57,13 @@ impl LoginFile {
     pub fn place(&self, registry: &Authority) -> LoginPlace {
         let written = registry.to_string();
         let host = one_name(&written);
-        let own = self.0.get("credHelpers").and_then(Value::as_object);
-        let own = own.and_then(|helpers| helpers.iter().find(|(key, _)| normal_key(key) == host));
-        let common = || self.0.get("credsStore").map(|store| (key_of(host).to_owned(), store));
-        let found = own.map(|(server, helper)| (server.clone(), helper)).or_else(common);
-        match found.and_then(|(server, helper)| Some((server, helper.as_str().filter(|name| !name.is_empty())?))) {
-            Some((server, helper)) => LoginPlace::Helper { helper: helper.to_owned(), server },
+        let helpers: Object = self.0.read("credHelpers").unwrap_or_default();
+        let (server, helper) = match helpers.keys().find(|key| normal_key(key) == host) {
+            Some(server) => (server, helpers.read::<String>(server)),
+            None => (key_of(host), self.0.read("credsStore")),
+        };
+        match helper.filter(|name| !name.is_empty()) {
+            Some(helper) => LoginPlace::Helper { helper, server: server.to_owned() },
             None => LoginPlace::File,
         }
     }
@@ -71,10 +74,9 @@ impl LoginFile {
         self.remove(registry);
         let written = registry.to_string();
         let auth = Base64::encode_string(format!("{user}:{}", password.expose()).as_bytes());
-        let auths = self.0.entry("auths").or_insert_with(|| json!({}));
-        if let Some(auths) = auths.as_object_mut() {
-            let entry = auths.entry(key_of(one_name(&written))).or_insert_with(|| json!({}));
-            entry["auth"] = json!(auth);
+        let auths = self.0.open_or_add("auths");
+        if let Some(entry) = auths.and_then(|auths| auths.open_or_add(key_of(one_name(&written)))) {
+            entry.set("auth", &auth);
         }
     }
 
@@ -82,18 +84,19 @@ impl LoginFile {
     pub fn remove(&mut self, registry: &Authority) -> Removed {
         let written = registry.to_string();
         let host = one_name(&written);
-        let mut removed = Removed::Nothing;
-        let Some(auths) = self.0.get_mut("auths").and_then(Value::as_object_mut) else { return removed };
-        auths.retain(|key, entry| {
-            if normal_key(key) != host {
-                return true;
+        let Some(auths) = self.0.open("auths") else { return Removed::Nothing };
+        let keys: Vec<String> = auths.keys().filter(|key| normal_key(key) == host).map(str::to_owned).collect();
+        for key in &keys {
+            let rest = auths.open(key);
+            let is_over = rest.is_none_or(|entry| {
+                entry.retain(|key| !LOGIN_KEYS.contains(&key));
+                entry.is_empty()
+            });
+            if is_over {
+                auths.retain(|other| other != key);
             }
-            removed = Removed::Login;
-            let Some(entry) = entry.as_object_mut() else { return false };
-            entry.retain(|key, _| !LOGIN_KEYS.contains(&key.as_str()));
-            !entry.is_empty()
-        });
-        removed
+        }
+        if keys.is_empty() { Removed::Nothing } else { Removed::Login }
     }
 
     /// The file's text, indented as Docker does.
@@ -104,6 +107,12 @@ impl LoginFile {
         let _ = serde::Serialize::serialize(&self.0, &mut writer);
         text.push(b'\n');
         String::from_utf8_lossy(&text).into_owned()
+    }
+}
+
+impl fmt::Debug for LoginFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoginFile").finish_non_exhaustive()
     }
 }
 
@@ -123,6 +132,8 @@ fn key_of(host: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     fn registry(text: &str) -> Authority {
@@ -156,6 +167,33 @@ mod tests {
         assert_eq!(file.remove(&registry("r.example.com")), Removed::Nothing);
         let value: Value = serde_json::from_str(&file.to_json()).unwrap();
         assert_eq!(value["auths"], json!({"other.example.com": {"auth": "x"}}));
+    }
+
+    #[test]
+    fn what_is_not_changed_keeps_its_text_and_its_place() {
+        let file = |logins: &[&str]| {
+            let rest = r#""currentContext": 1.10, "plugins": {"b": [1e400, -0],  "a": "\u00e9\ud800"}"#;
+            let rest = rest.replace(", \"plugins", ",\n\t\"plugins");
+            let logins = logins.join(",\n\t\t");
+            format!(
+                "{{\n\t\"z\": 123456789012345678901234567890,\n\t\"auths\": {{\n\t\t{logins}\n\t}},\n\t{rest}\n}}\n"
+            )
+        };
+        let old = r#""r.example.com": {"auth": "x", "email": 0.10, "password": "x"}"#;
+        let new = "\"r.example.com\": {\n\t\t\t\"email\": 0.10,\n\t\t\t\"auth\": \"dTpw\"\n\t\t}";
+        let (other, third) = (r#""a.example.com": {"auth":"x",  "serial": 1.10}"#, r#""b.example.com": {"auth":"x"}"#);
+        let mut login = LoginFile::parse(file(&[old, other, third]).as_bytes()).unwrap();
+        assert_eq!(login.to_json(), file(&[old, other, third]));
+        login.insert(&registry("r.example.com"), "u", &Secret::new("p".to_owned()));
+        assert_eq!(login.to_json(), file(&[new, other, third]));
+        assert_eq!(login.remove(&registry("b.example.com")), Removed::Login);
+        assert_eq!(login.to_json(), file(&[new, other]));
+    }
+
+    #[test]
+    fn debug_shows_no_login() {
+        let file = LoginFile::parse(br#"{"auths": {"r.example.com": {"auth": "s3cret"}}}"#).unwrap();
+        assert!(!format!("{file:?}").contains("s3cret"));
     }
 
     #[test]

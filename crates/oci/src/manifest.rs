@@ -8,7 +8,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use source::PluginPath;
 
-use crate::Failure;
+use crate::{Failure, words};
 
 /// The manifest annotation that names an image's plugin folders.
 const PLUGINS_ANNOTATION: &str = "io.backstage.dynamic-packages";
@@ -131,7 +131,8 @@ impl Document {
     /// Parses a document and checks that it is unmistakably of the type that the registry announced.
     pub(crate) fn parse(bytes: &[u8], content_type: Option<&str>) -> Result<Self, Failure> {
         let shape = |what: &str| Failure::Shape { what: what.to_owned() };
-        let raw: RawDocument = serde_json::from_slice(bytes).map_err(|source| Failure::Json { source })?;
+        let raw: RawDocument =
+            serde_json::from_slice(bytes).map_err(|error| Failure::Json { source: bounded(&error) })?;
         if raw.schema_version != 2 {
             return Err(shape("expected `schemaVersion` 2"));
         }
@@ -142,7 +143,7 @@ impl Document {
                 OCI_INDEX | DOCKER_INDEX => raw.manifests.is_some(),
                 // Plain static servers announce nothing better.
                 "application/json" | "application/octet-stream" | "text/plain" => true,
-                other => return Err(Failure::MediaType { what: "document", found: other.to_owned() }),
+                other => return Err(Failure::MediaType { what: "document", found: words::shown(other) }),
             };
             if !fits {
                 return Err(shape("the media type and the content of the document disagree"));
@@ -175,10 +176,15 @@ impl Index {
         of(platform).or_else(|| of(&Platform::linux("amd64"))).or_else(only).map(|entry| entry.digest).ok_or_else(
             || Failure::NoPlatform {
                 wanted: platform.to_string(),
-                found: usable().filter_map(|entry| entry.platform.as_ref().map(ToString::to_string)).collect(),
+                found: words::list(usable().filter_map(|entry| entry.platform.as_ref())),
             },
         )
     }
+}
+
+/// The parser quotes what it did not expect, however long it is.
+fn bounded(error: &serde_json::Error) -> serde_json::Error {
+    serde::de::Error::custom(words::shown(&error.to_string()))
 }
 
 fn only_layer(layers: Vec<RawDescriptor>) -> Result<Descriptor, Failure> {
@@ -193,7 +199,7 @@ fn only_layer(layers: Vec<RawDescriptor>) -> Result<Descriptor, Failure> {
         "application/vnd.oci.image.layer.v1.tar+gzip" | "application/vnd.docker.image.rootfs.diff.tar.gzip" => {
             LayerKind::ImageLayer
         }
-        other => return Err(Failure::MediaType { what: "layer", found: other.to_owned() }),
+        other => return Err(Failure::MediaType { what: "layer", found: words::shown(other) }),
     };
     Ok(Descriptor { digest: parse_digest(&layer.digest)?, size: layer.size, kind })
 }

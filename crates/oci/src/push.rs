@@ -12,7 +12,7 @@ use crate::client::named_digest;
 use crate::conversation::{Conversation, Redirects};
 use crate::error::Act;
 use crate::token::{encode, with_query};
-use crate::{Client, Failure, OciError};
+use crate::{Client, Failure, OciError, words};
 
 /// What bytes are while they travel; their own media type stands in the manifest.
 const OCTETS: &str = "application/octet-stream";
@@ -57,7 +57,9 @@ pub enum How {
     Sent,
 }
 
-/// A blob that lies in a repository: the registry itself named its size, after the fact, and no other digest.
+/// A blob that lies in a repository: asked for it by its digest, after the fact, the registry has it, with the right
+/// size. The bytes are not read back: where the registry names no digest of its own (`Docker-Content-Digest`), the size
+/// is all that is proved of them.
 ///
 /// Only [`Client::push_blob`] makes one, and an [`Artifact`](crate::Artifact) is made of nothing else.
 ///
@@ -127,11 +129,11 @@ impl Stored {
 
 impl Client {
     /// Stores a blob in the reference's repository, unless it is there, and asks the registry for it afterwards. A
-    /// second try of the same begins with asking, too.
+    /// second try of the same begins with asking, too. What the answers prove: see [`Stored`].
     ///
     /// # Errors
-    /// Whatever the registry answers; an upload that would leave the registry's own origin; a blob that is not what
-    /// was sent; and the end of patience.
+    /// Whatever the registry answers; an upload that would leave the registry's own origin; a blob of another size or
+    /// named digest than was sent, or of a size that the registry does not say; and the end of patience.
     pub fn push_blob(
         &self,
         to: &OciReference,
@@ -203,17 +205,48 @@ impl Push<'_> {
 
     /// Asks for the blob, which must be there as it is here.
     fn look(&self, conversation: &Conversation<'_>) -> Result<(), Failure> {
-        let descriptor = &self.blob.descriptor;
-        let request = Request::get(conversation.url(&format!("blobs/{}", descriptor.digest))?);
-        let request = Request { method: Method::Head, ..request };
-        let answer = conversation.ask(request, "blob", Redirects::AnyHttps)?;
-        expect_digest(&answer, &descriptor.digest)?;
-        let found = answer.content_length();
-        if found == Some(descriptor.size) {
+        let BlobDescriptor { digest, size, .. } = &self.blob.descriptor;
+        let request = Request::get(conversation.url(&format!("blobs/{digest}"))?);
+        let head = Request { method: Method::Head, ..request.clone() };
+        let told = match conversation.ask(head, "blob", Redirects::AnyHttps) {
+            Ok(answer) => self.told_size(&answer)?,
+            Err(failure) if failure.is_about_method() => None,
+            Err(failure) => return Err(failure),
+        };
+        let found = match told {
+            Some(found) => found,
+            None => self.look_inside(conversation, request)?,
+        };
+        if found == *size {
             return Ok(());
         }
-        let found = found.map_or_else(|| "no size".to_owned(), bytes);
-        Err(stored_other(&answer, bytes(descriptor.size), found))
+        let server = conversation.registry.to_string();
+        Err(Failure::StoredOther { server, expected: bytes(*size), found: bytes(found) })
+    }
+
+    /// The size of the blob as the head of a `GET` tells it; its body is not read.
+    fn look_inside(&self, conversation: &Conversation<'_>, request: Request) -> Result<u64, Failure> {
+        let is_empty = self.blob.descriptor.size == 0;
+        let request = if is_empty { request } else { request.header("range", "bytes=0-0") };
+        match conversation.ask(request, "blob", Redirects::AnyHttps) {
+            Ok(answer) => {
+                let unknown = || Failure::UnknownSize { server: answer.url().authority() };
+                self.told_size(&answer)?.ok_or_else(unknown)
+            }
+            // There is no first byte.
+            Err(Failure::Status { status: 416, .. }) => Ok(0),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// The size of the blob, if an answer tells it. A digest that it tells must be the blob's.
+    fn told_size(&self, answer: &Response) -> Result<Option<u64>, Failure> {
+        expect_digest(answer, &self.blob.descriptor.digest)?;
+        if answer.status() != 206 {
+            return Ok(answer.content_length());
+        }
+        let range = answer.headers().first("content-range");
+        Ok(range.and_then(|range| range.strip_prefix("bytes ")?.split_once('/')?.1.parse().ok()))
     }
 
     /// The same afterwards, when nothing else will do.
@@ -300,14 +333,14 @@ fn location(answer: &Response) -> Result<Option<Url>, Failure> {
 }
 
 fn denied(by: &Url, why: &str) -> Failure {
-    Failure::LocationDenied { server: by.authority(), why: why.to_owned() }
+    Failure::LocationDenied { server: by.authority(), why: words::shown(why) }
 }
 
-/// The digest that an answer names, if any, must be this one.
-pub(crate) fn expect_digest(answer: &Response, expected: &OciDigest) -> Result<(), Failure> {
+/// The digest that an answer names, if any, which must be this one.
+pub(crate) fn expect_digest(answer: &Response, expected: &OciDigest) -> Result<Option<OciDigest>, Failure> {
     match named_digest(answer)? {
         Some(found) if found != *expected => Err(stored_other(answer, format!("`{expected}`"), format!("`{found}`"))),
-        _ => Ok(()),
+        named => Ok(named),
     }
 }
 

@@ -28,7 +28,6 @@ enum Route {
 /// Why, in terms that decide about retry and hint. Blame and reason codes are given by the crates that know what the
 /// exchange was for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum Cause {
     /// The name has no address.
     #[error("the host name does not resolve")]
@@ -124,7 +123,7 @@ impl Cause {
     pub const fn hint(self) -> Option<&'static str> {
         match self {
             Self::Dns => Some("check the host name, and the DNS policy of the pod"),
-            Self::Connect => Some("check host and port, and whether a network policy lets the pod out"),
+            Self::Connect => Some("check host and port, and whether a firewall or network policy lets this connection out"),
             Self::Certificate(fault) => fault.hint(),
             Self::NotTls => Some("plain http is spoken to loopback only: put TLS in front of the server"),
             Self::Proxy => Some("check HTTPS_PROXY and NO_PROXY"),

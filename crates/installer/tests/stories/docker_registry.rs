@@ -138,7 +138,7 @@ fn wrong_and_missing_passwords_are_told_apart() {
     let portal = stage.portal(OnReject::Abort, entry(&stage.pushed), "wrong-password");
     let wrong = portal.install_logged_in().exits(1).keeps_the_secret();
     insta::assert_snapshot!(rejection(wrong), @r#"
-    oci_pull_failed cause=unauthorized detail="failed to pull from the registry: failed to resolve the manifest of `oci://HOST/my-org/test:1.0.0`: `HOST` answered 401 to the credentials it was given" hint="the password or token for `HOST` in `config.json` is wrong or has expired" blame=operator line=4
+    oci_pull_failed cause=unauthorized detail="failed to pull from the registry: failed to resolve the manifest of `oci://HOST/my-org/test:1.0.0`: `HOST` answered 401 to the credentials it was given: UNAUTHORIZED: authentication required" hint="the password or token for `HOST` in `config.json` is wrong or has expired" blame=operator line=4
     "#);
     portal.write("config.json", "{}");
     let missing = portal.install_logged_in().exits(1).keeps_the_secret();

@@ -4,8 +4,10 @@
 
 mod bench;
 mod foreign;
+mod heads;
 mod lies;
 mod logins;
+mod words;
 
 use std::collections::BTreeMap;
 
