@@ -206,14 +206,16 @@ fn comes_otherwise(package: &Package, name: &str) -> bool {
 
 /// Whether `require` would find a package from the script at `path`, in a `node_modules` above it.
 fn is_installed(inspection: &mut Inspection<'_>, path: &str, name: &str) -> Result<bool, CheckError> {
+    // An installation that was cut short or pruned leaves folders with nothing in them.
+    let manifest = format!("node_modules/{name}/package.json");
     let mut folder = path;
     while let Some((parent, _)) = folder.rsplit_once('/') {
         folder = parent;
-        if inspection.kind(&format!("{folder}/node_modules/{name}"))? == Some(Kind::Directory) {
+        if inspection.kind(&format!("{folder}/{manifest}"))? == Some(Kind::File) {
             return Ok(true);
         }
     }
-    Ok(inspection.kind(&format!("node_modules/{name}"))? == Some(Kind::Directory))
+    Ok(inspection.kind(&manifest)? == Some(Kind::File))
 }
 
 /// The package of a specifier: its first component, or two where the first is a scope.

@@ -25,9 +25,9 @@ pub struct Finding {
     pub message: String,
 }
 
-/// A folder that was held against every rule, and what came of it.
+/// A plugin that was held against every rule, and what came of it.
 ///
-/// Only [`check`] makes one.
+/// Only [`check`] makes one, and [`rejected`](crate::rejected) of what cannot be unpacked.
 ///
 /// ```compile_fail,E0451
 /// fn forge() -> contract::Checked {
@@ -49,6 +49,11 @@ pub struct Checked {
 }
 
 impl Checked {
+    /// What nobody can look into.
+    pub(crate) fn rejected(finding: Finding) -> Self {
+        Self { plugin: finding.plugin.clone(), destination: None, findings: vec![finding] }
+    }
+
     /// What is wrong, in the order of the rules, then of the paths.
     pub fn findings(&self) -> &[Finding] {
         &self.findings

@@ -17,6 +17,7 @@
 //!
 //! - [`Rule`]: a stable id, a [`Level`], what happens in the portal otherwise, and what to do. All are in [`RULES`].
 //! - An open [`Dir`](tarball::Dir) → [`check`] → [`Checked`] with its [`Finding`]s; several of those → [`collisions`].
+//! - An [`UnpackError`](tarball::UnpackError) → [`rejected`] → the same, for an archive that no installer unpacks.
 //! - [`to_json`], [`to_sarif`]: findings for other programs. [`rules_page`]: the rules for people.
 //!
 //! # What this crate refuses
@@ -34,6 +35,7 @@ mod exports;
 mod frontend;
 mod inspection;
 mod package_json;
+mod rejected;
 mod report;
 mod rules;
 mod scan;
@@ -41,5 +43,6 @@ mod script;
 mod tree;
 
 pub use check::{CheckError, Checked, Finding, check, collisions};
+pub use rejected::rejected;
 pub use report::{rules_page, to_json, to_sarif};
 pub use rules::{Level, RULES, Rule};

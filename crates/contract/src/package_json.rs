@@ -6,7 +6,7 @@ use tarball::{Destination, Kind, ManifestError, PackageName, read_manifest};
 use crate::inspection::{Content, Inspection, failed, line_at, quoted, text};
 use crate::{CheckError, Rule, rules};
 
-const PATH: &str = "package.json";
+pub(crate) const PATH: &str = "package.json";
 const ALPHA: &str = "alpha/package.json";
 
 /// Roles that the portal loads, and what loads them (`@backstage/cli-node`, `PackageRoles`).
@@ -20,6 +20,10 @@ const PLUGIN_ROLES: [(&str, Platform); 5] = [
 /// Roles that the portal knows and does not load.
 const OTHER_ROLES: [&str; 7] =
     ["frontend", "backend", "cli", "cli-module", "web-library", "node-library", "common-library"];
+
+/// What must be there, nested keys joined by a dot, and the rule about it.
+const STRINGS: [(&str, Rule); 3] =
+    [("name", rules::NAME_INVALID), ("version", rules::VERSION_INVALID), ("backstage.role", rules::ROLE_INVALID)];
 
 /// What loads a plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,14 +74,9 @@ pub(crate) fn read(inspection: &mut Inspection<'_>) -> Result<Option<Package>, C
     let refusal = match read_manifest(inspection.dir, inspection.limits) {
         Ok(_) => None,
         Err(ManifestError::Io { source }) => return Err(failed("read", PATH, source)),
-        Err(error @ (ManifestError::Missing | ManifestError::NotAFile)) => {
-            inspection.report_at(&rules::PACKAGE_JSON_MISSING, PATH, error.to_string());
-            return Ok(None);
-        }
-        Err(ManifestError::Json { source }) => {
-            let line = u32::try_from(source.line()).ok().filter(|line| *line > 0);
-            let message = format!("expected JSON without repeated keys, found: {source}");
-            inspection.report_line(&rules::PACKAGE_JSON_INVALID, PATH, line, message);
+        Err(error @ (ManifestError::Missing | ManifestError::NotAFile | ManifestError::Json { .. })) => {
+            let (rule, line, message) = refused(&error);
+            inspection.report_line(rule, PATH, line, message);
             return Ok(None);
         }
         Err(error) => Some(error),
@@ -100,25 +99,47 @@ pub(crate) fn read(inspection: &mut Inspection<'_>) -> Result<Option<Package>, C
     Ok(Some(package))
 }
 
+/// The rule that the installer's reader found broken, the line where it knows one, and what it found.
+pub(crate) fn refused(error: &ManifestError) -> (&'static Rule, Option<u32>, String) {
+    match error {
+        ManifestError::Missing | ManifestError::NotAFile => (&rules::PACKAGE_JSON_MISSING, None, error.to_string()),
+        ManifestError::Json { source } => {
+            let line = u32::try_from(source.line()).ok().filter(|line| *line > 0);
+            let message = format!("expected JSON without repeated keys, found: {source}");
+            (&rules::PACKAGE_JSON_INVALID, line, message)
+        }
+        ManifestError::Key { key } => {
+            let rule =
+                STRINGS.iter().find(|(name, _)| name == key).map_or(&rules::PACKAGE_JSON_INVALID, |(_, rule)| rule);
+            (rule, None, absent(key))
+        }
+        ManifestError::Name { source } => (&rules::NAME_INVALID, None, source.to_string()),
+        ManifestError::Version => (&rules::VERSION_INVALID, None, error.to_string()),
+        ManifestError::Role => (&rules::ROLE_INVALID, None, error.to_string()),
+        _ => (&rules::PACKAGE_JSON_INVALID, None, error.to_string()),
+    }
+}
+
+fn absent(key: &str) -> String {
+    format!("expected a string `{key}`, found none")
+}
+
 fn judge_fields(inspection: &mut Inspection<'_>, package: &Package, text: &str, refusal: Option<&ManifestError>) {
-    let mut refused = |rule: &'static Rule, key: &str, message: String| {
-        inspection.report_line(rule, PATH, line_of(text, key), message);
+    let ill_formed = match refusal {
+        Some(error @ ManifestError::Name { .. }) => Some((error, "name")),
+        Some(error @ ManifestError::Version) => Some((error, "version")),
+        Some(error @ ManifestError::Role) => Some((error, "role")),
+        _ => None,
     };
-    match refusal {
-        Some(ManifestError::Name { source }) => refused(&rules::NAME_INVALID, "name", source.to_string()),
-        Some(error @ ManifestError::Version) => refused(&rules::VERSION_INVALID, "version", error.to_string()),
-        Some(error @ ManifestError::Role) => refused(&rules::ROLE_INVALID, "role", error.to_string()),
-        _ => {}
+    if let Some((error, key)) = ill_formed {
+        let (rule, _, message) = refused(error);
+        inspection.report_line(rule, PATH, line_of(text, key), message);
     }
     // The reader stops at the first missing field; the author wants to know all of them.
-    for (pointer, rule) in [
-        ("/name", &rules::NAME_INVALID),
-        ("/version", &rules::VERSION_INVALID),
-        ("/backstage/role", &rules::ROLE_INVALID),
-    ] {
-        if package.json.pointer(pointer).is_none_or(|value| !value.is_string()) {
-            let key = pointer[1..].replace('/', ".");
-            inspection.report_at(rule, PATH, format!("expected a string `{key}`, found none"));
+    for (key, rule) in &STRINGS {
+        let value = key.split('.').fold(&package.json, |value, name| &value[name]);
+        if !value.is_string() {
+            inspection.report_at(rule, PATH, absent(key));
         }
     }
     if let Some(role) = package.json["backstage"]["role"].as_str()

@@ -46,6 +46,10 @@ macro_rules! rules {
 }
 
 rules! {
+    ARCHIVE_INVALID: "archive-invalid", Error,
+        "The archive cannot be unpacked",
+        "The installer takes one gzip member around one well-formed tar, the plugin in `package/` on top, each path once. It rejects whatever two programs could unpack differently.",
+        "Pack the exported folder again, with `butler-plugin-publisher pack` or `npm pack`; of an image with other folders, select one that is in it with `!<folder>`.";
     PACKAGE_JSON_MISSING: "package-json-missing", Error,
         "There is no `package.json`",
         "The installer rejects the plugin; a portal that finds such a folder logs an error at every start.",

@@ -2,10 +2,10 @@
 
 use std::io;
 
-use tarball::{EntryPath, Kind};
+use tarball::{EntryPath, EntryPathError, Kind};
 
 use crate::inspection::{Inspection, Stray, extension, failed, quoted};
-use crate::{CheckError, rules};
+use crate::{CheckError, Rule, rules};
 
 /// Bytes of one tar block; every header takes one, and every file is filled up to the next.
 const BLOCK: u64 = 512;
@@ -98,12 +98,16 @@ fn list(
 
 fn name_is_fit(inspection: &mut Inspection<'_>, path: &str) -> bool {
     let Err(error) = EntryPath::parse(format!("{TOP}{path}").as_bytes(), inspection.limits) else { return true };
-    let rule = match error.reason() {
+    inspection.report_at(about_name(error), path, format!("{error}, found {}", quoted(path)));
+    false
+}
+
+/// The rule about a name that cannot be unpacked.
+pub(crate) fn about_name(error: EntryPathError) -> &'static Rule {
+    match error.reason() {
         "archive_limit_exceeded" => &rules::PATH_LIMIT,
         _ => &rules::NAME_UNSAFE,
-    };
-    inspection.report_at(rule, path, format!("{error}, found {}", quoted(path)));
-    false
+    }
 }
 
 /// The bytes a file takes in a tar stream after its header.

@@ -242,6 +242,8 @@ fn broken() -> Vec<(&'static str, &'static str, Plugin)> {
         ("dependency-missing", "a part of it", asking("x", "r=require('x/lib/y.js')")),
         ("dependency-missing", "at run time", asking("x", "await import( 'x' )")),
         ("dependency-missing", "after a comment", asking("x", "/* x */ var u = 'http://a'; // y\nrequire('x')")),
+        ("dependency-missing", "an empty folder", asking("x", "require('x')").made("node_modules/x", Made::Folder)),
+        ("dependency-missing", "nothing to load", asking("x", "require('x')").file("node_modules/x/README.md", "")),
         ("dependency-missing", "where another has it", asking("x", "require('x')").file("a/node_modules/x/a", "")),
         ("mf-manifest-missing", "none", Plugin { manifest: Value::Null, ..frontend() }),
         ("mf-manifest-invalid", "no JSON", frontend().file("dist/mf-manifest.json", "{\n,")),
@@ -341,7 +343,8 @@ fn each_broken_plugin_breaks_its_rule_and_no_other() {
 #[test]
 fn every_rule_is_broken_by_some_plugin() {
     let mut tested: BTreeSet<_> = broken().iter().map(|(id, _, _)| *id).collect();
-    tested.insert("destination-collision");
+    // Of two plugins, and of no folder.
+    tested.extend(["destination-collision", "archive-invalid"]);
     assert_eq!(tested, RULES.iter().map(|rule| rule.id).collect());
 }
 

@@ -341,14 +341,14 @@ impl Unsafe {
     const fn hint(self) -> &'static str {
         match self {
             Self::Type { .. } => "pack only files, folders and links",
-            Self::Sparse => "pack without `--sparse`",
+            Self::Sparse => "pack plain files: a sparse one leaves out its zeros",
             Self::FileNamedAsFolder | Self::NotAFolder | Self::Duplicate | Self::BelowFile => {
                 "pack each path once, from a clean folder"
             }
             Self::AbsoluteLink | Self::EscapingLink | Self::LinkLoop => {
-                "pack with `--dereference`, or link only within the plugin"
+                "replace the link by what it leads to, or link only within the plugin"
             }
-            Self::HardLink => "pack with `--hard-dereference`",
+            Self::HardLink => "replace the hard link by a copy of the file",
         }
     }
 }

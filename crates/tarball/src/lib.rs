@@ -45,7 +45,7 @@
 //! - `Verified` artifact, [`Layout`] → [`unpack`] → [`Unpacked`] with its [`Manifest`]; [`Record`] is told each
 //!   [`Written`] file with its digest.
 //! - [`Folder`] → [`pack`] → [`Packed`]: the walk through the whole tree comes before the first byte; [`Offences`] are
-//!   all that stood in the way.
+//!   all that stood in the way. [`inspect`] is the walk alone → [`Inspected`].
 //! - [`PackageName`] → [`Destination`]: the one folder a plugin may go to.
 //!
 //! # What this crate refuses
@@ -87,7 +87,7 @@ pub use folder::Folder;
 pub use layout::Layout;
 pub use limits::Limits;
 pub use manifest::{Manifest, ManifestError, read_manifest};
-pub use pack::{Packed, Packing, SecretFiles, pack};
+pub use pack::{Inspected, Packed, Packing, SecretFiles, inspect, pack};
 pub use pack_error::{Offence, Offences, PackError};
 pub use package_name::{Destination, PackageName, PackageNameError};
 pub use secret_file::Secret;

@@ -167,7 +167,7 @@ impl ManifestError {
         let hint = match self {
             Self::Io { source } => return host_hint(source),
             Self::Missing => "pack the exported folder, `dist-dynamic`, itself: its `package.json` goes on top",
-            Self::NotAFile => "pack with `--dereference`",
+            Self::NotAFile => "let `package.json` be the file itself: no link to it, no folder of that name",
             Self::TooLarge { .. } | Self::Json { .. } | Self::Name { .. } | Self::Version => {
                 "correct `package.json` and publish again"
             }

@@ -13,7 +13,7 @@ use crate::status::Status;
 use crate::survey::{ItemContent, Survey, Surveyed, Trail};
 use crate::tree::Tree;
 use crate::writer::{self, Entry};
-use crate::{Folder, Limits, PackError};
+use crate::{Folder, Limits, Offences, PackError};
 
 /// Bytes read from a file at once.
 const CHUNK: usize = 128 * 1024;
@@ -29,12 +29,12 @@ pub struct Packing {
     pub threads: NonZeroUsize,
 }
 
-/// What becomes of files that look as if they held secrets: `.env`, `.npmrc`, private keys and the like.
+/// What becomes of files that look as if they held secrets: `.env`, `.npmrc`, `.git`, private keys and the like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecretFiles {
     /// They are a reason not to pack.
     Refuse,
-    /// They are packed like others: everyone who can read the archive has them.
+    /// They are packed like others, and told: everyone who can read the archive has them.
     Allow,
 }
 
@@ -49,6 +49,7 @@ pub struct Packed<W> {
     len: u64,
     entries: u64,
     unpacked_len: u64,
+    secrets: Offences,
 }
 
 impl<W> Packed<W> {
@@ -87,10 +88,54 @@ impl<W> Packed<W> {
         self.unpacked_len
     }
 
+    /// The files with secrets in it; none unless they are [allowed](SecretFiles::Allow).
+    pub const fn secrets(&self) -> &Offences {
+        &self.secrets
+    }
+
     /// What the archive was written to.
     pub fn into_inner(self) -> W {
         self.inner
     }
+}
+
+/// Folders that could be packed, and were not.
+///
+/// Only [`inspect`] makes one:
+///
+/// ```compile_fail,E0451
+/// fn forge(secrets: tarball::Offences) -> tarball::Inspected {
+///     tarball::Inspected { secrets }
+/// }
+/// ```
+///
+/// ```
+/// # use tarball::{Folder, Inspected, PackError, Packing};
+/// fn prove(folder: Folder, packing: &Packing) -> Result<Inspected, PackError> {
+///     tarball::inspect(&[folder], packing)
+/// }
+/// ```
+#[must_use = "secrets that were allowed are to be told"]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inspected {
+    secrets: Offences,
+}
+
+impl Inspected {
+    /// The files with secrets in them; none unless they are [allowed](SecretFiles::Allow).
+    pub const fn secrets(&self) -> &Offences {
+        &self.secrets
+    }
+}
+
+/// Walks through `folders` as [`pack`] does before it writes, and refuses what it refuses: for a plugin that someone
+/// else packed, once it is unpacked.
+///
+/// # Errors
+/// Those of [`pack`], except that nothing is compressed and so no ratio known.
+pub fn inspect(folders: &[Folder], packing: &Packing) -> Result<Inspected, PackError> {
+    let Survey { secrets, .. } = Survey::of(folders, packing)?;
+    Ok(Inspected { secrets })
 }
 
 /// Packs `folders` into one gzipped tar: each with its files, folders and links below its own path.
@@ -124,8 +169,8 @@ pub fn pack<W: Write>(folders: &[Folder], mut into: W, packing: &Packing) -> Res
     }
     let (integrity, digest, len) = (artifact.integrity(), sha256(&artifact), artifact.len());
     drop(artifact);
-    let Survey { entries, files_len: unpacked_len, .. } = survey;
-    Ok(Packed { inner: into, integrity, digest, diff_id, len, entries, unpacked_len })
+    let Survey { entries, files_len: unpacked_len, secrets, .. } = survey;
+    Ok(Packed { inner: into, integrity, digest, diff_id, len, entries, unpacked_len, secrets })
 }
 
 struct Archive<W> {

@@ -104,7 +104,7 @@ impl PackError {
         const UNSAFE: &str =
             "rename, remove or replace them: a plugin holds files, folders, and relative links to what is in it";
         const SECRET: &str =
-            "keep secrets out of the folder; if they are meant for everyone, pack with `--allow-secret-files`";
+            "keep secrets out of the folder; if they are meant for everyone, `--allow-secret-files` lets them in";
         let hint = match self {
             Self::Manifest(error) => return error.hint(),
             Self::Top { .. } => "use `package`, or a relative path without `..`",
@@ -151,7 +151,7 @@ impl From<Exceeded> for PackError {
     }
 }
 
-/// The entries of a tree that a plugin must not have.
+/// The entries of a tree that a plugin must not have, or has by permission.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Offences {
     named: Vec<(String, Offence)>,

@@ -12,7 +12,7 @@ use crate::header::padding;
 use crate::layout::below;
 use crate::links::{self, LinkFault, Links};
 use crate::pack_error::{Offence, Offences};
-use crate::secret_file::{self, Suspicion};
+use crate::secret_file::{LOOKED_AT, Secret, Suspicion};
 use crate::shown::shown;
 use crate::status::Status;
 use crate::tree::Tree;
@@ -29,6 +29,8 @@ pub(crate) struct Survey<'f> {
     pub(crate) files_len: u64,
     /// Bytes of the tar stream.
     pub(crate) tar_len: u64,
+    /// Files with secrets, if they are allowed.
+    pub(crate) secrets: Offences,
 }
 
 /// One folder of an archive.
@@ -91,6 +93,7 @@ impl<'f> Survey<'f> {
                 entries: surveyor.entries,
                 files_len: surveyor.files_len,
                 tar_len: surveyor.tar_len,
+                secrets: surveyor.secrets,
             }),
         }
     }
@@ -114,6 +117,7 @@ struct Surveyor<'p, 'f> {
     files_len: u64,
     tar_len: u64,
     offences: Offences,
+    secrets: Offences,
     /// The first limit that was passed by something that the walk can go on after.
     exceeded: Option<Exceeded>,
     /// The file that is looked into.
@@ -129,6 +133,7 @@ impl<'p, 'f> Surveyor<'p, 'f> {
             files_len: 0,
             tar_len: writer::END.len() as u64,
             offences: Offences::default(),
+            secrets: Offences::default(),
             exceeded: None,
             content: Vec::new(),
         }
@@ -237,10 +242,15 @@ impl<'p, 'f> Surveyor<'p, 'f> {
                 }
             }
         };
-        if !matches!(content, ItemContent::Folder) && matches!(self.packing.secret_files, SecretFiles::Refuse) {
-            self.look_for_secrets(tree, trail, &content)?;
-        }
-        Ok(Some(content))
+        let Some(secret) = self.secret(tree, trail, &content)? else { return Ok(Some(content)) };
+        let told = match self.packing.secret_files {
+            SecretFiles::Refuse => &mut self.offences,
+            SecretFiles::Allow => &mut self.secrets,
+        };
+        told.add(trail.path().as_bytes(), Offence::Secret(secret));
+        // A refused repository is not walked: it may well pass a limit, and that would be all that is told.
+        let refused = matches!((&content, self.packing.secret_files), (ItemContent::Folder, SecretFiles::Refuse));
+        Ok((!refused).then_some(content))
     }
 
     fn file(&mut self, trail: &Trail, status: &Status) {
@@ -287,22 +297,25 @@ impl<'p, 'f> Surveyor<'p, 'f> {
         Ok(())
     }
 
-    fn look_for_secrets(&mut self, tree: &mut Tree<'_>, trail: &Trail, content: &ItemContent) -> Result<(), PackError> {
-        let secret = match (Suspicion::of(trail.path()), content) {
-            (Suspicion::Secret(secret), _) => Some(secret),
-            (Suspicion::IfLine(secret, says_so), ItemContent::File(_)) => {
+    /// What is secret at the end of the trail.
+    fn secret(
+        &mut self,
+        tree: &mut Tree<'_>,
+        trail: &Trail,
+        content: &ItemContent,
+    ) -> Result<Option<Secret>, PackError> {
+        match (content, Suspicion::of(trail.path())) {
+            (_, Suspicion::Secret(Secret::History)) => Ok(Some(Secret::History)),
+            (ItemContent::File(_) | ItemContent::Symlink(_), Suspicion::Secret(secret)) => Ok(Some(secret)),
+            (ItemContent::File(_), Suspicion::IfContent(secret, says_so)) => {
                 let failed = |source| PackError::host("read", trail.path(), source);
                 let file = tree.open_file(trail.within()).map_err(failed)?;
                 self.content.clear();
-                file.take(secret_file::LOOKED_AT).read_to_end(&mut self.content).map_err(failed)?;
-                secret_file::has_line(&self.content, says_so).then_some(secret)
+                file.take(LOOKED_AT).read_to_end(&mut self.content).map_err(failed)?;
+                Ok(says_so(&self.content).then_some(secret))
             }
-            (Suspicion::Harmless | Suspicion::IfLine(..), _) => None,
-        };
-        if let Some(secret) = secret {
-            self.offences.add(trail.path().as_bytes(), Offence::Secret(secret));
+            (_, Suspicion::Harmless | Suspicion::Secret(_) | Suspicion::IfContent(..)) => Ok(None),
         }
-        Ok(())
     }
 
     fn count(&mut self) -> Result<(), PackError> {

@@ -3,7 +3,7 @@
 use std::os::unix::net::UnixListener;
 
 use rustix::fs::{CWD, FileType, Mode};
-use tarball::{Folder, Limits, PackError, Packed, Packing, SecretFiles};
+use tarball::{Folder, Limits, Offences, PackError, Packed, Packing, SecretFiles, inspect};
 
 use super::plot::{Plot, text};
 use super::{packed, packed_with, packing};
@@ -11,6 +11,14 @@ use crate::{outcome, outcome_of};
 
 fn refused(plot: &Plot) -> PackError {
     packed_with(plot, &packing()).map(Packed::into_inner).unwrap_err()
+}
+
+fn allowing() -> Packing {
+    Packing { secret_files: SecretFiles::Allow, ..packing() }
+}
+
+fn named(offences: &Offences) -> Vec<&str> {
+    offences.named().map(|(path, _)| path).collect()
 }
 
 #[test]
@@ -94,20 +102,72 @@ fn secret_files_are_named_and_packed_on_demand_only() {
         .file(".env.example", b"TOKEN=")
         .file("node_modules/x/.npmrc", b"")
         .file("keys/id_rsa", b"")
+        .file("keys/id_rsa.bak", b"-----BEGIN OPENSSH PRIVATE KEY-----\n")
         .file("server.key", b"-----BEGIN RSA PRIVATE KEY-----\n")
         .file("server.pem", b"-----BEGIN CERTIFICATE-----\n")
         .symlink(".netrc", "README")
+        .folder_at("x.env")
         .file("README", b"put `-----BEGIN PRIVATE KEY-----` into a file\n");
     let error = refused(&plot);
     assert_eq!(error.reason(), "pack_secret_file");
     let PackError::Refused { offences } = &error else { panic!("{error}") };
-    let named: Vec<_> = offences.named().map(|(path, _)| path).collect();
-    let secret = [".env", ".netrc", "keys/id_rsa", "node_modules/x/.npmrc", "server.key"];
-    assert_eq!(named, secret.map(|name| format!("package/{name}")));
-    assert!(named.iter().all(|name| error.to_string().contains(name)), "{error}");
-    let packing = Packing { secret_files: SecretFiles::Allow, ..packing() };
-    let packed = packed_with(&plot, &packing).unwrap();
+    let secret = [".env", ".netrc", "keys/id_rsa", "keys/id_rsa.bak", "node_modules/x/.npmrc", "server.key"];
+    assert_eq!(named(offences), secret.map(|name| format!("package/{name}")));
+    assert!(named(offences).iter().all(|name| error.to_string().contains(name)), "{error}");
+    let packed = packed_with(&plot, &allowing()).unwrap();
+    assert_eq!(packed.secrets(), offences);
     assert_eq!(outcome(&packed.into_inner()).tree, plot.tree());
+}
+
+#[test]
+fn a_plugin_without_secrets_names_none() {
+    let plot = Plot::new().file("README", b"");
+    assert_eq!(packed_with(&plot, &allowing()).unwrap().secrets().count(), 0);
+    assert_eq!(packed_with(&plot, &packing()).unwrap().secrets().count(), 0);
+}
+
+#[test]
+fn a_repository_is_one_secret_whatever_is_in_it() {
+    let plot = Plot::new()
+        .file(".git/config", b"[remote]")
+        .file(".git/objects/.env", b"")
+        .file(".git/hooks/key", b"-----BEGIN PRIVATE KEY-----\n")
+        .file("sub/.git", b"gitdir: ../../.git/modules/sub");
+    let small = Packing { limits: Limits { entries: 7, ..Limits::default() }, ..packing() };
+    for packing in [packing(), small] {
+        let error = packed_with(&plot, &packing).map(Packed::into_inner).unwrap_err();
+        let PackError::Refused { offences } = &error else { panic!("{error}") };
+        assert_eq!(named(offences), ["package/.git", "package/sub/.git"]);
+    }
+    let packed = packed_with(&plot, &allowing()).unwrap();
+    assert_eq!(named(packed.secrets()), ["package/.git", "package/sub/.git"]);
+    assert_eq!(outcome(&packed.into_inner()).tree, plot.tree());
+}
+
+#[test]
+fn a_key_is_looked_for_in_the_first_mebibyte() {
+    let at =
+        |offset: usize| Plot::new().file("x", &[&vec![b'\n'; offset][..], b"-----BEGIN PRIVATE KEY-----"].concat());
+    let key = "-----BEGIN PRIVATE KEY-----".len();
+    assert_eq!(refused(&at(1024 * 1024 - key)).reason(), "pack_secret_file");
+    assert_eq!(packed(&at(1024 * 1024 - key + 1)).secrets().count(), 0);
+}
+
+#[test]
+fn inspecting_refuses_what_packing_refuses_and_names_what_is_allowed() {
+    let inspected = |plot: &Plot, packing: &Packing| inspect(&[plot.folder("package")], packing);
+    let limited = Packing { limits: Limits { entries: 1, ..Limits::default() }, ..packing() };
+    for (reason, plot, packing) in [
+        ("pack_secret_file", Plot::new().file(".env", b""), packing()),
+        ("pack_unsafe_entry", Plot::new().symlink("l", "/"), allowing()),
+        ("archive_limit_exceeded", Plot::new(), limited),
+    ] {
+        let error = inspected(&plot, &packing).unwrap_err();
+        assert_eq!(error.reason(), reason, "{error}");
+    }
+    let plot = Plot::new().file(".env", b"");
+    assert_eq!(named(inspected(&plot, &allowing()).unwrap().secrets()), ["package/.env"]);
+    assert_eq!(inspected(&Plot::new(), &packing()).unwrap().secrets().count(), 0);
 }
 
 #[test]
