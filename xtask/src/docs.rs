@@ -12,7 +12,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use clap::{Command, CommandFactory as _, ValueEnum as _};
-use clap_complete::Shell;
+use clap_complete::{Generator as _, Shell};
 
 use crate::workspace;
 
@@ -93,12 +93,21 @@ fn package(program: Command) -> anyhow::Result<()> {
     }
     let name = program.get_name().to_owned();
     for shell in Shell::value_variants() {
-        clap_complete::generate_to(*shell, &mut program, &name, &completions)
-            .with_context(|| format!("could not write the completions for {shell}"))?;
+        write(&completions.join(shell.file_name(&name)), completion(*shell, &mut program).as_bytes())?;
     }
     clap_mangen::generate_to(program, &man).with_context(|| format!("could not write the man pages of `{name}`"))?;
     println!("man pages and completions of {name}: {}", folder.display());
     Ok(())
+}
+
+/// The completions for one shell.
+fn completion(shell: Shell, program: &mut Command) -> String {
+    let name = program.get_name().to_owned();
+    let mut text = Vec::new();
+    clap_complete::generate(shell, program, &name, &mut text);
+    let text = String::from_utf8_lossy(&text);
+    // The generator takes the hyphens of a program's name for subcommands where it answers, though not where it asks.
+    text.replace(&name.replace('-', "__subcmd__"), &name.replace('-', "__"))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
@@ -110,6 +119,17 @@ fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bash_completes_the_flags_of_a_command() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = folder.path().join("completions.bash");
+        fs::write(&script, completion(Shell::Bash, &mut publisher::Args::command())).unwrap();
+        let ask = "source \"$0\"; COMP_WORDS=(butler-plugin-publisher pin --u); COMP_CWORD=2; \
+                   _butler__plugin__publisher butler-plugin-publisher --u pin; echo \"${COMPREPLY[@]}\"";
+        let answer = std::process::Command::new("bash").args(["-c", ask]).arg(&script).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&answer.stdout).trim(), "--update", "{answer:?}");
+    }
 
     #[test]
     fn definitions_are_sound() {

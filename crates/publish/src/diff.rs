@@ -5,8 +5,6 @@ use std::ops::Range;
 
 use source::printable;
 
-/// Equal lines shown around what differs.
-const CONTEXT: usize = 3;
 /// How far apart, in lines of both texts together, equal lines are looked for; beyond that everything up to the end
 /// of the two counts as different.
 const REACH: usize = 2_000;
@@ -18,8 +16,10 @@ struct Difference {
     new: Range<usize>,
 }
 
-/// A diff that makes `new` of a file `name` that holds `old`; empty when they are equal.
-pub(crate) fn unified(name: &str, old: &str, new: &str) -> String {
+/// A diff that makes `new` of a file `name` that holds `old`; empty when they are equal. Lines that are equal are not
+/// shown: nobody asked for them, and they may hold secrets. In their place `heading` says what stands at these lines of
+/// `old`, counted from 1; an empty range is before the line that it starts at.
+pub(crate) fn unified(name: &str, old: &str, new: &str, heading: impl Fn(Range<usize>) -> String) -> String {
     let (old, new): (Vec<_>, Vec<_>) = (old.split_inclusive('\n').collect(), new.split_inclusive('\n').collect());
     let differences = differences(&old, &new);
     let mut out = String::new();
@@ -28,8 +28,12 @@ pub(crate) fn unified(name: &str, old: &str, new: &str) -> String {
         let name = format!("{}{}", printable(name), if name.contains(' ') { "\t" } else { "" });
         write(&mut out, format_args!("--- {name}\n+++ {name}\n"));
     }
-    for hunk in differences.chunk_by(|a, b| b.old.start - a.old.end <= 2 * CONTEXT) {
-        show(&mut out, hunk, &old, &new);
+    for Difference { old: removed, new: added } in differences {
+        let heading = printable(&heading(removed.start + 1..removed.end + 1));
+        let heading = if heading.is_empty() { heading } else { format!(" {heading}") };
+        write(&mut out, format_args!("@@ -{} +{} @@{heading}\n", counted(&removed), counted(&added)));
+        lines(&mut out, '-', &old[removed]);
+        lines(&mut out, '+', &new[added]);
     }
     out
 }
@@ -55,23 +59,6 @@ fn differences(old: &[&str], new: &[&str]) -> Vec<Difference> {
         (i, j) = (to_i, to_j);
     }
     found
-}
-
-fn show(out: &mut String, hunk: &[Difference], old: &[&str], new: &[&str]) {
-    let ([first, ..], [.., last]) = (hunk, hunk) else { return };
-    let before = first.old.start.min(CONTEXT);
-    let after = (old.len() - last.old.end).min(CONTEXT);
-    let old_lines = first.old.start - before..last.old.end + after;
-    let new_lines = first.new.start - before..last.new.end + after;
-    write(out, format_args!("@@ -{} +{} @@\n", counted(&old_lines), counted(&new_lines)));
-    let mut at = old_lines.start;
-    for Difference { old: removed, new: added } in hunk {
-        lines(out, ' ', &old[at..removed.start]);
-        lines(out, '-', &old[removed.clone()]);
-        lines(out, '+', &new[added.clone()]);
-        at = removed.end;
-    }
-    lines(out, ' ', &old[at..old_lines.end]);
 }
 
 /// Where lines begin, counted from 1, and how many there are; of none, behind which line.
@@ -105,13 +92,18 @@ mod tests {
         range.fold(String::new(), |text, number| format!("{text}{number}\n"))
     }
 
+    fn bare(name: &str, old: &str, new: &str) -> String {
+        unified(name, old, new, |_| String::new())
+    }
+
     #[test]
-    fn hunks_have_three_lines_of_context_and_join_when_they_touch() {
+    fn only_lines_that_change_are_shown_and_the_heading_says_what_they_are_of() {
         let old = numbered(1..30);
         let new = old.replace("\n5\n", "\nfive\n").replace("\n11\n", "\n11\n11a\n").replace("\n29\n", "\n");
         assert_eq!(
-            unified("values.yaml", &old, &new),
-            "--- values.yaml\n+++ values.yaml\n@@ -2,13 +2,14 @@\n 2\n 3\n 4\n-5\n+five\n 6\n 7\n 8\n 9\n 10\n 11\n+11a\n 12\n 13\n 14\n@@ -26,4 +27,3 @@\n 26\n 27\n 28\n-29\n"
+            unified("values.yaml", &old, &new, |lines| format!("{lines:?}\n@@")),
+            "--- values.yaml\n+++ values.yaml\n@@ -5 +5 @@ 5..6\\n@@\n-5\n+five\n@@ -11,0 +12 @@ 12..12\\n@@\n+11a\n\
+             @@ -29 +29,0 @@ 29..30\\n@@\n-29\n"
         );
     }
 
@@ -125,7 +117,7 @@ mod tests {
                 "no final newline",
                 "a\nb",
                 "a\nc",
-                "@@ -1,2 +1,2 @@\n a\n-b\n\\ No newline at end of file\n+c\n\\ No newline at end of file\n",
+                "@@ -2 +2 @@\n-b\n\\ No newline at end of file\n+c\n\\ No newline at end of file\n",
             ),
             (
                 "a line behind the last",
@@ -133,21 +125,21 @@ mod tests {
                 "a\nb",
                 "@@ -1 +1,2 @@\n-a\n\\ No newline at end of file\n+a\n+b\n\\ No newline at end of file\n",
             ),
-            ("one more of the same", "a\na\n", "a\na\na\n", "@@ -1,2 +1,3 @@\n a\n a\n+a\n"),
+            ("one more of the same", "a\na\n", "a\na\na\n", "@@ -2,0 +3 @@\n+a\n"),
             ("CRLF", "a\r\n", "b\r\n", "@@ -1 +1 @@\n-a\r\n+b\r\n"),
         ] {
-            let diff = unified("x", old, new);
+            let diff = bare("x", old, new);
             assert_eq!(diff.strip_prefix("--- x\n+++ x\n").unwrap_or_default(), hunk, "{name}");
         }
-        assert!(unified("a b\n", "1", "2").starts_with("--- a b\\n\t\n+++ a b\\n\t\n"));
+        assert!(bare("a b\n", "1", "2").starts_with("--- a b\\n\t\n+++ a b\\n\t\n"));
     }
 
     #[test]
     fn texts_that_differ_everywhere_are_still_told_apart() {
         let (old, new) = (numbered(0..5000), numbered(5000..12_000));
-        let diff = unified("x", &format!("{old}end\n"), &format!("{new}end\n"));
+        let diff = bare("x", &format!("{old}end\n"), &format!("{new}end\n"));
         assert_eq!(diff.lines().filter(|line| line.starts_with('-') && !line.starts_with("---")).count(), 5000);
         assert_eq!(diff.lines().filter(|line| line.starts_with('+') && !line.starts_with("+++")).count(), 7000);
-        assert!(diff.ends_with(" end\n"));
+        assert!(!diff.contains("end"), "it is the same in both");
     }
 }

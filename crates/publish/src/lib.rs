@@ -26,13 +26,16 @@
 //! - [`Draft`]: folders with a usable `package.json` → [`Packed`]: bytes that never change again, and their integrity.
 //! - [`Registry::push`] to a [`Target`], [`Server::upload`] to a URL: `Packed` → [`Published`], which an operator is
 //!   handed as a block of values.
-//! - [`Opened`]: a published artifact, unpacked for looking at. [`hash_file`]: the integrity of a file.
+//! - [`Opened`]: a tarball or a published artifact, unpacked for looking at. [`hash_file`]: the integrity of a file.
 //! - [`pin`]: a values file → [`Pinned`], the same file with integrities.
-//! - [`Replacement`]: a file that is written as a whole.
+//! - [`Replacement`]: a file that is written as a whole, over nobody else's changes where that is asked for.
 //!
 //! # What this crate refuses
-//! It moves no tag and replaces no file unless it is told so, sends nothing that an installer would reject, and tells
-//! nobody where an artifact came from but what it was given. It reads no environment, and knows no flags.
+//! Unless it is told so it moves no tag that leads elsewhere when it is looked at last, right before the new one is
+//! written, and puts no file where it cannot see that there is none; a server that takes forms decides that for itself.
+//! It sends nothing that an installer would reject, hands over no address with a query, shows no line of a values file
+//! but those it changes, and tells nobody where an artifact came from but what it was given. It reads no environment,
+//! and knows no flags.
 
 mod diff;
 mod draft;
@@ -49,20 +52,20 @@ mod target;
 mod upload;
 mod values;
 
-pub use contract::{CheckError, Checked, Finding, Level, RULES, check, collisions, rules_page, to_json, to_sarif};
+pub use contract::{CheckError, Checked, Finding, Level, check, collisions, rejected, to_json, to_sarif};
 pub use draft::{Draft, Layout};
 pub use file::{FileError, hash_file};
 pub use integrity::{Chain, Integrity};
 pub use oci::How;
-pub use opened::{OpenError, Opened};
+pub use opened::{OpenError, Opened, scratch_prefix};
 pub use packed::{Packed, PackedError};
 pub use pin::{Address, Change, PinError, PinFailure, PinWaiting, Pinned, Refresh, Unpinned, pin};
 pub use plugin::Plugin;
 pub use progress::Progress;
 pub use provenance::Provenance;
-pub use push::{Existing, PushError, PushOptions, Registry};
+pub use push::{Existing, Holds, PushError, PushOptions, Registry, Taken};
 pub use replace::Replacement;
-pub use tarball::{Dir, FileMode, Limits, PackError, Packing, SecretFiles};
+pub use tarball::{Dir, FileMode, Limits, Offences, PackError, Packing, SecretFiles};
 pub use target::{Target, TargetError};
 pub use upload::{Form, Server, UploadError, UploadFailure};
 pub use values::{Published, ValuesEntry};

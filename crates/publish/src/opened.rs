@@ -1,5 +1,6 @@
 //! A plugin unpacked for looking at.
 
+use std::fs::File;
 use std::io::{self, Read, Seek};
 
 use fetch::Fetched;
@@ -7,6 +8,9 @@ use integrity::{Blame, Hashed, Mismatch, Verified};
 use tarball::{
     Dir, EntryPath, EntryPathError, Layout, Limits, Manifest, Record, UnpackError, Unpacked, Written, unpack,
 };
+
+use crate::FileError;
+use crate::file::{artifact_limit, hash_within};
 
 /// What to do when there is no place for temporary files.
 pub(crate) const SCRATCH_HINT: &str = "let TMPDIR name a folder with space for the unpacked plugin";
@@ -30,6 +34,9 @@ pub enum OpenError {
         /// What is wrong with it.
         source: UnpackError,
     },
+    /// The tarball cannot be read, or is larger than an installer takes.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// It is not the one whose integrity was computed.
     #[error(transparent)]
     Mismatch(#[from] Mismatch),
@@ -49,6 +56,7 @@ impl OpenError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Unpack { source } => source.reason(),
+            Self::File(error) => error.reason(),
             Self::Mismatch(error) => error.reason(),
             Self::PluginPath(_) => "archive_layout",
             Self::Scratch { .. } => "io_error",
@@ -59,6 +67,7 @@ impl OpenError {
     pub fn blame(&self) -> Blame {
         match self {
             Self::Unpack { source } => source.blame(),
+            Self::File(error) => error.blame(),
             Self::Mismatch(error) => error.blame(),
             Self::PluginPath(_) => Blame::Operator,
             Self::Scratch { .. } => Blame::Host,
@@ -69,6 +78,7 @@ impl OpenError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Unpack { source } => source.hint(),
+            Self::File(error) => error.hint(),
             Self::Mismatch(_) | Self::PluginPath(_) => None,
             Self::Scratch { .. } => Some(SCRATCH_HINT.to_owned()),
         }
@@ -76,11 +86,24 @@ impl OpenError {
 }
 
 impl<'s> Opened<'s> {
-    /// Unpacks a tarball below `scratch`, as an installer would.
+    /// Unpacks a tarball below `scratch`, as an installer would. What is unpacked is a copy that nobody else can reach.
+    ///
+    /// # Errors
+    /// A file that changes meanwhile, and anything for which an installer would reject it.
+    pub fn tarball(file: &File, scratch: &'s Dir, limits: &Limits) -> Result<Self, OpenError> {
+        let spool = scratch.unnamed_file().map_err(|source| OpenError::Scratch { source })?;
+        Self::hashed(hash_within(artifact_limit(), file, spool)?, scratch, limits)
+    }
+
+    /// Unpacks a tarball that was copied below `scratch`, as an installer would.
     ///
     /// # Errors
     /// Anything for which an installer would reject it.
-    pub fn hashed<R: Read + Seek>(hashed: Hashed<R>, scratch: &'s Dir, limits: &Limits) -> Result<Self, OpenError> {
+    pub(crate) fn hashed<R: Read + Seek>(
+        hashed: Hashed<R>,
+        scratch: &'s Dir,
+        limits: &Limits,
+    ) -> Result<Self, OpenError> {
         // Nobody has pinned anything yet. What was hashed is what is looked at.
         let integrity = hashed.integrity();
         Self::unpack(&mut hashed.verify(&integrity)?, &Layout::Package, scratch, limits)
@@ -136,10 +159,15 @@ impl Drop for Opened<'_> {
     }
 }
 
+/// How the names of this process's folders begin: what a program that is ended early may remove.
+pub fn scratch_prefix() -> String {
+    format!("butler-plugin-{}-", std::process::id())
+}
+
 /// Makes a folder of a name that is still free.
 fn create(scratch: &Dir) -> io::Result<(String, Dir)> {
     for n in 0_u32.. {
-        let name = format!("butler-plugin-{}-{n}", std::process::id());
+        let name = format!("{}{n}", scratch_prefix());
         match scratch.create_private_dir(&name) {
             Ok(dir) => return Ok((name, dir)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}

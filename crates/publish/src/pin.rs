@@ -3,7 +3,8 @@
 mod error;
 mod several;
 
-use std::io;
+use std::io::{self, Read, Seek};
+use std::ops::Range;
 use std::time::Duration;
 
 use config::{Edit, EntryError, Pins, Place};
@@ -14,6 +15,9 @@ use transport::Stop;
 
 use crate::diff;
 pub use error::{PinError, Unpinned};
+
+/// The first bytes of a gzip member.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// Which entries are pinned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,10 +144,21 @@ pub fn pin(
 }
 
 impl Pinned {
-    /// What changed as a unified diff with three lines of context, as `patch -p0` takes it; empty when nothing did.
-    /// The context is the file's own: whatever stands near a pin is shown.
+    /// What changed as a unified diff, as `patch -p0` takes it; empty when nothing did. Lines that stay are not shown, as
+    /// they may hold secrets; each hunk names its entries in place of them.
     pub fn diff(&self, name: &str) -> String {
-        diff::unified(name, &self.before, &self.text)
+        diff::unified(name, &self.before, &self.text, |lines| self.packages(lines))
+    }
+
+    /// The changed entries that these lines are of.
+    fn packages(&self, lines: Range<usize>) -> String {
+        let starts = |change: &Change| usize::try_from(change.place.position().line).unwrap_or(usize::MAX);
+        // What is added belongs to the line above it.
+        let first = if lines.is_empty() { lines.start - 1 } else { lines.start };
+        let last = first.max(lines.end - 1);
+        let from = self.changes.iter().map(starts).filter(|line| *line <= first).max().unwrap_or(first);
+        let within = self.changes.iter().filter(|change| (from..=last).contains(&starts(change)));
+        within.map(|change| change.package.as_str()).collect::<Vec<_>>().join(", ")
     }
 
     /// Whether every entry that is not disabled has what was asked for.
@@ -216,8 +231,11 @@ impl Task {
         let artifact = fetcher.fetch(&self.source, spool, stop, &|error, wait| waiting(&package, error, wait));
         let artifact = artifact.map_err(Unpinned::Fetch)?;
         let (integrity, named) = (artifact.integrity(), artifact.origin().named);
-        if let Some(pinned) = &self.pinned {
-            drop(artifact.verify(pinned).map_err(Unpinned::Moved)?);
+        let pinned = self.pinned.unwrap_or(integrity);
+        let mut artifact = artifact.verify(&pinned).map_err(Unpinned::Moved)?;
+        let gzipped = begins_as_gzip(&mut artifact);
+        if !gzipped.map_err(|source| Unpinned::Spool { package: package.clone(), source })? {
+            return Err(Unpinned::NotGzip { package });
         }
         let package = match (source, named, self.address) {
             (Source::Oci(reference), Some(named), Address::Digest) => Some(with_digest(reference, &named)),
@@ -225,6 +243,14 @@ impl Task {
         };
         Ok(Edit { entry: self.entry, integrity, package })
     }
+}
+
+/// Whether bytes begin as gzip does (RFC 1952, section 2.3.1).
+fn begins_as_gzip(artifact: &mut (impl Read + Seek)) -> io::Result<bool> {
+    let mut start = Vec::new();
+    artifact.rewind()?;
+    artifact.take(GZIP.len() as u64).read_to_end(&mut start)?;
+    Ok(start == GZIP)
 }
 
 /// A reference as it is written, with a digest behind its tag.

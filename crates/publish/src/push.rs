@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use integrity::{Blame, OciDigest};
-use oci::{Artifact, Blob, BlobDescriptor, Client, How, OciError};
+use oci::{Artifact, Blob, BlobDescriptor, Client, How, OciError, Platform};
 use serde_json::json;
-use source::OciReference;
+use source::{OciReference, Source};
 use transport::{Patience, Retry};
 
+use crate::packed::Contents;
 use crate::progress::Told;
-use crate::{Layout, Packed, Progress, Provenance, Published, Target, ValuesEntry};
+use crate::{Packed, Plugin, Progress, Provenance, Published, Target, ValuesEntry};
 
 /// The layer of a plugin's own tarball (contract, section 4).
 const PACKAGE_LAYER: &str = "application/gzip";
@@ -47,12 +48,14 @@ pub struct PushOptions {
 #[non_exhaustive]
 pub enum PushError {
     /// Tags are there with another digest.
-    #[error("expected `{ours}` or nothing at {}, found {}", names(.taken), found(.taken))]
+    #[error("expected `{ours}` or nothing at {}, found {}{}", names(.taken), found(.taken), after(.written))]
     TagExists {
         /// The digest of what was to be pushed.
         ours: OciDigest,
-        /// Each such reference, and what it points to.
-        taken: Vec<(String, OciDigest)>,
+        /// Each such reference.
+        taken: Vec<Taken>,
+        /// The references that had been written before.
+        written: Vec<String>,
     },
     /// The registry did not take it.
     #[error("failed to publish the plugin{}", after(.written))]
@@ -62,6 +65,26 @@ pub enum PushError {
         /// What happened.
         source: OciError,
     },
+}
+
+/// A reference that leads to something else already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// The reference.
+    pub reference: String,
+    /// What it points to.
+    pub digest: OciDigest,
+    /// What is there.
+    pub holds: Holds,
+}
+
+/// What is behind a tag, as far as the registry tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holds {
+    /// The very plugin that was to be pushed; only what is told about it differs.
+    SamePlugin,
+    /// Another one, or nobody knows what.
+    Other,
 }
 
 impl PushError {
@@ -83,22 +106,25 @@ impl PushError {
 
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::TagExists { .. } => {
-                Some("publish under a new tag, or move it with `--force` if no portal relies on it".to_owned())
+        let text = match self {
+            Self::TagExists { taken, .. } if taken.iter().all(|taken| taken.holds == Holds::SamePlugin) => {
+                "nothing needs to be published: the same plugin is there, and only what is told about it differs \
+                 (source, revision, time)"
             }
-            Self::Registry { source, .. } => source.hint(),
-        }
+            Self::TagExists { .. } => "publish under a new tag, or move it with `--force` if no portal relies on it",
+            Self::Registry { source, .. } => return source.hint(),
+        };
+        Some(text.to_owned())
     }
 }
 
-fn names(taken: &[(String, OciDigest)]) -> String {
-    let names: Vec<_> = taken.iter().map(|(name, _)| format!("`{name}`")).collect();
+fn names(taken: &[Taken]) -> String {
+    let names: Vec<_> = taken.iter().map(|taken| format!("`{}`", taken.reference)).collect();
     names.join(", ")
 }
 
-fn found(taken: &[(String, OciDigest)]) -> String {
-    let digests: Vec<_> = taken.iter().map(|(_, digest)| format!("`{digest}`")).collect();
+fn found(taken: &[Taken]) -> String {
+    let digests: Vec<_> = taken.iter().map(|taken| format!("`{}`", taken.digest)).collect();
     digests.join(", ")
 }
 
@@ -116,10 +142,12 @@ pub struct Registry {
 
 impl Registry {
     /// Pushes an artifact once and tags it as often as the target says. What is there already is not sent again, and a
-    /// tag is written only when the registry has named the size of what it tags.
+    /// tag is written only when the registry has named the size of what it tags. All tags are looked at before anything
+    /// is sent, and each once more right before it is written; what another client writes between that look and the
+    /// answer is still replaced, as registries know no condition on a tag.
     ///
     /// # Errors
-    /// [`PushError::TagExists`] before anything is sent; otherwise what the registry answers.
+    /// [`PushError::TagExists`], or what the registry answers.
     pub fn push(
         &self,
         packed: &Packed,
@@ -129,13 +157,14 @@ impl Registry {
         progress: &Arc<dyn Progress>,
         patience: Patience<'_>,
     ) -> Result<(Published, How), PushError> {
-        let steps = Steps { registry: self, progress: &**progress, patience };
+        let steps = Steps { registry: self, packed, existing: options.existing, progress: &**progress, patience };
         let (layer, config, title) = blobs(packed, progress);
         let annotations = provenance.annotations(packed.plugins());
         let ours = Artifact::digest_of(&config.descriptor, &layer.descriptor, title, annotations.clone());
 
-        let open = steps.tags_to_write(target, ours, options.existing)?;
+        let open = steps.tags_to_write(target, ours)?;
         let mut how = How::Existed;
+        let mut remarks = Vec::new();
         if !open.is_empty() {
             let to = target.first();
             let sending = oci::PushOptions { chunk: options.chunk, mount_from: options.mount_from.clone() };
@@ -146,18 +175,21 @@ impl Registry {
             how = layer.how();
             let artifact = Artifact::new(config, layer, title, annotations);
             let mut written = Vec::new();
-            for reference in open {
-                steps.run(&written, |patience| self.client.push_manifest(reference, &artifact, patience))?;
+            for (reference, before) in open {
+                steps.tag(reference, &artifact, &written)?;
+                remarks.extend(before.map(|before| format!("moved `{reference}`: {before} → {ours}")));
                 written.push(reference.to_string());
             }
         }
-        Ok((published(packed, target, provenance, ours), how))
+        Ok((published(packed, target, provenance, ours, remarks), how))
     }
 }
 
 /// Single acts against a registry, tried again where that may help.
 struct Steps<'a> {
     registry: &'a Registry,
+    packed: &'a Packed,
+    existing: Existing,
     progress: &'a dyn Progress,
     patience: Patience<'a>,
 }
@@ -169,32 +201,67 @@ impl Steps<'_> {
         done.map_err(|source| PushError::Registry { written: written.to_vec(), source })
     }
 
-    /// The references that do not point to our digest yet.
+    /// The references that do not point to our digest yet, and what they point to.
     fn tags_to_write<'t>(
         &self,
         target: &'t Target,
         ours: OciDigest,
-        existing: Existing,
-    ) -> Result<Vec<&'t OciReference>, PushError> {
+    ) -> Result<Vec<(&'t OciReference, Option<OciDigest>)>, PushError> {
         let mut open = Vec::new();
         let mut taken = Vec::new();
         for reference in target.references() {
             match self.run(&[], |patience| self.registry.client.tagged(reference, patience))? {
-                Some(digest) if digest == ours => continue,
-                Some(digest) if existing == Existing::Refuse => taken.push((reference.to_string(), digest)),
-                Some(_) | None => {}
+                Some(digest) if digest == ours => {}
+                Some(digest) if self.existing == Existing::Refuse => taken.push(self.taken(reference, digest)),
+                before => open.push((reference, before)),
             }
-            open.push(reference);
         }
-        if taken.is_empty() { Ok(open) } else { Err(PushError::TagExists { ours, taken }) }
+        if taken.is_empty() { Ok(open) } else { Err(PushError::TagExists { ours, taken, written: Vec::new() }) }
+    }
+
+    /// Writes a tag, unless somebody else did meanwhile. Each try begins with a look: an earlier one may have done it,
+    /// though its answer was lost.
+    fn tag(&self, reference: &OciReference, artifact: &Artifact, written: &[String]) -> Result<(), PushError> {
+        let client = &self.registry.client;
+        let ours = artifact.digest();
+        let found = self.run(written, |patience| {
+            if self.existing == Existing::Refuse
+                && let Some(digest) = client.tagged(reference, patience)?
+            {
+                return Ok(digest);
+            }
+            client.push_manifest(reference, artifact, patience)
+        })?;
+        if found == ours {
+            return Ok(());
+        }
+        Err(PushError::TagExists { ours, taken: vec![self.taken(reference, found)], written: written.to_vec() })
+    }
+
+    fn taken(&self, reference: &OciReference, digest: OciDigest) -> Taken {
+        Taken { reference: reference.to_string(), digest, holds: self.holds(reference, digest) }
+    }
+
+    /// Whether our bytes are there, if that can be had for one question.
+    fn holds(&self, reference: &OciReference, digest: OciDigest) -> Holds {
+        // An image of several plugins is understood when one of them is selected.
+        let path = self.packed.plugins().first().and_then(Plugin::path);
+        let path = path.map(|path| format!("!{path}")).unwrap_or_default();
+        let Ok(Source::Oci(found)) = Source::parse(&format!("{reference}@{digest}{path}")) else {
+            return Holds::Other;
+        };
+        match self.registry.client.resolve(&found, &Platform::this_machine(), self.patience) {
+            Ok(resolved) if resolved.layer.digest == self.packed.digest => Holds::SamePlugin,
+            Ok(_) | Err(_) => Holds::Other,
+        }
     }
 }
 
 /// The layer, the config, and the layer's title.
 fn blobs(packed: &Packed, progress: &Arc<dyn Progress>) -> (Blob, Blob, Option<&'static str>) {
-    let (media_type, config, title) = match (packed.layout, packed.diff_id) {
-        (Layout::Image, Some(diff_id)) => (IMAGE_LAYER, image_config(&diff_id), None),
-        _ => (PACKAGE_LAYER, Blob::empty_config(), Some(PACKAGE_TITLE)),
+    let (media_type, config, title) = match packed.contents {
+        Contents::Image { diff_id } => (IMAGE_LAYER, image_config(&diff_id), None),
+        Contents::Package => (PACKAGE_LAYER, Blob::empty_config(), Some(PACKAGE_TITLE)),
     };
     let descriptor = BlobDescriptor { media_type: media_type.to_owned(), digest: packed.digest, size: packed.len() };
     let content = Told { progress: Arc::clone(progress), content: Arc::clone(&packed.bytes) };
@@ -211,7 +278,13 @@ fn image_config(diff_id: &OciDigest) -> Blob {
     Blob::of_bytes(IMAGE_CONFIG, config.to_string().into_bytes())
 }
 
-fn published(packed: &Packed, target: &Target, provenance: &Provenance, digest: OciDigest) -> Published {
+fn published(
+    packed: &Packed,
+    target: &Target,
+    provenance: &Provenance,
+    digest: OciDigest,
+    remarks: Vec<String>,
+) -> Published {
     let entries = packed.plugins().iter().map(|plugin| {
         let path = plugin.path().map(|path| format!("!{path}")).unwrap_or_default();
         ValuesEntry { package: format!("{}{path}", target.first()), integrity: packed.integrity }
@@ -221,5 +294,6 @@ fn published(packed: &Packed, target: &Target, provenance: &Provenance, digest: 
         digest: Some(digest),
         references: target.references().iter().map(ToString::to_string).collect(),
         source: provenance.source.clone(),
+        remarks,
     }
 }

@@ -1,18 +1,20 @@
 //! Handing a tarball to an https server.
 
+mod error;
+
 use std::io::{self, Read};
 use std::sync::Arc;
-use std::time::Duration;
 
-use integrity::{Blame, HashingWriter, Integrity};
+use integrity::HashingWriter;
 use source::HttpsUrl;
 use transport::{
-    Body, Content, Method, Patience, Request, Response, Retry, Retryable, Secret, Transport, TransportError, Upload,
-    Url, parse_retry_after,
+    Body, Content, Method, Patience, Request, Response, Retry, Secret, Transport, Upload, Url, parse_retry_after,
 };
 
+use crate::packed::Spooled;
 use crate::progress::Told;
 use crate::{Existing, Packed, Progress, Published, ValuesEntry};
+pub use error::{UploadError, UploadFailure};
 
 /// The media type of a tarball.
 const MEDIA_TYPE: &str = "application/gzip";
@@ -20,6 +22,9 @@ const MEDIA_TYPE: &str = "application/gzip";
 const FILE_NAME: &str = "package.tgz";
 /// Bytes read at once.
 const CHUNK: usize = 64 * 1024;
+/// What is attempted, in words.
+const LOOK: &str = "look for";
+const UPLOAD: &str = "upload to";
 
 /// How a server takes a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +32,7 @@ pub enum Form {
     /// `PUT` of the file to the URL it can then be had from.
     Put,
     /// `POST` of a `multipart/form-data` form (RFC 7578) with the file in this field. The answer's `Location` says where
-    /// it can be had.
+    /// it can be had; what becomes of a file that is there is the server's affair.
     Multipart {
         /// The field's name: letters, digits, `-`, `_` and `.`.
         field: String,
@@ -44,114 +49,12 @@ pub struct Server {
     pub token: Option<Secret>,
 }
 
-/// A tarball that was not taken.
-#[derive(Debug, thiserror::Error)]
-#[error("failed to {act} `{url}`")]
-pub struct UploadError {
-    act: &'static str,
-    url: String,
-    #[source]
-    failure: UploadFailure,
-}
-
-/// Why.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum UploadFailure {
-    /// No usable answer.
-    #[error(transparent)]
-    Transport(#[from] TransportError),
-    /// The server says no.
-    #[error("the server answered {status}{}", if *.with_token { "" } else { ", and no token was given" })]
-    Status {
-        /// Its status.
-        status: u16,
-        /// When to try again.
-        retry_after: Option<Duration>,
-        /// Whether it was asked with a token.
-        with_token: bool,
-    },
-    /// The server points elsewhere. A token and a plugin are not handed to whoever a server names.
-    #[error("the server answered {status}, a redirect, which is not followed when something is sent")]
-    Redirect {
-        /// Its status.
-        status: u16,
-    },
-    /// Another file is there already.
-    #[error("expected nothing there, found a file with `{found}`")]
-    Exists {
-        /// What it hashes to.
-        found: Integrity,
-    },
-    /// A larger file is there already.
-    #[error("expected nothing there, found a larger file")]
-    ExistsLarger,
-}
-
-impl UploadError {
-    /// The reason code.
-    pub const fn reason(&self) -> &'static str {
-        match &self.failure {
-            UploadFailure::Exists { .. } | UploadFailure::ExistsLarger => "tag_exists",
-            UploadFailure::Transport(_) | UploadFailure::Status { .. } | UploadFailure::Redirect { .. } => {
-                "push_failed"
-            }
-        }
-    }
-
-    /// Whose move it is.
-    pub const fn blame(&self) -> Blame {
-        match &self.failure {
-            UploadFailure::Exists { .. } | UploadFailure::ExistsLarger => Blame::Publisher,
-            UploadFailure::Status { status: 401 | 403 | 404 | 405 | 413, .. } => Blame::Operator,
-            UploadFailure::Transport(_) | UploadFailure::Status { .. } | UploadFailure::Redirect { .. } => {
-                Blame::Network
-            }
-        }
-    }
-
-    /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
-        let text = match &self.failure {
-            UploadFailure::Transport(error) => return error.cause().hint().map(str::to_owned),
-            UploadFailure::Exists { .. } | UploadFailure::ExistsLarger => {
-                "publish under a new name, or replace it with `--force` if no portal pins it"
-            }
-            UploadFailure::Status { status: 401 | 403, with_token: false, .. } => {
-                "give a token with `--token-file` or `--token-stdin`"
-            }
-            UploadFailure::Status { status: 401 | 403, .. } => "use a token that may write there",
-            UploadFailure::Status { status: 405, .. } => {
-                "try `--form put` or `--form multipart`, as the server's manual says"
-            }
-            UploadFailure::Status { status: 404, .. } => "check the URL",
-            UploadFailure::Status { status: 413, .. } => "the server, or a proxy before it, takes no file of this size",
-            UploadFailure::Redirect { .. } => "give the URL that it redirects to, if you trust it",
-            UploadFailure::Status { .. } => return None,
-        };
-        Some(text.to_owned())
-    }
-}
-
-impl Retryable for UploadError {
-    fn is_transient(&self) -> bool {
-        match &self.failure {
-            UploadFailure::Transport(error) => error.cause().is_transient(),
-            UploadFailure::Status { status, .. } => matches!(status, 408 | 429 | 500..),
-            UploadFailure::Redirect { .. } | UploadFailure::Exists { .. } | UploadFailure::ExistsLarger => false,
-        }
-    }
-
-    fn retry_after(&self) -> Option<Duration> {
-        match &self.failure {
-            UploadFailure::Status { retry_after, .. } => *retry_after,
-            _ => None,
-        }
-    }
-}
-
 impl Server {
-    /// Hands over a tarball. Another file at the URL of a `PUT` is left alone unless `existing` says otherwise.
+    /// Hands over a tarball. Another file at the URL of a `PUT` is left alone unless `existing` says otherwise: nothing is
+    /// sent before the server has said that there is none, and then only for as long as there is none. A server that
+    /// does not know that condition (RFC 9110, section 13.1.2) may still replace what came there in between.
+    ///
+    /// What is handed over has no query: that may hold a secret.
     ///
     /// # Errors
     /// What the server answers.
@@ -164,87 +67,160 @@ impl Server {
         progress: &Arc<dyn Progress>,
         patience: Patience<'_>,
     ) -> Result<Published, UploadError> {
-        let failed = |act, failure| UploadError { act, url: to.to_string(), failure };
-        let url = Url::parse(&to.with_query()).map_err(|_| {
-            failed("upload to", UploadFailure::Status { status: 400, retry_after: None, with_token: false })
-        })?;
-        let waiting = |error: &UploadError, wait| progress.waits(error, wait);
-        let content = Arc::new(Told { progress: Arc::clone(progress), content: Arc::clone(&packed.bytes) });
+        let url = Url::parse(&to.with_query()).map_err(|error| UploadError::new(UPLOAD, to, error.into()))?;
+        let delivery = Delivery { server: self, packed, to, url, progress, patience };
+        let mut remarks = Vec::new();
         let place = match form {
             Form::Put => {
-                let is_there = existing == Existing::Refuse
-                    && self.retry.run(patience, &waiting, || {
-                        self.is_there(&url, packed, patience).map_err(|failure| failed("look for", failure))
-                    })?;
-                if !is_there {
-                    let body = Body::Upload(Upload::whole(content, MEDIA_TYPE));
-                    let request = self.request(Method::Put, &url, body);
-                    self.retry.run(patience, &waiting, || {
-                        self.send(&request, patience).map_err(|failure| failed("upload to", failure))
-                    })?;
+                match existing {
+                    Existing::Refuse => delivery.put_where_free()?,
+                    Existing::Replace => delivery.put()?,
                 }
-                to.to_string()
+                to.clone()
             }
-            Form::Multipart { field } => {
-                let (content, media_type) = multipart(content, field, packed);
-                let body = Body::Upload(Upload::whole(Arc::new(content), media_type));
-                let request = self.request(Method::Post, &url, body);
-                // Not repeated: a server that has it already may keep it twice.
-                let response = self.send(&request, patience).map_err(|failure| failed("upload to", failure))?;
-                let location = response.headers().first("location").and_then(|location| url.join(location).ok());
-                let location = location.and_then(|url| HttpsUrl::parse(&url.with_query()).ok());
-                location.as_ref().unwrap_or(to).to_string()
-            }
+            Form::Multipart { field } => delivery.post(field, &mut remarks)?,
         };
-        let entry = ValuesEntry { package: place.clone(), integrity: packed.integrity };
-        Ok(Published { entries: vec![entry], digest: None, references: vec![place], source: None })
+        let package = format!("https://{}{}", place.authority(), place.path());
+        if place.with_query() != package {
+            remarks.push(format!(
+                "`package` is `{place}` without its query, which may hold a secret: see that it can be downloaded"
+            ));
+        }
+        let entry = ValuesEntry { package: package.clone(), integrity: packed.integrity };
+        Ok(Published { entries: vec![entry], digest: None, references: vec![package], source: None, remarks })
+    }
+}
+
+/// What the server says is at the URL. What it does not say for certain is a failure.
+enum Place {
+    /// Nothing.
+    Free,
+    /// The same bytes.
+    Same,
+}
+
+/// A tarball on its way.
+struct Delivery<'a> {
+    server: &'a Server,
+    packed: &'a Packed,
+    to: &'a HttpsUrl,
+    url: Url,
+    progress: &'a Arc<dyn Progress>,
+    patience: Patience<'a>,
+}
+
+impl Delivery<'_> {
+    fn put(&self) -> Result<(), UploadError> {
+        let request = self.request(Method::Put, self.tarball());
+        self.again(UPLOAD, || self.send(&request)).map(drop)
     }
 
-    fn request(&self, method: Method, url: &Url, body: Body) -> Request {
-        let bearer = self.token.as_ref().map(|token| Secret::new(format!("Bearer {}", token.expose())));
-        Request { method, body, ..Request::get(url.clone()) }.authorization(bearer)
-    }
-
-    fn send(&self, request: &Request, patience: Patience<'_>) -> Result<Response, UploadFailure> {
-        let response = patience.send(&*self.transport, request)?;
-        match response.status() {
-            200 | 201 | 202 | 204 => Ok(response),
-            status @ 300..400 => Err(UploadFailure::Redirect { status }),
-            status => Err(self.refusal(&response, status, patience)),
+    fn put_where_free(&self) -> Result<(), UploadError> {
+        match self.again(LOOK, || self.look())? {
+            Place::Same => return Ok(()),
+            Place::Free => {}
+        }
+        let request = self.request(Method::Put, self.tarball()).header("if-none-match", "*");
+        let sent = self.again(UPLOAD, || match self.send(&request) {
+            Err(UploadFailure::Status { status: 412, .. }) => Err(UploadFailure::Appeared),
+            sent => sent.map(drop),
+        });
+        match sent {
+            // It is our file when an earlier try has put it there, though its answer was lost.
+            Err(error) if matches!(error.failure, UploadFailure::Appeared) => match self.again(LOOK, || self.look()) {
+                Ok(Place::Same) => Ok(()),
+                Err(seen) if seen.reason() == error.reason() => Err(seen),
+                Ok(Place::Free) | Err(_) => Err(error),
+            },
+            sent => sent,
         }
     }
 
-    fn refusal(&self, response: &Response, status: u16, patience: Patience<'_>) -> UploadFailure {
-        let wait = response.headers().first("retry-after");
-        let retry_after = wait.and_then(|value| parse_retry_after(value, patience.clock().now()));
-        UploadFailure::Status { status, retry_after, with_token: self.token.is_some() }
+    /// Not repeated: a server that has it already may keep it twice.
+    fn post(&self, field: &str, remarks: &mut Vec<String>) -> Result<HttpsUrl, UploadError> {
+        let (content, media_type) = multipart(self.content(), field, self.packed);
+        let body = Body::Upload(Upload::whole(Arc::new(content), media_type));
+        let sent = self.send(&self.request(Method::Post, body));
+        let response = sent.map_err(|failure| UploadError::new(UPLOAD, self.to, failure))?;
+        let location = response.headers().first("location").and_then(|location| self.url.join(location).ok());
+        let Some(location) = location.and_then(|url| HttpsUrl::parse(&url.with_query()).ok()) else {
+            remarks.push(
+                "`package` is a guess: the server did not say where the file can be had (`Location`), so it is the URL \
+                 that it was sent to"
+                    .to_owned(),
+            );
+            return Ok(self.to.clone());
+        };
+        if location.authority() != self.to.authority() {
+            remarks.push(format!(
+                "`package` is on `{}`: the server at `{}` says that the file can be had there",
+                location.authority(),
+                self.to.authority()
+            ));
+        }
+        Ok(location)
     }
 
-    /// Whether the same bytes are at `url` already; other bytes there are a failure.
-    fn is_there(&self, url: &Url, packed: &Packed, patience: Patience<'_>) -> Result<bool, UploadFailure> {
-        let mut response = patience.send(&*self.transport, &self.request(Method::Get, url, Body::Empty))?;
+    fn look(&self) -> Result<Place, UploadFailure> {
+        let patience = self.patience;
+        let mut response = patience.send(&*self.server.transport, &self.request(Method::Get, Body::Empty))?;
         match response.status() {
             200 => {}
-            status @ (408 | 429 | 500..) => return Err(self.refusal(&response, status, patience)),
-            // What cannot be seen may still be written: the upload's own answer decides.
-            _ => return Ok(false),
+            404 | 410 => return Ok(Place::Free),
+            status @ (408 | 429 | 500..) => return Err(self.refusal(&response, status)),
+            status => return Err(UploadFailure::Unseen { status, with_token: self.server.token.is_some() }),
         }
         let mut hasher = HashingWriter::new(io::sink());
         let mut buffer = vec![0; CHUNK];
         loop {
-            patience.check(url)?;
+            patience.check(&self.url)?;
             let n = response.read(&mut buffer)?;
             if n == 0 {
                 break;
             }
-            if hasher.len() + n as u64 > packed.len() {
+            if hasher.len() + n as u64 > self.packed.len() {
                 return Err(UploadFailure::ExistsLarger);
             }
             // A sink takes everything.
             let _ = io::Write::write_all(&mut hasher, &buffer[..n]);
         }
         let found = hasher.finish().integrity();
-        if found == packed.integrity { Ok(true) } else { Err(UploadFailure::Exists { found }) }
+        if found == self.packed.integrity { Ok(Place::Same) } else { Err(UploadFailure::Exists { found }) }
+    }
+
+    fn content(&self) -> Arc<Told<Spooled>> {
+        Arc::new(Told { progress: Arc::clone(self.progress), content: Arc::clone(&self.packed.bytes) })
+    }
+
+    fn tarball(&self) -> Body {
+        Body::Upload(Upload::whole(self.content(), MEDIA_TYPE))
+    }
+
+    fn request(&self, method: Method, body: Body) -> Request {
+        let bearer = self.server.token.as_ref().map(|token| Secret::new(format!("Bearer {}", token.expose())));
+        Request { method, body, ..Request::get(self.url.clone()) }.authorization(bearer)
+    }
+
+    fn again<T>(&self, act: &'static str, once: impl Fn() -> Result<T, UploadFailure>) -> Result<T, UploadError> {
+        let waiting = |error: &UploadError, wait| self.progress.waits(error, wait);
+        self.server
+            .retry
+            .run(self.patience, &waiting, || once().map_err(|failure| UploadError::new(act, self.to, failure)))
+    }
+
+    fn send(&self, request: &Request) -> Result<Response, UploadFailure> {
+        let response = self.patience.send(&*self.server.transport, request)?;
+        match response.status() {
+            200 | 201 | 202 | 204 => Ok(response),
+            status @ 300..=399 => Err(UploadFailure::Redirect { status }),
+            status => Err(self.refusal(&response, status)),
+        }
+    }
+
+    fn refusal(&self, response: &Response, status: u16) -> UploadFailure {
+        let wait = response.headers().first("retry-after");
+        let retry_after = wait.and_then(|value| parse_retry_after(value, self.patience.clock().now()));
+        UploadFailure::Status { status, retry_after, with_token: self.server.token.is_some() }
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Published {
     pub references: Vec<String>,
     /// Where its sources are, for audits.
     pub source: Option<String>,
+    /// What whoever published it should know: what was replaced, what was left out, what is a guess.
+    pub remarks: Vec<String>,
 }
 
 impl Published {
@@ -64,44 +66,60 @@ impl Published {
     }
 }
 
-/// A YAML scalar: as it is where no reader could take it for something else, else in double quotes.
+/// A YAML scalar: an address as it is, where no reader could take it for something else; all others in double quotes.
 fn scalar(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"/.:-_@!+~%=".contains(&b);
     // What ends in a colon would be a key.
-    if text.bytes().all(plain) && !text.ends_with(':') { text.to_owned() } else { Value::from(text).to_string() }
+    let is_plain = text.bytes().all(plain) && !text.ends_with(':');
+    let is_address = text.starts_with(|first: char| first.is_ascii_alphabetic()) && text.contains("://");
+    if is_plain && is_address { text.to_owned() } else { Value::from(text).to_string() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write as _;
 
-    fn published(package: &str, source: Option<&str>) -> Published {
-        let integrity = integrity::HashingWriter::new(std::io::sink()).finish().integrity();
+    fn integrity(of: &str) -> Integrity {
+        let mut hasher = integrity::HashingWriter::new(std::io::sink());
+        hasher.write_all(of.as_bytes()).unwrap();
+        hasher.finish().integrity()
+    }
+
+    fn published(packages: &[&str], source: Option<&str>) -> Published {
+        let entry = |package: &&str| ValuesEntry { package: (*package).to_owned(), integrity: integrity(package) };
         Published {
-            entries: vec![ValuesEntry { package: package.to_owned(), integrity }],
+            entries: packages.iter().map(entry).collect(),
             digest: None,
-            references: vec![package.to_owned()],
+            references: Vec::new(),
             source: source.map(str::to_owned),
+            remarks: Vec::new(),
         }
     }
 
     #[test]
     fn the_block_says_what_was_published_whatever_its_name() {
-        for package in [
+        let packages = [
             "oci://registry.example.com/acme/hello:1.2.3",
             "oci://registry.example.com:5000/acme/hello:1.2.3!acme-hello",
-            "https://example.com/a.tgz?x=1&y=%20",
+            "https://example.com/a+b~c%20d=e.tgz",
             "https://example.com/it's {odd},[1] #2.tgz",
-        ] {
-            let block = published(package, Some("https://example.com/src\n- package: evil")).to_yaml();
-            let values = config::parse(block.as_bytes());
-            let plan = values.unwrap_or_else(|problems| panic!("{}", problems.render(&block)));
-            assert_eq!(plan.entries.len(), 1, "{block}");
-            if package.contains(' ') {
-                assert!(block.contains('"'), "{block}");
-            } else {
-                assert!(block.contains(&format!("package: {package}")) || block.contains('"'), "{block}");
-            }
+            "https://example.com/a: b",
+            "https://example.com/a:",
+            "https://example.com/\"\\\"\n- package: evil",
+            "- package: evil",
+            "!tag",
+            "~",
+            "true",
+            "0x10",
+        ];
+        for source in [None, Some("https://example.com/src\n- package: evil")] {
+            let block = published(&packages, source).to_yaml();
+            let pins = config::Pins::read(block.as_bytes());
+            let pins = pins.unwrap_or_else(|problems| panic!("{}", problems.render(&block)));
+            let read = pins.entries().iter().map(|entry| (entry.package(), entry.integrity().ok().copied()));
+            let said = packages.iter().map(|package| (*package, Some(integrity(package))));
+            assert_eq!(read.collect::<Vec<_>>(), said.collect::<Vec<_>>(), "{block}");
         }
     }
 }

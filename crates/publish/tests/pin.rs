@@ -32,6 +32,8 @@ impl Bench {
         let github = world.registry(Registry::builder().quirks(Quirks::ghcr()).public(""));
         let files = world.server(FILES, |request| match request.path.as_str() {
             "/plugins/world-0.4.0.tgz" => Reply::ok().body(world_tarball()),
+            "/plugins/login.tgz" => Reply::ok().body(*b"<!doctype html><title>Who are you?</title>"),
+            "/plugins/empty.tgz" => Reply::ok(),
             _ => Reply::status(404),
         });
         let proxy = Proxy::start(&world);
@@ -274,6 +276,53 @@ fn digests_are_those_of_the_bytes_in_the_registry() {
     let manifest = bench.github.manifest("my-org/a", "1").unwrap();
     let pinned = bench.pin(&format!("plugins: [{{package: {}}}]", pushed.reference), Refresh::All, Address::Digest);
     assert!(pinned.text.contains(&format!("{}@{},", pushed.reference, sha256_digest(&manifest))), "{}", pinned.text);
+}
+
+#[test]
+fn what_is_no_gzip_is_not_pinned() {
+    let bench = Bench::new();
+    let page = sri(b"<!doctype html><title>Who are you?</title>");
+    for (file, integrity) in [("login.tgz", ""), ("empty.tgz", ""), ("login.tgz", page.as_str())] {
+        let text = format!("plugins: [{{package: https://{FILES}/plugins/{file}, integrity: '{integrity}'}}]");
+        let pinned = bench.pin(&text, Refresh::All, Address::AsWritten);
+        assert_eq!((failures(&pinned), pinned.text.as_str()), (vec!["0 archive_invalid".to_owned()], text.as_str()));
+        assert!(pinned.failures[0].cause.hint().is_some_and(|hint| hint.contains("login")));
+    }
+}
+
+#[test]
+fn a_diff_shows_the_lines_that_change_and_names_their_entries() {
+    let bench = Bench::new();
+    let one = bench.push("my-org/one", "1", "1");
+    let two = bench.push("my-org/two", "1", "2");
+    let before = format!(
+        "x-token: s3cret-a\nplugins:\n- pluginConfig: {{token: s3cret-b}}\n  package: {}\n- disabled: false\n  \
+         pluginConfig:\n    token: s3cret-c\n  package: {}\n  integrity: {}\n  x-note: s3cret-d\n",
+        one.reference,
+        two.reference,
+        sri(b"old"),
+    );
+    let pinned = bench.pin(&before, Refresh::All, Address::AsWritten);
+    let old = sri(b"old");
+    assert_eq!(
+        pinned.diff("values.yaml"),
+        format!(
+            "--- values.yaml\n+++ values.yaml\n@@ -4,0 +5 @@ {}\n+  integrity: {}\n@@ -9 +10 @@ {}\n-  integrity: \
+             {old}\n+  integrity: {}\n",
+            one.reference, one.integrity, two.reference, two.integrity
+        )
+    );
+    assert_eq!(patched(&before, &pinned), pinned.text);
+}
+
+#[test]
+fn a_line_with_several_entries_names_them_all() {
+    let bench = Bench::new();
+    let (one, two) = (bench.push("my-org/one", "1", "1"), bench.push("my-org/two", "1", "2"));
+    let before = format!("plugins: [{{package: {}}}, {{package: {}}}]\n", one.reference, two.reference);
+    let pinned = bench.pin(&before, Refresh::Missing, Address::AsWritten);
+    let heading = format!("@@ -1 +1 @@ {}, {}\n", one.reference, two.reference);
+    assert!(pinned.diff("x").contains(&heading), "{}", pinned.diff("x"));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use publish::{Checked, Finding, Level, Limits, Opened, check, collisions, hash_file, to_json, to_sarif};
+use publish::{Checked, Finding, Level, Limits, OpenError, Opened, check, collisions, rejected, to_json, to_sarif};
 use source::printable;
 
 use crate::cli::{Args, CheckArgs, ReportFormat};
@@ -15,36 +15,48 @@ use crate::scratch::Scratch;
 
 pub(crate) fn run(args: &CheckArgs, all: &Args, environment: &Environment) -> Result<Status, Failure> {
     let mut checked = Vec::new();
+    let mut failures = Vec::new();
     for plugin in &args.plugins {
-        let found = look_into(plugin, all, environment);
-        checked.push(found.map_err(|failure| failure.about(&source::redact(plugin)))?);
+        let name = source::redact(plugin);
+        match look_into(plugin, &name, all, environment) {
+            Ok(found) => checked.push(found),
+            Err(failure) => failures.push(failure.about(&name)),
+        }
     }
     let mut findings: Vec<Finding> = checked.iter().flat_map(Checked::findings).cloned().collect();
     findings.extend(collisions(&checked));
-    let fails = |finding: &Finding| args.deny_warnings || finding.rule.level == Level::Error;
-    let status = if findings.iter().any(fails) { Status::Failed } else { Status::Done };
     print(&match args.format {
         ReportFormat::Text => page(&checked, &findings),
         ReportFormat::Json => to_json(&findings),
         ReportFormat::Sarif => to_sarif(&findings, env!("CARGO_PKG_VERSION")),
-    });
-    Ok(status)
+    })?;
+    let fails = |finding: &Finding| args.deny_warnings || finding.rule.level == Level::Error;
+    let status = if findings.iter().any(fails) { Status::Failed } else { Status::Done };
+    // What could not be looked into is told behind what could; the first of it decides the status.
+    let last = failures.iter().rev().map(Failure::tell).last();
+    Ok(last.unwrap_or(status))
 }
 
-fn look_into(plugin: &str, all: &Args, environment: &Environment) -> Result<Checked, Failure> {
-    let name = source::redact(plugin);
+fn look_into(plugin: &str, name: &str, all: &Args, environment: &Environment) -> Result<Checked, Failure> {
     let limits = Limits::default();
     let path = Path::new(plugin);
     if !input::is_remote(plugin) && !path.is_file() {
-        return Ok(check(&name, &input::open_folder(path)?, &limits)?);
+        return Ok(check(name, &input::open_folder(path)?, &limits)?);
     }
     let scratch = Scratch::open(&environment.temporary)?;
     let opened = if input::is_remote(plugin) {
-        Opened::fetched(input::fetch(plugin, scratch.file()?, all, environment)?, scratch.dir(), &limits)?
+        Opened::fetched(input::fetch(plugin, scratch.file()?, all, environment)?, scratch.dir(), &limits)
     } else {
-        Opened::hashed(hash_file(&input::open(path)?, scratch.file()?)?, scratch.dir(), &limits)?
+        Opened::tarball(&input::open(path)?, scratch.dir(), &limits)
     };
-    Ok(check(&name, opened.dir(), &limits)?)
+    match opened {
+        Ok(opened) => Ok(check(name, opened.dir(), &limits)?),
+        Err(OpenError::Unpack { source }) => match rejected(name, &source) {
+            Some(checked) => Ok(checked),
+            None => Err(OpenError::Unpack { source }.into()),
+        },
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// One paragraph for each finding, one line for each plugin.

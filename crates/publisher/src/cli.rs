@@ -4,6 +4,7 @@
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 
 /// Packs, checks and publishes plugins of a Backstage portal, and pins what a portal lists.
@@ -14,17 +15,13 @@ use clap::{Parser, Subcommand, ValueEnum};
 ///   butler-plugin-publisher login registry.example.com --username me
 ///   butler-plugin-publisher push dist-dynamic oci://registry.example.com/acme/hello:1.2.3
 #[derive(Debug, Parser)]
-#[command(name = "butler-plugin-publisher", version, verbatim_doc_comment, after_help = AFTER_HELP, disable_help_subcommand = true)]
+#[command(name = "butler-plugin-publisher", version, verbatim_doc_comment, after_help = AFTER_HELP)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
 
     #[command(flatten)]
     pub(crate) servers: ServerArgs,
-
-    /// A password typed here would be seen by every user of this machine: it is refused.
-    #[arg(short, long, global = true, hide = true, num_args = 0..=1, default_missing_value = "", value_name = "SECRET")]
-    pub(crate) password: Option<String>,
 }
 
 /// Who we are to servers, and whom we trust.
@@ -33,10 +30,12 @@ pub(crate) struct Args {
 pub(crate) struct ServerArgs {
     /// Registry logins in Docker's format; else config.json in $DOCKER_CONFIG or $HOME/.docker
     #[arg(long, global = true, value_name = "FILE", env = "REGISTRY_AUTH_FILE", hide_env_values = true)]
+    #[arg(value_parser = path())]
     pub(crate) registry_auth_file: Option<PathBuf>,
 
     /// Logins of https servers in netrc's format
     #[arg(long, global = true, value_name = "FILE", env = "NETRC", hide_env_values = true)]
+    #[arg(value_parser = path())]
     pub(crate) netrc: Option<PathBuf>,
 
     /// A token server that may see the registry's login although it has another host (repeatable)
@@ -307,6 +306,11 @@ fn field_name(text: &str) -> Result<String, String> {
     if is_name { Ok(text.to_owned()) } else { Err("expected letters, digits, `-`, `_` and `.`".to_owned()) }
 }
 
+/// A path that may be empty, as a variable of the environment may be.
+fn path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
+
 const AFTER_HELP: &str = "\
 Environment:
   SOURCE_DATE_EPOCH            when the artifact was made, in seconds; told in the manifest, and nothing else is
@@ -317,4 +321,5 @@ Environment:
 Exit status:
   0  done
   1  refused or failed: findings, another integrity, an existing tag, a server's answer
-  2  the command line or the environment is wrong";
+  2  the command line or the environment is wrong
+  129, 130, 143  hung up, interrupted, terminated";

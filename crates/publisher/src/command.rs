@@ -7,9 +7,6 @@ use crate::{check, integrity, login, pack, pin, push};
 
 /// Does what was typed.
 pub(crate) fn run(args: &Args, environment: &Environment) -> Result<Status, Failure> {
-    if args.password.is_some() {
-        return Err(Failure::password_on_command_line());
-    }
     match &args.command {
         Command::Check(check) => check::run(check, args, environment),
         Command::Pack(pack) => pack::run(pack),

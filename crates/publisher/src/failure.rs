@@ -1,10 +1,13 @@
 //! How the program ends, and what it says when it does not do what it was asked.
 
-use std::io::{Write, stderr};
+use std::ffi::OsString;
+use std::io::{ErrorKind, Write, stderr, stdout};
 use std::process::ExitCode;
 
 use audit::Blame;
 use publish::Chain;
+
+use crate::signals;
 
 /// Exit status, a contract with scripts and CI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,11 +45,6 @@ impl Failure {
         Self { status: Status::Usage, ..Self::new("usage", Blame::Operator, text) }
     }
 
-    pub(crate) fn password_on_command_line() -> Self {
-        Self::usage("a password on the command line can be read by every user of this machine")
-            .hint("keep the login with `login`, or pipe the password into `--password-stdin`")
-    }
-
     /// A file that could not be read or written.
     pub(crate) fn io(act: &str, path: &std::path::Path, error: &dyn std::error::Error) -> Self {
         Self::new("io_error", Blame::Host, format!("failed to {act} `{}`: {}", path.display(), Chain(error)))
@@ -76,6 +74,18 @@ impl Failure {
     }
 }
 
+/// Refuses a password among what was typed, under the names that other clients give it.
+pub(crate) fn typed_password(mut arguments: impl Iterator<Item = OsString>) -> Option<Failure> {
+    let is_password = |argument: OsString| {
+        let text = argument.to_string_lossy();
+        matches!(&*text, "-p" | "--password") || text.starts_with("--password=")
+    };
+    arguments.any(is_password).then(|| {
+        Failure::usage("a password on the command line can be read by every user of this machine")
+            .hint("keep the login with `login`, or pipe the password into `--password-stdin`")
+    })
+}
+
 /// A party, in words that say who it is from here.
 const fn whose(blame: Blame) -> &'static str {
     match blame {
@@ -87,15 +97,24 @@ const fn whose(blame: Blame) -> &'static str {
     }
 }
 
-/// Says something that is no failure on standard error.
+/// Says one line on standard error. What plugins, registries and servers say may be in it: nothing of that moves a
+/// cursor, and no line begins but ours.
 pub(crate) fn note(text: &str) {
+    if signals::is_ending() {
+        return;
+    }
     // A note that nobody reads is none.
-    drop(writeln!(stderr(), "{text}"));
+    drop(writeln!(stderr(), "{}", source::printable(text)));
 }
 
 /// Writes a result on standard output. A reader that went away (`… | head`) is no failure.
-pub(crate) fn print(text: &str) {
-    drop(std::io::stdout().write_all(text.as_bytes()));
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    match stdout().write_all(text.as_bytes()).and_then(|()| stdout().flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::new("io_error", Blame::Host, format!("failed to write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Errors that know their reason code, whose move they are, and mostly what to do.
@@ -103,7 +122,9 @@ macro_rules! failures {
     ($($error:ty),+ $(,)?) => { $(
         impl From<$error> for Failure {
             fn from(error: $error) -> Self {
-                Self { hint: error.hint().map(Into::into), ..Self::new(error.reason(), error.blame(), Chain(&error).to_string()) }
+                let status = if error.reason() == "usage" { Status::Usage } else { Status::Failed };
+                let failure = Self::new(error.reason(), error.blame(), Chain(&error).to_string());
+                Self { status, hint: error.hint().map(Into::into), ..failure }
             }
         }
     )+ };

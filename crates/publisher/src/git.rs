@@ -3,32 +3,36 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use source::HttpsUrl;
+
 /// A checkout's origin and revision, as far as there are any.
 #[derive(Debug, Default)]
 pub(crate) struct Checkout {
     /// The address of the repository, fit for a browser.
     pub(crate) source: Option<String>,
-    /// The commit, with `-dirty` when tracked files differ from it.
+    /// The commit that is checked out. Whether files differ from it is not asked: a repository's own configuration can
+    /// name programs that git would run for the answer.
     pub(crate) revision: Option<String>,
 }
 
 impl Checkout {
     /// Asks the `git` on PATH; without one there is nothing to say.
     pub(crate) fn of(folder: &Path) -> Self {
-        let source = ask(folder, &["remote", "get-url", "origin"]).and_then(|url| browsable(&url));
-        let dirty =
-            ask(folder, &["status", "--porcelain", "--untracked-files=no"]).is_some_and(|text| !text.is_empty());
-        let suffix = if dirty { "-dirty" } else { "" };
-        let revision = ask(folder, &["rev-parse", "--verify", "HEAD"]).map(|commit| format!("{commit}{suffix}"));
-        Self { source, revision }
+        Self {
+            source: ask(folder, &["config", "--get", "remote.origin.url"]).and_then(|url| browsable(&url)),
+            revision: ask(folder, &["rev-parse", "--verify", "HEAD"]),
+        }
     }
 }
 
 fn ask(folder: &Path, what: &[&str]) -> Option<String> {
     let output = Command::new("git")
-        .arg("-C")
+        // A plugin's folder that looks like a bare repository is none.
+        .args(["-c", "safe.bareRepository=explicit", "-C"])
         .arg(folder)
         .args(what)
+        .env_remove("GIT_DIR")
+        .env_remove("GIT_WORK_TREE")
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .output()
@@ -38,34 +42,32 @@ fn ask(folder: &Path, what: &[&str]) -> Option<String> {
     Some(text.trim().to_owned())
 }
 
-/// A repository's address as npm's `repository` or git writes it, as an https URL; without userinfo, which may be a
-/// password. `None` for what leads nowhere, such as a path.
+/// A repository's address as npm's `repository`, git or a person writes it, as an https URL without userinfo and query,
+/// which may hold a password. `None` for what leads nowhere, such as a path, and for what is not surely understood.
 pub(crate) fn browsable(address: &str) -> Option<String> {
     let address = address.trim().trim_start_matches("git+");
-    let shorthand = |host: &str, path: &str| format!("https://{host}/{path}");
-    let url = if let Some(path) = address.strip_prefix("github:") {
-        shorthand("github.com", path)
+    let address = address.split(['?', '#']).next()?;
+    let (host, path) = if let Some(path) = address.strip_prefix("github:") {
+        ("github.com", path)
     } else if let Some((scheme, rest)) = address.split_once("://") {
-        if !matches!(scheme, "https" | "http" | "ssh" | "git") {
-            return None;
-        }
         let (authority, path) = rest.split_once('/')?;
         let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-        let host = if scheme == "https" { host } else { host.split(':').next()? };
-        shorthand(host, path)
-    } else if let Some((host, path)) = address.split_once(':') {
-        // scp's way to write ssh: git@github.com:acme/hello.git
-        let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-        if !host.contains('.') {
-            return None;
+        match scheme {
+            "https" => (host, path),
+            // The port is the one of another protocol.
+            "ssh" | "git" => (host.split(':').next()?, path),
+            _ => return None,
         }
-        shorthand(host, path)
     } else {
-        return None;
+        // scp's way to write ssh: git@github.com:acme/hello.git
+        let (host, path) = address.split_once(':')?;
+        let host = host.strip_prefix("git@").unwrap_or(host);
+        (Some(host).filter(|host| host.contains('.'))?, path)
     };
-    let url = url.split(['?', '#']).next()?;
-    let url = url.trim_end_matches('/');
-    Some(url.strip_suffix(".git").unwrap_or(url).to_owned())
+    let path = path.trim_end_matches('/');
+    let url = format!("https://{host}/{}", path.strip_suffix(".git").unwrap_or(path));
+    let is_plain = !url.contains(['@', ';']);
+    HttpsUrl::parse(&url).ok().filter(|_| is_plain && !path.is_empty()).map(|url| url.to_string())
 }
 
 #[cfg(test)]
@@ -88,6 +90,13 @@ mod tests {
             ("file:///srv/git/hello.git", None),
             ("C:/hello", None),
             ("", None),
+            ("https://tok/en@git.example.com/acme", None),
+            ("first.last:tok@git.example.com:acme/b", None),
+            ("https://git.example.com/acme/b;access_token=s3cret", None),
+            ("ssh://git@[::1]:22/acme/b", None),
+            ("http://git.example.com:8080/acme", None),
+            ("https://git.example.com/", None),
+            ("https://git.example.com/\u{1b}[2J", None),
         ] {
             assert_eq!(browsable(address).as_deref(), expected, "{address}");
         }

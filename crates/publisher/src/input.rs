@@ -6,7 +6,7 @@ use std::path::Path;
 
 use audit::Blame;
 use fetch::{Fetched, Spool, read_file};
-use publish::{Chain, Dir};
+use publish::{Chain, Dir, FileError};
 use source::{Source, SourcePolicy};
 use transport::{Secret, Stop};
 
@@ -16,7 +16,7 @@ use crate::failure::{Failure, note};
 use crate::servers;
 
 /// Most bytes of a password or token.
-const SECRET_LIMIT: u64 = 64 * 1024;
+const SECRET_LIMIT: usize = 64 * 1024;
 
 /// Whether a text names something on a server.
 pub(crate) fn is_remote(text: &str) -> bool {
@@ -25,16 +25,27 @@ pub(crate) fn is_remote(text: &str) -> bool {
 
 /// Opens a file, which may be reached through a link.
 pub(crate) fn open(path: &Path) -> Result<File, Failure> {
-    let opened = File::open(path).map_err(|error| {
+    let failed = |error: io::Error| {
         let blame = if error.kind() == io::ErrorKind::NotFound { Blame::Operator } else { Blame::Host };
         Failure { blame, ..Failure::io("open", path, &error) }
+    };
+    let looks_remote = path.to_str().is_some_and(|text| text.contains('/') && text.contains(':'));
+    let found = path.metadata().map_err(|error| {
+        let hint =
+            looks_remote.then_some("what is in a registry begins with `oci://`, what is on a server with `https://`");
+        failed(error).hint(hint)
     })?;
-    Ok(opened)
+    // Opening a pipe would wait for whoever writes to it.
+    if !found.is_file() {
+        return Err(Failure::from(FileError::NotAFile).about(&path.display().to_string()));
+    }
+    File::open(path).map_err(failed)
 }
 
 /// Opens a folder, which may be reached through a link.
 pub(crate) fn open_folder(path: &Path) -> Result<Dir, Failure> {
     let hint = match path.file_name().and_then(|name| name.to_str()) {
+        _ if path.is_file() => "this is a file, perhaps packed already; the folder it was packed from is needed here",
         Some("dist-dynamic") => "make it with `rhdh-cli plugin export` in the plugin's folder",
         _ => "name the folder that `rhdh-cli plugin export` makes, mostly `dist-dynamic`",
     };
@@ -61,7 +72,7 @@ pub(crate) fn secret_from_stdin(what: &str) -> Result<Secret, Failure> {
     let mut text = String::new();
     stdin()
         .lock()
-        .take(SECRET_LIMIT)
+        .take(SECRET_LIMIT as u64 + 1)
         .read_to_string(&mut text)
         .map_err(|error| Failure::usage(format!("failed to read the {what} from standard input: {error}")))?;
     secret(&text, what)
@@ -69,7 +80,7 @@ pub(crate) fn secret_from_stdin(what: &str) -> Result<Secret, Failure> {
 
 /// A secret from a file, without the newline at its end.
 pub(crate) fn secret_from_file(path: &Path, what: &str) -> Result<Secret, Failure> {
-    let bytes = read_file(path, 64 * 1024)
+    let bytes = read_file(path, SECRET_LIMIT)
         .map_err(|error| Failure::usage(format!("failed to read `{}`: {}", path.display(), Chain(&error))))?;
     secret(&String::from_utf8_lossy(&bytes), what)
 }
@@ -77,8 +88,11 @@ pub(crate) fn secret_from_file(path: &Path, what: &str) -> Result<Secret, Failur
 /// A text that can stand in a header.
 pub(crate) fn secret(text: &str, what: &str) -> Result<Secret, Failure> {
     let text = text.trim_end_matches(['\r', '\n']);
-    if text.is_empty() || text.chars().any(char::is_control) {
-        return Err(Failure::usage(format!("expected one line with the {what}, found none or more")));
+    if text.is_empty() {
+        return Err(Failure::usage(format!("the {what} is empty")));
+    }
+    if text.len() > SECRET_LIMIT || text.chars().any(char::is_control) {
+        return Err(Failure::usage(format!("expected one line with the {what}, found more, or control characters")));
     }
     Ok(Secret::new(text.to_owned()))
 }

@@ -28,9 +28,10 @@ pub(crate) fn run(args: &IntegrityArgs, all: &Args, environment: &Environment) -
             "integrity_mismatch",
             audit::Blame::Publisher,
             format!("`{}`: expected `{expected}`, found `{found}`", source::redact(&args.artifact)),
-        )),
+        )
+        .hint("it is another version, or somebody changed it: ask its publisher before you pin what was found")),
         _ => {
-            print(&format!("{found}\n"));
+            print(&format!("{found}\n"))?;
             Ok(Status::Done)
         }
     }

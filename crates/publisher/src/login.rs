@@ -3,20 +3,17 @@
 use std::io::{IsTerminal, Write, stderr, stdin};
 use std::path::{Path, PathBuf};
 
-use fetch::{HelperProcess, Logins, Unreadable, read_file};
+use fetch::{HelperProcess, LOGINS_LIMIT, Logins, Unreadable, read_file};
 use oci::{Client, Credentials, LoginFile, LoginPlace, Removed};
 use publish::{Chain, Dir, FileMode, Replacement};
-use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use source::Authority;
 use transport::{Deadline, Patience, Secret, Stop, SystemClock};
 
 use crate::cli::{Args, LoginArgs, LogoutArgs};
 use crate::environment::Environment;
 use crate::failure::{Failure, Status, note};
-use crate::{input, pack, servers};
+use crate::{input, pack, servers, terminal};
 
-/// Most bytes of a `config.json`.
-const LOGINS_LIMIT: usize = 1024 * 1024;
 /// Longest time for the registry's answer.
 const LONGEST: std::time::Duration = std::time::Duration::from_mins(2);
 
@@ -27,12 +24,13 @@ pub(crate) fn log_in(args: &LoginArgs, all: &Args, environment: &Environment) ->
     }
     let logins = servers::logins(&all.servers, environment);
     let path = config_file(&logins)?;
-    let mut file = read(&path)?;
-    let password = if args.password_stdin { input::secret_from_stdin("password")? } else { ask(&args.username)? };
+    // A file that cannot be used is told before anybody types a password.
+    read(&path)?;
+    let password =
+        if args.password_stdin { input::secret_from_stdin("password")? } else { ask(&args.username, &registry)? };
 
-    let access = logins.open()?;
     let credentials = Credentials::only(&registry, &args.username, &password);
-    let client = Client::new(servers::transport(all, environment)?, credentials, access.realms);
+    let client = Client::new(servers::transport(all, environment)?, credentials, logins.realms()?);
     let (clock, stop) = (SystemClock::start(), Stop::new());
     let patience = Patience::new(&clock, Deadline::after(&clock, LONGEST), &stop);
     servers::retry(all).run(patience, &|_, _| (), || client.log_in(&registry, patience)).map_err(|error| Failure {
@@ -40,20 +38,22 @@ pub(crate) fn log_in(args: &LoginArgs, all: &Args, environment: &Environment) ->
         ..Failure::new("login_failed", error.blame(), Chain(&error).to_string())
     })?;
 
+    let (before, mut file) = read(&path)?;
     let kept = match file.place(&registry) {
         LoginPlace::File => {
             file.insert(&registry, &args.username, &password);
-            write(&path, &file)?;
             format!("in `{}`, where everyone who may read the file may read the password", path.display())
         }
         LoginPlace::Helper { helper, server } => {
             helpers(&logins)
                 .store(&helper, &server, &args.username, &password)
                 .map_err(|error| helper_failed(&error))?;
+            file.remove(&registry);
             format!("with `docker-credential-{helper}`")
         }
     };
-    note(&format!("`{registry}` accepts the login of `{}`; it is kept {kept}", args.username));
+    write(&path, &before, &file)?;
+    note(&format!("`{registry}` takes the login of `{}`; it is kept {kept}", args.username));
     Ok(Status::Done)
 }
 
@@ -61,17 +61,17 @@ pub(crate) fn log_out(args: &LogoutArgs, all: &Args, environment: &Environment) 
     let registry = registry(&args.registry)?;
     let logins = servers::logins(&all.servers, environment);
     let path = config_file(&logins)?;
-    let mut file = read(&path)?;
-    if let LoginPlace::Helper { helper, server } = file.place(&registry) {
-        helpers(&logins).erase(&helper, &server).map_err(|error| helper_failed(&error))?;
-        note(&format!("`docker-credential-{helper}` was told to forget the login for `{registry}`"));
-    }
+    let (before, mut file) = read(&path)?;
     match file.remove(&registry) {
         Removed::Login => {
-            write(&path, &file)?;
+            write(&path, &before, &file)?;
             note(&format!("removed the login for `{registry}` from `{}`", path.display()));
         }
         Removed::Nothing => note(&format!("there is no login for `{registry}` in `{}`", path.display())),
+    }
+    if let LoginPlace::Helper { helper, server } = file.place(&registry) {
+        helpers(&logins).erase(&helper, &server).map_err(|error| helper_failed(&error))?;
+        note(&format!("`docker-credential-{helper}` was told to forget the login for `{registry}`"));
     }
     Ok(Status::Done)
 }
@@ -89,31 +89,46 @@ fn config_file(logins: &Logins) -> Result<PathBuf, Failure> {
         Failure::usage("there is no place for a login")
             .hint("set HOME or DOCKER_CONFIG, or name a file with `--registry-auth-file`")
     })?;
+    let path = std::path::absolute(&path).map_err(|error| Failure::io("find", &path, &error))?;
     Ok(pack::behind_links(&path))
 }
 
-fn read(path: &Path) -> Result<LoginFile, Failure> {
+/// The file as it is, and what it says.
+fn read(path: &Path) -> Result<(Vec<u8>, LoginFile), Failure> {
     let json = match read_file(path, LOGINS_LIMIT) {
         Ok(json) => json,
         Err(Unreadable::Absent) => Vec::new(),
         Err(error) => return Err(Failure::io("read", path, &error)),
     };
-    LoginFile::parse(&json).map_err(|error| {
+    let file = LoginFile::parse(&json).map_err(|error| {
         let text = format!("`{}`: {}", path.display(), Chain(&error));
         Failure { hint: Some(error.hint()), ..Failure::usage(text) }
-    })
+    })?;
+    Ok((json, file))
 }
 
-/// Replaces the file in one step. A new one, and a new folder for it, are for this user only.
-fn write(path: &Path, file: &LoginFile) -> Result<(), Failure> {
+/// Replaces the file in one step, unless it changed meanwhile. A new one, and new folders for it, are for this user only.
+fn write(path: &Path, before: &[u8], file: &LoginFile) -> Result<(), Failure> {
+    let text = file.to_json();
+    if text.as_bytes() == before || (before.is_empty() && text.trim() == "{}") {
+        return Ok(());
+    }
     let refused = |error: std::io::Error| Failure::io("write", path, &error);
-    if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
-        let (parent, name) = (folder.parent().unwrap_or(Path::new("/")), folder.file_name().unwrap_or_default());
-        Dir::open(parent).and_then(|parent| parent.create_private_dir(name)).map_err(refused)?;
+    if let Some(folder) = path.parent() {
+        make_folder(folder).map_err(refused)?;
     }
     let mut replacement = Replacement::begin(path, FileMode::Private).map_err(refused)?;
-    replacement.write_all(file.to_json().as_bytes()).map_err(refused)?;
-    replacement.commit().map_err(refused)
+    replacement.write_all(text.as_bytes()).map_err(refused)?;
+    replacement.commit_over(before).map_err(|error| Failure::io("write", path, &error))
+}
+
+fn make_folder(folder: &Path) -> std::io::Result<()> {
+    if folder.exists() {
+        return Ok(());
+    }
+    let (Some(parent), Some(name)) = (folder.parent(), folder.file_name()) else { return Ok(()) };
+    make_folder(parent)?;
+    Dir::open(&parent.canonicalize()?)?.create_private_dir(name).map(drop)
 }
 
 fn helpers(logins: &Logins) -> HelperProcess {
@@ -125,23 +140,18 @@ fn helper_failed(error: &oci::HelperError) -> Failure {
         .hint("run the helper by hand, or take its name out of `config.json`")
 }
 
-/// Asks for a password at the terminal, which does not show it.
-fn ask(user: &str) -> Result<Secret, Failure> {
-    let input = stdin();
-    if !input.is_terminal() {
+/// Asks for a password at the terminal, which does not show it, and is left as it was by whatever ends this.
+fn ask(user: &str, registry: &Authority) -> Result<Secret, Failure> {
+    if !stdin().is_terminal() {
         return Err(Failure::usage("expected a terminal to ask for the password at, or `--password-stdin`")
             .hint("as in `… login --username NAME --password-stdin < FILE`"));
     }
     let unusable = |error: std::io::Error| Failure::usage(format!("failed to ask for the password: {error}"));
-    let shown = tcgetattr(&input).map_err(|error| unusable(error.into()))?;
-    let mut hidden = shown.clone();
-    hidden.local_modes.remove(LocalModes::ECHO);
-    drop(write!(stderr(), "password for {}: ", source::printable(user)));
-    tcsetattr(&input, OptionalActions::Flush, &hidden).map_err(|error| unusable(error.into()))?;
+    let hidden = terminal::hide_input().map_err(unusable)?;
+    drop(write!(stderr(), "password or token of {} at {registry}: ", source::printable(user)));
     let mut line = String::new();
-    let read = input.read_line(&mut line);
-    // Whatever came of it, the terminal is left as it was; the next prompt shows if that failed.
-    let _ = tcsetattr(&input, OptionalActions::Now, &shown);
+    let read = stdin().read_line(&mut line);
+    drop(hidden);
     drop(writeln!(stderr()));
     read.map_err(unusable)?;
     input::secret(&line, "password")

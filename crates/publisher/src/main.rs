@@ -15,7 +15,10 @@ mod progress;
 mod push;
 mod scratch;
 mod servers;
+mod signals;
+mod terminal;
 
+use std::env::args_os;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -24,12 +27,13 @@ use crate::cli::Args;
 use crate::environment::Environment;
 
 fn main() -> ExitCode {
-    let args = match Args::try_parse() {
-        Ok(args) => args,
-        Err(error) => error.exit(),
-    };
-    match command::run(&args, &Environment::from_process()) {
-        Ok(status) => status.into(),
-        Err(failure) => failure.tell().into(),
+    if let Some(failure) = failure::typed_password(args_os()) {
+        return failure.tell().into();
     }
+    let args = Args::parse();
+    let environment = Environment::from_process();
+    signals::watch(environment.temporary.clone());
+    let done = command::run(&args, &environment);
+    signals::give_way();
+    done.unwrap_or_else(|failure| failure.tell()).into()
 }

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
-use publish::{Draft, FileMode, Limits, Packing, Replacement, SecretFiles};
+use publish::{Draft, FileMode, Limits, Offences, Packing, Replacement, SecretFiles};
 
 use crate::cli::{PackArgs, PackingArgs};
 use crate::failure::{Failure, Status, note, print};
@@ -15,12 +15,16 @@ pub(crate) fn run(args: &PackArgs) -> Result<Status, Failure> {
     let packing = packing(&args.packing);
     let draft = Draft::package(input::open_folder(&args.folder)?, &packing.limits)
         .map_err(|error| Failure::from(error).about(&args.folder.display().to_string()))?;
+    if args.output.as_os_str() == "-" {
+        return Err(Failure::usage("standard output is for the integrity").hint("name a file with `--output`"));
+    }
     let output = behind_links(&args.output);
     refuse_inside(&args.folder, &output)?;
     let unwritable = |error: io::Error| Failure::io("write", &args.output, &error);
     let file = Replacement::begin(&output, FileMode::Plain).map_err(unwritable)?;
     let packed = draft.pack(BufWriter::new(file), &packing)?;
     let integrity = packed.integrity();
+    warn_of_secrets(packed.secrets());
     note(&format!(
         "packed {} entries, {} bytes, as {} bytes into `{}`",
         packed.entries(),
@@ -30,8 +34,15 @@ pub(crate) fn run(args: &PackArgs) -> Result<Status, Failure> {
     ));
     let file = packed.into_inner().into_inner().map_err(|error| unwritable(error.into_error()))?;
     file.commit().map_err(unwritable)?;
-    print(&format!("{integrity}\n"));
+    print(&format!("{integrity}\n"))?;
     Ok(Status::Done)
+}
+
+/// Says which dangers were taken.
+pub(crate) fn warn_of_secrets(secrets: &Offences) {
+    if secrets.count() > 0 {
+        note(&format!("warning: packed with {} secrets, as --allow-secret-files says: {secrets}", secrets.count()));
+    }
 }
 
 /// A tarball in the folder would be in the next tarball.

@@ -1,6 +1,6 @@
 //! `pin`: writes integrities into a values file.
 
-use std::io::Write;
+use std::io::{Write, stderr};
 use std::time::Duration;
 
 use config::{MAX_CONFIG_BYTES, Pins};
@@ -21,8 +21,10 @@ pub(crate) fn run(args: &PinArgs, all: &Args, environment: &Environment) -> Resu
     let pins = match Pins::read(&bytes) {
         Ok(pins) => pins,
         Err(problems) => {
-            print(&problems.render(&name));
-            return Ok(Status::Usage);
+            // As the installer shows them, on the stream for errors.
+            drop(stderr().write_all(problems.render(&name).as_bytes()));
+            let hint = problems.hint().map(str::to_owned);
+            return Err(Failure { hint, ..Failure::usage(format!("`{name}`: {}", problems.summary())) });
         }
     };
     let fetcher = servers::fetcher(all, environment, pins.policy().clone())?;
@@ -36,21 +38,26 @@ pub(crate) fn run(args: &PinArgs, all: &Args, environment: &Environment) -> Resu
     let spool = || scratch.unnamed().map(Spool::new);
     let pinned = pin(&pins, &fetcher, refresh, address, &spool, &Stop::new(), &waiting)?;
 
-    print(&pinned.diff(&name));
+    print(&pinned.diff(&name))?;
     pinned.failures.iter().for_each(|failure| tell(&name, failure));
     if !args.dry_run && !pinned.changes.is_empty() {
-        write(args, &pinned).map_err(|error| Failure::io("write", &args.file, &error))?;
+        write(args, &bytes, &pinned).map_err(|error| Failure::io("write", &args.file, &error))?;
     }
     let done = if args.dry_run { "would be pinned (nothing was written)" } else { "pinned" };
-    let (changed, failed) = (pinned.changes.len(), pinned.failures.len());
-    note(&format!("{name}: {} listed, {changed} {done}, {failed} could not be", pins.entries().len()));
+    let (listed, changed, failed) = (pins.entries().len(), pinned.changes.len(), pinned.failures.len());
+    let kept = listed.saturating_sub(changed + failed);
+    let kept = match refresh {
+        Refresh::All => format!("{kept} as they were"),
+        Refresh::Missing => format!("{kept} have an integrity, which was not compared (`--update` does)"),
+    };
+    note(&format!("{name}: {listed} listed: {changed} {done}, {failed} could not be, {kept}"));
     Ok(if pinned.is_complete() { Status::Done } else { Status::Failed })
 }
 
-fn write(args: &PinArgs, pinned: &Pinned) -> std::io::Result<()> {
+fn write(args: &PinArgs, before: &[u8], pinned: &Pinned) -> std::io::Result<()> {
     let mut file = Replacement::begin(&pack::behind_links(&args.file), FileMode::Plain)?;
     file.write_all(pinned.text.as_bytes())?;
-    file.commit()
+    file.commit_over(before)
 }
 
 /// An entry that was left as it was.

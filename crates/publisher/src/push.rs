@@ -1,14 +1,15 @@
 //! `push`: publishes, and prints what an operator needs.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use oci::{Client, Credentials};
 use publish::{
-    Draft, Existing, How, Limits, Packed, Progress, Provenance, Published, PushOptions, Registry, Server, Target,
+    Draft, Existing, How, Packed, Packing, Plugin, Progress, Provenance, Published, PushOptions, Registry, Server,
+    Target,
 };
-use source::{HttpsUrl, Source};
+use source::{HttpsUrl, OciReference, Source};
 use transport::{Deadline, Patience, Stop, SystemClock};
 
 use crate::cli::{self, Args, Form, HandoverFormat, PushArgs};
@@ -20,113 +21,178 @@ use crate::{git, input, pack, servers};
 
 /// Longest time for a whole push.
 const LONGEST: Duration = Duration::from_hours(2);
+/// The last second of the year 9999, after which RFC 3339 has no form.
+const LAST_SECOND: u64 = 253_402_300_799;
 
 pub(crate) fn run(args: &PushArgs, all: &Args, environment: &Environment) -> Result<Status, Failure> {
-    let place = Place::parse(args)?;
+    check_flags(args)?;
     let created = environment.source_date_epoch.as_deref().map(created).transpose()?;
+    let source = args.source.as_deref().map(typed_source).transpose()?;
     let scratch = Scratch::open(&environment.temporary)?;
-    let packed = packed(args, &scratch)?;
-    let provenance = provenance(args, &packed, created);
+    let packing = pack::packing(&args.packing);
+    let material = Material::open(args, &packing, &scratch)?;
+    let place = Place::parse(args, material.plugins())?;
+    let checkout = material.checkout(args);
+    let packed = material.packed(&packing, &scratch)?;
+    let repository = packed.plugins().first().and_then(|plugin| git::browsable(plugin.repository()?));
+    let provenance = Provenance {
+        source: source.or(checkout.source).or(repository),
+        revision: args.revision.clone().or(checkout.revision),
+        created,
+    };
     let (clock, stop) = (SystemClock::start(), Stop::new());
     let patience = Patience::new(&clock, Deadline::after(&clock, LONGEST), &stop);
     let progress: Arc<dyn Progress> = Arc::new(Bar::default());
     let delivery = Delivery { args, all, environment, packed: &packed, progress: &progress, patience };
     let published = match place {
-        Place::Registry => delivery.to_registry(&provenance)?,
+        Place::Registry(target) => delivery.to_registry(&target, &provenance)?,
         Place::Server(url) => Published { source: provenance.source, ..delivery.to_server(&url)? },
     };
+    published.remarks.iter().for_each(|remark| note(&format!("warning: {remark}")));
     print(&match args.output {
         HandoverFormat::Yaml => published.to_yaml(),
         HandoverFormat::Json => format!("{:#}\n", published.to_json()),
-    });
+    })?;
     Ok(Status::Done)
 }
 
-/// Where an artifact goes.
-enum Place {
-    Registry,
-    Server(HttpsUrl),
+fn is_server(args: &PushArgs) -> bool {
+    args.reference.starts_with("https://")
 }
 
-impl Place {
-    /// Tells the two apart, and refuses flags that mean nothing there.
-    fn parse(args: &PushArgs) -> Result<Self, Failure> {
-        if !args.reference.starts_with("https://") {
-            if args.server.token_file.is_some() || args.server.token_stdin {
-                return Err(Failure::usage("`--token-file` and `--token-stdin` are for https artifact servers")
-                    .hint("keep a registry's login with `login`, or give `--username` and `--password-stdin`"));
-            }
-            return Ok(Self::Registry);
-        }
-        let for_registries = [
-            ("--tag", !args.tag.is_empty()),
-            ("--layout image", args.layout == cli::Layout::Image),
-            ("--mount-from", args.registry.mount_from.is_some()),
-            ("--chunk-size", args.registry.chunk_size.is_some()),
-            ("--username", args.registry.username.is_some()),
-        ];
-        if let Some((flag, _)) = for_registries.iter().find(|(_, given)| *given) {
-            return Err(Failure::usage(format!("`{flag}` is for registries (`oci://…`), not for https servers")));
-        }
-        match Source::parse(&args.reference)? {
-            Source::Https(url) => Ok(Self::Server(url)),
-            Source::Oci(_) => Ok(Self::Registry),
+/// Refuses flags that mean nothing for the reference, and values that are none.
+fn check_flags(args: &PushArgs) -> Result<(), Failure> {
+    if args.plugins.iter().any(|plugin| plugin.to_str().is_some_and(input::is_remote)) {
+        return Err(Failure::usage("expected folders or a tarball first, and the reference last"));
+    }
+    if let Some(repository) = &args.registry.mount_from {
+        let reference = OciReference::parse(&format!("registry.example.com/{repository}:tag"));
+        if reference.ok().filter(|reference| reference.repository() == repository).is_none() {
+            return Err(Failure::usage(format!("`--mount-from` must be a repository, found `{repository}`"))
+                .hint("as in `my-org/hello`, without registry and tag"));
         }
     }
-}
-
-/// Packs folders, or takes a tarball that was packed before.
-fn packed(args: &PushArgs, scratch: &Scratch) -> Result<Packed, Failure> {
-    let packing = pack::packing(&args.packing);
-    let about = |path: &Path| path.display().to_string();
-    let draft = match (args.layout, args.plugins.as_slice()) {
-        (cli::Layout::Package, [path]) if path.is_file() => {
-            let packed = Packed::from_tarball(&input::open(path)?, scratch.dir(), &packing.limits);
-            return packed.map_err(|error| Failure::from(error).about(&about(path)));
+    if !is_server(args) {
+        return match args.server.token_file.is_none() && !args.server.token_stdin {
+            true => Ok(()),
+            false => Err(Failure::usage("`--token-file` and `--token-stdin` are for https artifact servers")
+                .hint("keep a registry's login with `login`, or give `--username` and `--password-stdin`")),
+        };
+    }
+    let for_registries = [
+        ("--tag", !args.tag.is_empty()),
+        ("--layout image", args.layout == cli::Layout::Image),
+        ("--mount-from", args.registry.mount_from.is_some()),
+        ("--chunk-size", args.registry.chunk_size.is_some()),
+        ("--username", args.registry.username.is_some()),
+    ];
+    match for_registries.iter().find(|(_, given)| *given) {
+        Some((flag, _)) => {
+            Err(Failure::usage(format!("`{flag}` is for registries (`oci://…`), not for https servers")))
         }
-        (cli::Layout::Package, [path]) => Draft::package(input::open_folder(path)?, &packing.limits)
-            .map_err(|error| Failure::from(error).about(&about(path)))?,
-        (cli::Layout::Package, _) => {
-            return Err(Failure::usage(format!("expected one plugin, found {}", args.plugins.len()))
-                .hint("push each for itself, or all in one image with `--layout image`"));
-        }
-        (cli::Layout::Image, paths) => image(paths, &packing.limits)?,
-    };
-    let packed = Packed::from_draft(&draft, scratch.file()?, &packing)?;
-    note(&format!("packed {} as {} bytes, {}", plugins(&packed), packed.len(), packed.integrity()));
-    Ok(packed)
-}
-
-fn image(paths: &[PathBuf], limits: &Limits) -> Result<Draft, Failure> {
-    let folders: Result<_, _> = paths.iter().map(|path| input::open_folder(path)).collect();
-    Ok(Draft::image(folders?, limits)?)
-}
-
-fn plugins(packed: &Packed) -> String {
-    let names: Vec<_> =
-        packed.plugins().iter().map(|plugin| format!("{} {}", plugin.name(), plugin.version())).collect();
-    names.join(", ")
-}
-
-/// What is said about the sources: what was typed, else what git or `package.json` says.
-fn provenance(args: &PushArgs, packed: &Packed, created: Option<String>) -> Provenance {
-    let folder = args.plugins.first().and_then(|path| path.canonicalize().ok());
-    let folder = folder.and_then(|path| if path.is_dir() { Some(path) } else { path.parent().map(Path::to_owned) });
-    let repository = || packed.plugins().first().and_then(|plugin| git::browsable(plugin.repository()?));
-    let git = folder.map(|folder| git::Checkout::of(&folder)).unwrap_or_default();
-    Provenance {
-        source: args.source.clone().or(git.source).or_else(repository),
-        revision: args.revision.clone().or(git.revision),
-        created,
+        None => Ok(()),
     }
 }
 
 /// `SOURCE_DATE_EPOCH` as RFC 3339.
 fn created(epoch: &str) -> Result<String, Failure> {
-    let time = epoch.parse().ok().and_then(|seconds| std::time::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
-    match time {
-        Some(time) => Ok(audit::rfc3339(time)),
+    match epoch.parse().ok().filter(|seconds| *seconds <= LAST_SECOND) {
+        Some(seconds) => Ok(audit::rfc3339(std::time::UNIX_EPOCH + Duration::from_secs(seconds))),
         None => Err(Failure::usage(format!("`SOURCE_DATE_EPOCH` must be a number of seconds, found `{epoch}`"))),
+    }
+}
+
+/// What `--source` says, without a login that stands in it.
+fn typed_source(address: &str) -> Result<String, Failure> {
+    git::browsable(address).ok_or_else(|| {
+        Failure::usage(format!("`--source` must be the address of a repository, found `{}`", source::redact(address)))
+            .hint("as in `https://github.com/my-org/hello`")
+    })
+}
+
+/// What was named to be published.
+enum Material {
+    /// Packed before.
+    Tarball(Packed),
+    /// Folders still to be packed.
+    Folders(Draft),
+}
+
+impl Material {
+    fn open(args: &PushArgs, packing: &Packing, scratch: &Scratch) -> Result<Self, Failure> {
+        let about = |path: &Path| path.display().to_string();
+        let limits = &packing.limits;
+        match (args.layout, args.plugins.as_slice()) {
+            (cli::Layout::Package, [path]) if path.is_file() => {
+                Packed::from_tarball(&input::open(path)?, scratch.dir(), packing)
+                    .map(Self::Tarball)
+                    .map_err(|error| Failure::from(error).about(&about(path)))
+            }
+            (cli::Layout::Package, [path]) => {
+                if path.join("dist-dynamic").is_dir() {
+                    note(&format!("warning: `{}` holds a `dist-dynamic`: is that what was meant?", path.display()));
+                }
+                Draft::package(input::open_folder(path)?, limits)
+                    .map(Self::Folders)
+                    .map_err(|error| Failure::from(error).about(&about(path)))
+            }
+            (cli::Layout::Package, _) => {
+                Err(Failure::usage(format!("expected one plugin, found {}", args.plugins.len()))
+                    .hint("push each for itself, or all in one image with `--layout image`"))
+            }
+            (cli::Layout::Image, paths) => {
+                let folders: Result<_, _> = paths.iter().map(|path| input::open_folder(path)).collect();
+                Ok(Self::Folders(Draft::image(folders?, limits)?))
+            }
+        }
+    }
+
+    fn plugins(&self) -> &[Plugin] {
+        match self {
+            Self::Tarball(packed) => packed.plugins(),
+            Self::Folders(draft) => draft.plugins(),
+        }
+    }
+
+    /// What git says about a folder; a tarball may lie anywhere.
+    fn checkout(&self, args: &PushArgs) -> git::Checkout {
+        match (self, args.plugins.first().and_then(|path| path.canonicalize().ok())) {
+            (Self::Folders(_), Some(folder)) => git::Checkout::of(&folder),
+            _ => git::Checkout::default(),
+        }
+    }
+
+    fn packed(self, packing: &Packing, scratch: &Scratch) -> Result<Packed, Failure> {
+        let packed = match self {
+            Self::Tarball(packed) => packed,
+            Self::Folders(draft) => Packed::from_draft(&draft, scratch.file()?, packing)?,
+        };
+        let name = |plugin: &Plugin| format!("{} {}", plugin.name(), plugin.version());
+        let names: Vec<_> = packed.plugins().iter().map(name).collect();
+        note(&format!("{}: {} bytes, {}", names.join(", "), packed.len(), packed.integrity()));
+        pack::warn_of_secrets(packed.secrets());
+        Ok(packed)
+    }
+}
+
+/// Where an artifact goes.
+enum Place {
+    Registry(Target),
+    Server(HttpsUrl),
+}
+
+impl Place {
+    fn parse(args: &PushArgs, plugins: &[Plugin]) -> Result<Self, Failure> {
+        if is_server(args)
+            && let Source::Https(url) = Source::parse(&args.reference)?
+        {
+            return Ok(Self::Server(url));
+        }
+        let version = || match plugins {
+            [plugin] => Ok(plugin.version().to_owned()),
+            _ => Err("the image holds several plugins".to_owned()),
+        };
+        Ok(Self::Registry(Target::parse(&args.reference, &args.tag, version)?))
     }
 }
 
@@ -145,13 +211,8 @@ impl Delivery<'_> {
         if self.args.force { Existing::Replace } else { Existing::Refuse }
     }
 
-    fn to_registry(&self, provenance: &Provenance) -> Result<Published, Failure> {
+    fn to_registry(&self, target: &Target, provenance: &Provenance) -> Result<Published, Failure> {
         let Self { args, all, environment, packed, .. } = *self;
-        let version = || match packed.plugins() {
-            [plugin] => Ok(plugin.version().to_owned()),
-            _ => Err("the image holds several plugins".to_owned()),
-        };
-        let target = Target::parse(&args.reference, &args.tag, version)?;
         let access = servers::logins(&all.servers, environment).open()?;
         let credentials = match &args.registry.username {
             Some(user) => Credentials::only(target.first().registry(), user, &input::secret_from_stdin("password")?),
@@ -164,14 +225,15 @@ impl Delivery<'_> {
             chunk: args.registry.chunk_size,
             mount_from: args.registry.mount_from.clone(),
         };
-        let (published, how) = registry.push(packed, &target, provenance, &options, self.progress, self.patience)?;
+        let (published, how) = registry.push(packed, target, provenance, &options, self.progress, self.patience)?;
         let how = match how {
             How::Existed => "the artifact was there already",
             How::Mounted => "the artifact was taken over from the other repository",
             How::Sent => "sent",
         };
         let digest = published.digest.map(|digest| digest.to_string()).unwrap_or_default();
-        note(&format!("pushed {} ({how})\ndigest {digest}", published.references.join(", ")));
+        note(&format!("pushed {} ({how})", published.references.join(", ")));
+        note(&format!("digest {digest}"));
         Ok(published)
     }
 

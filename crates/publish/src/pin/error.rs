@@ -19,11 +19,17 @@ pub enum Unpinned {
     /// The bytes are not those that are pinned, so they give it no digest either.
     #[error(transparent)]
     Moved(Mismatch),
+    /// The bytes are no tarball: the page of a login, perhaps.
+    #[error("expected a gzipped tarball from `{package}`, found something else")]
+    NotGzip {
+        /// The source.
+        package: String,
+    },
     /// Its values cannot be changed in place.
     #[error(transparent)]
     Edit(EditError),
     /// There is no place for its bytes.
-    #[error("failed to make a temporary file for the artifact of `{package}`")]
+    #[error("failed to keep the artifact of `{package}` in a temporary file")]
     Spool {
         /// The source.
         package: String,
@@ -39,6 +45,7 @@ impl Unpinned {
             Self::Entry(error) => error.reason(),
             Self::Fetch(error) => error.reason(),
             Self::Moved(error) => error.reason(),
+            Self::NotGzip { .. } => "archive_invalid",
             Self::Edit(error) => error.reason(),
             Self::Spool { .. } => "io_error",
         }
@@ -48,7 +55,7 @@ impl Unpinned {
     pub const fn cause(&self) -> Option<&'static str> {
         match self {
             Self::Fetch(error) => error.cause(),
-            Self::Entry(_) | Self::Moved(_) | Self::Edit(_) | Self::Spool { .. } => None,
+            Self::Entry(_) | Self::Moved(_) | Self::NotGzip { .. } | Self::Edit(_) | Self::Spool { .. } => None,
         }
     }
 
@@ -58,6 +65,7 @@ impl Unpinned {
             Self::Entry(error) => error.blame(),
             Self::Fetch(error) => error.blame(),
             Self::Moved(error) => error.blame(),
+            Self::NotGzip { .. } => Blame::Operator,
             Self::Edit(error) => error.blame(),
             Self::Spool { .. } => Blame::Host,
         }
@@ -74,6 +82,11 @@ impl Unpinned {
             Self::Moved(_) => Some(
                 "other bytes are published than were pinned: ask the publisher why, and take the new ones with \
                  `--update`"
+                    .to_owned(),
+            ),
+            Self::NotGzip { .. } => Some(
+                "see what is there: a server may answer with a page, of a login for example; a login for it goes into \
+                 the file that `--netrc` names"
                     .to_owned(),
             ),
             Self::Edit(error) => error.hint(),

@@ -70,5 +70,41 @@ fn what_cannot_be_looked_into_is_an_error_of_its_own() {
     let desk = Desk::new();
     desk.run(&["check", "missing"]).exits(1).says("`missing`");
     desk.write("bad.tgz", "not gzip");
-    desk.run(&["check", "bad.tgz"]).exits(1).says("error[archive_invalid]: bad.tgz:");
+    let run = desk.run(&["check", "bad.tgz"]).exits(1);
+    assert!(run.stdout.starts_with("error[archive-invalid]: bad.tgz: "), "{}", run.stdout);
+}
+
+#[test]
+fn a_rejected_tarball_is_a_finding_and_the_others_are_looked_at() {
+    let desk = Desk::new();
+    desk.write("role/package/package.json", r#"{"name": "x", "version": "1.0.0"}"#);
+    let tar = ["czf", "../role.tgz", "package"];
+    crate::desk::done(std::process::Command::new("tar").current_dir(desk.path("role")).args(tar));
+    let run = desk.run(&["check", "role.tgz", "missing", "dist-dynamic", "--format", "json"]).exits(1);
+    let json: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(json["findings"][0]["rule"], "role-invalid", "{json:#}");
+    let run = desk.run(&["check", "role.tgz", "missing", "dist-dynamic"]).exits(1).says("`missing`");
+    assert!(run.stdout.contains("dist-dynamic: 0 errors"), "{}", run.stdout);
+}
+
+/// A signal while something is unpacked leaves nothing in the folder for temporary files.
+#[test]
+fn a_check_that_is_ended_leaves_nothing() {
+    let desk = Desk::new();
+    for n in 0..3000 {
+        desk.write(&format!("dist-dynamic/node_modules/many/{n}/index.js"), "module.exports = {};\n");
+    }
+    desk.run(&["pack", "--output", "p.tgz"]).exits(0);
+    let mut met = 0;
+    for _ in 0..5 {
+        let mut child = desk.command(&["check", "p.tgz"]).stdout(std::process::Stdio::null()).spawn().unwrap();
+        while desk.names("tmp").is_empty() && child.try_wait().unwrap().is_none() {}
+        let pid = child.id().to_string();
+        crate::desk::done(std::process::Command::new("sh").args(["-c", "kill -TERM $1 || true", "sh", &pid]));
+        let status = child.wait().unwrap();
+        assert!(matches!(status.code(), Some(143 | 0)), "{status}");
+        met += usize::from(status.code() == Some(143));
+        assert_eq!(desk.names("tmp"), Vec::<String>::new());
+    }
+    assert!(met > 0, "no run was met while it unpacked");
 }

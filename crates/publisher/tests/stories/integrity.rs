@@ -40,6 +40,8 @@ fn what_is_not_there_is_named() {
     let desk = Desk::new();
     desk.run(&["integrity", "missing.tgz"]).exits(1).says("`missing.tgz`");
     desk.run(&["integrity", "dist-dynamic"]).exits(1).says("expected a regular file");
+    crate::desk::done(std::process::Command::new("mkfifo").arg(desk.path("pipe")));
+    desk.run(&["integrity", "pipe"]).exits(1).says("expected a regular file");
     let registry = Registry::start();
     let reference = format!("oci://{}/my-org/missing:1", registry.host());
     desk.run(&["integrity", &reference]).exits(1).says("error[oci_pull_failed]").says("404");

@@ -23,7 +23,7 @@ fn login(desk: &Desk, host: &str, password: &str) -> crate::desk::Run {
 fn a_login_that_the_registry_accepts_is_kept_for_this_user_only() {
     let registry = Registry::builder().auth(Auth::bearer("me", "pass word")).start();
     let desk = Desk::new();
-    login(&desk, registry.host(), "pass word\n").exits(0).says("accepts the login of `me`");
+    login(&desk, registry.host(), "pass word\n").exits(0).says("takes the login of `me`");
     let mode = |name: &str| desk.path(name).metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(CONFIG), mode("home/.docker")), (0o600, 0o700));
     // `bWU6cGFzcyB3b3Jk` is me:pass word.
@@ -114,4 +114,75 @@ fn a_password_on_the_command_line_is_refused_and_not_repeated() {
         run.says("error[usage]: a password on the command line").says("--password-stdin");
     }
     desk.run(&["login", "registry.example.com", "--username", "me"]).exits(2).says("--password-stdin");
+}
+
+#[test]
+fn a_file_that_is_named_is_made_with_its_folders() {
+    let registry = Registry::builder().auth(Auth::basic("me", "pass word")).start();
+    let desk = Desk::new();
+    let arguments = ["login", registry.host(), "-u", "me", "--password-stdin", "--registry-auth-file", "a/b/auth.json"];
+    desk.run_with(&arguments, "pass word", |command| command).exits(0);
+    let mode = |name: &str| desk.path(name).metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode("a"), mode("a/b"), mode("a/b/auth.json")), (0o700, 0o700, 0o600));
+}
+
+#[test]
+fn a_file_that_others_could_read_no_longer_can() {
+    let registry = Registry::builder().auth(Auth::basic("me", "pass word")).start();
+    let desk = Desk::new();
+    let path = desk.write(CONFIG, r#"{"big": 123456789012345678901234567890, "small": 1.10}"#);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    login(&desk, registry.host(), "pass word").exits(0);
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let text = desk.read(CONFIG);
+    assert!(text.contains("123456789012345678901234567890") && text.contains("1.10"), "{text}");
+}
+
+#[test]
+fn logins_that_were_written_meanwhile_stay() {
+    let registry = Registry::builder().auth(Auth::basic("me", "pass word")).start();
+    let desk = Desk::new();
+    let other = r#"{"auths": {"other.example.com": {"auth": "eDp5"}}}"#;
+    let path = desk.write(CONFIG, "{}");
+    registry.server().intercept(move |_, answer| {
+        std::fs::write(&path, other).unwrap();
+        answer()
+    });
+    login(&desk, registry.host(), "pass word").exits(0);
+    assert_eq!(config(&desk)["auths"].as_object().unwrap().len(), 2);
+}
+
+#[test]
+fn logout_forgets_what_it_can_when_a_helper_fails() {
+    let desk = Desk::new();
+    desk.write(CONFIG, r#"{"auths": {"r.example.com": {"auth": "dTpw"}}, "credsStore": "missing"}"#);
+    desk.run(&["logout", "r.example.com"]).exits(1).says("docker-credential-missing");
+    assert_eq!(config(&desk)["auths"], json!({}));
+}
+
+/// A terminal that `script` makes: what is typed is not shown, and whatever ends the program, it shows input again.
+#[test]
+fn a_terminal_is_left_as_it_was() {
+    let registry = Registry::builder().auth(Auth::basic("me", "pass word")).start();
+    let desk = Desk::new();
+    let publisher = env!("CARGO_BIN_EXE_butler-plugin-publisher");
+    let session = format!(
+        "stty -a | grep -o -- '-*echo ' > before; {publisher} login {} -u me; \
+         echo status $?; stty -a | grep -o -- '-*echo ' > after",
+        registry.host()
+    );
+    // Types when it is asked for the password, and not before.
+    let type_it = "rm -f in shown; mkfifo in; script -qefc \"$1\" shown < in > /dev/null & exec 3> in; \
+                   until grep -q 'password or token' shown; do :; done; printf \"$2\" >&3; wait; cat shown";
+    let typed = |input: &str| {
+        let mut command = Command::new("sh");
+        command.current_dir(desk.path(".")).env("HOME", desk.path("home"));
+        let shown = done(command.args(["-c", type_it, "sh", &session, input]));
+        assert_eq!(desk.read("before"), desk.read("after"), "{shown}");
+        assert!(!shown.contains("pass word"), "{shown}");
+        shown
+    };
+    assert!(typed("pass word\\n").contains("status 0"));
+    // Ctrl-C
+    assert!(typed("\\003").contains("status 130"));
 }

@@ -78,7 +78,33 @@ fn an_entry_that_cannot_be_had_is_told_with_its_line_and_the_others_are_pinned()
 fn a_file_that_is_wrong_is_shown_with_its_lines() {
     let desk = Desk::new();
     desk.write("values.yaml", "plugins:\n  - package: [\n");
-    let run = desk.run(&["pin", "values.yaml"]).exits(2);
-    assert!(run.stdout.contains("values.yaml:"), "{}", run.stdout);
+    desk.run(&["pin", "values.yaml"]).exits(2).says("values.yaml:").says("error[usage]");
     desk.run(&["pin", "missing.yaml"]).exits(1).says("`missing.yaml`");
+}
+
+#[test]
+fn a_file_that_somebody_else_edits_meanwhile_is_left_to_them() {
+    let registry = Registry::start();
+    registry.push("my-org/one", "1", &Plugin::backend("one").tarball());
+    let desk = Desk::new();
+    let path = desk.write("values.yaml", values(registry.host()));
+    let edited = values(registry.host()) + "# theirs\r\n";
+    let theirs = edited.clone();
+    registry.server().intercept(move |_, answer| {
+        std::fs::write(&path, &theirs).unwrap();
+        answer()
+    });
+    desk.run(&["pin", "values.yaml"]).exits(1).says("error[io_error]").says("values.yaml");
+    assert_eq!(desk.read("values.yaml"), edited);
+}
+
+#[test]
+fn nothing_but_the_pins_is_shown() {
+    let registry = Registry::start();
+    registry.push("my-org/one", "1", &Plugin::backend("one").tarball());
+    let desk = Desk::new();
+    let text =
+        format!("plugins:\n- package: oci://{}/my-org/one:1\n  pluginConfig: {{apiToken: s3cret}}\n", registry.host());
+    desk.write("values.yaml", text);
+    desk.run(&["pin", "values.yaml"]).exits(0).keeps_quiet_about("s3cret");
 }

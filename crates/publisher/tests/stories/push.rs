@@ -112,6 +112,7 @@ fn the_time_of_the_build_is_told_only_when_it_is_given() {
     push("2", "").exits(0);
     assert_eq!(created("2"), Value::Null);
     push("3", "yesterday").exits(2).says("SOURCE_DATE_EPOCH");
+    push("3", "253402300800").exits(2).says("SOURCE_DATE_EPOCH");
 }
 
 #[test]
@@ -141,12 +142,9 @@ fn git_says_where_the_sources_are() {
     assert_eq!(said("1", "source"), "https://git.example.org/acme/plugins");
     assert_eq!(said("1", "revision"), revision.trim());
 
-    desk.write("source.js", "2");
-    desk.run(&["push", "dist-dynamic", &reference("2")]).exits(0);
-    assert_eq!(said("2", "revision"), format!("{}-dirty", revision.trim()));
-    desk.run(&["push", "dist-dynamic", &reference("3"), "--source", "https://x.example.com", "--revision", "r1"])
+    desk.run(&["push", "dist-dynamic", &reference("3"), "--source", "https://x.example.com/acme", "--revision", "r1"])
         .exits(0);
-    assert_eq!((said("3", "source"), said("3", "revision")), ("https://x.example.com".into(), "r1".into()));
+    assert_eq!((said("3", "source"), said("3", "revision")), ("https://x.example.com/acme".into(), "r1".into()));
 }
 
 #[test]
@@ -176,7 +174,7 @@ fn an_image_holds_several_plugins_with_one_reference_each() {
 
     let no_tag = format!("oci://{}/acme/both", registry.host());
     desk.run(&["push", "--layout", "image", "dist-dynamic", "second", &no_tag]).exits(2).says("several plugins");
-    desk.run(&["push", "--layout", "image", "second", "second", &reference]).exits(1).says("second");
+    desk.run(&["push", "--layout", "image", "second", "second", &reference]).exits(2).says("second");
     desk.run(&["push", "dist-dynamic", "second", &reference]).exits(2).says("--layout image");
 }
 
@@ -241,7 +239,7 @@ fn logins_come_from_files_helpers_and_standard_input() {
     push(&desk, &["--username", "me", "--password-stdin"], "pass word\n").exits(0);
     push(&desk, &["--username", "me", "--password-stdin"], "no word\n").exits(1).says("401");
     push(&desk, &["--username", "me"], "").exits(2);
-    push(&desk, &["--username", "me", "--password-stdin"], "").exits(2).says("one line with the password");
+    push(&desk, &["--username", "me", "--password-stdin"], "").exits(2).says("the password is empty");
 
     desk.write("home/.docker/config.json", registry.docker_config());
     push(&desk, &[], "").exits(0);
@@ -276,7 +274,107 @@ fn flags_that_mean_nothing_there_are_refused() {
         (vec!["push", "dist-dynamic", "oci://a.example.com/p:1@sha256:00"], "a digest or a plugin path"),
         (vec!["push", "dist-dynamic", "oci://a.example.com/p:1", "--chunk-size", "0"], "a number of bytes"),
         (vec!["push", "dist-dynamic"], "REFERENCE"),
+        (
+            vec!["push", "dist-dynamic", "oci://a.example.com/p:1", "--mount-from", "oci://a.example.com/q"],
+            "--mount-from",
+        ),
+        (vec!["push", "dist-dynamic", "oci://a.example.com/p:1", "--source", "somewhere"], "--source"),
+        (vec!["push", "dist-dynamic", "oci://a.example.com/p:a tag"], "a tag"),
     ] {
         desk.run(&arguments).exits(2).says(said);
     }
+}
+
+#[test]
+fn nothing_that_a_repository_names_is_run() {
+    let desk = Desk::new();
+    let git = |folder: &str, arguments: &[&str]| {
+        let mut command = std::process::Command::new("git");
+        command
+            .current_dir(desk.path(folder))
+            .args(["-c", "user.name=a", "-c", "user.email=a@example.com"])
+            .args(arguments);
+        crate::desk::done(&mut command)
+    };
+    let ran = desk.path("ran");
+    let program = format!("touch {}; false", ran.display());
+    git(".", &["init", "--quiet"]);
+    desk.write("a.txt", "1");
+    git(".", &["add", "a.txt"]);
+    git(".", &["commit", "--quiet", "--message", "one"]);
+    for key in ["core.fsmonitor", "core.pager", "core.sshCommand", "filter.x.clean", "core.editor"] {
+        git(".", &["config", key, &program]);
+    }
+    desk.write(".gitattributes", "* filter=x\n");
+    desk.write("a.txt", "2");
+    // A plugin's folder that is a bare repository at the same time.
+    git("dist-dynamic", &["init", "--quiet", "--bare"]);
+    git("dist-dynamic", &["config", "core.fsmonitor", &program]);
+    assert!(!ran.exists());
+    let registry = Registry::start();
+    desk.run(&["push", "dist-dynamic", &format!("oci://{}/acme/hello:1", registry.host())]).exits(0);
+    assert!(!ran.exists(), "a program that the repository names was run");
+}
+
+#[test]
+fn a_login_in_the_address_of_the_sources_is_not_published() {
+    let desk = Desk::new();
+    let registry = Registry::start();
+    let reference = format!("oci://{}/acme/hello:1", registry.host());
+    let source = "https://ci-token:s3cret@git.example.com/acme/hello.git?private_token=s3cret";
+    let run = desk.run(&["push", "dist-dynamic", &reference, "--source", source]).exits(0).keeps_quiet_about("s3cret");
+    assert!(run.stdout.contains("# source: https://git.example.com/acme/hello\n"), "{}", run.stdout);
+    assert!(!manifest(&registry, "acme/hello", "1").to_string().contains("s3cret"));
+}
+
+#[test]
+fn what_a_registry_or_plugin_says_moves_no_cursor() {
+    let desk = Desk::new();
+    let registry = Registry::start();
+    let image = testkit::Image::new("\u{1b}]0;pwned\u{7}\u{1b}[2J\nok sha512-FAKE", b"x");
+    registry.push_image("acme/odd", "1", &image);
+    let run = desk.run(&["integrity", &format!("oci://{}/acme/odd:1", registry.host())]).exits(1);
+    assert!(!run.stderr.contains('\u{1b}') && !run.stderr.contains("\nok sha512"), "{:?}", run.stderr);
+    desk.plugin("odd", "odd", "1.0.0\u{202e}");
+    let run = desk.run(&["push", "odd", &format!("oci://{}/acme/odd:2", registry.host())]);
+    assert!(!run.stderr.contains('\u{202e}') && !run.stdout.contains('\u{202e}'), "{run:?}");
+}
+
+#[test]
+fn a_result_that_nobody_could_read_is_a_failure() {
+    let desk = Desk::new();
+    for arguments in [vec!["pack"], vec!["check"], vec!["check", "--format", "sarif"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let status = desk.command(&arguments).stdout(full).status().unwrap();
+        assert_eq!(status.code(), Some(1), "{arguments:?}");
+    }
+}
+
+#[test]
+fn an_empty_variable_counts_as_none() {
+    let desk = Desk::new();
+    let registry = Registry::start();
+    let reference = format!("oci://{}/acme/hello:1", registry.host());
+    desk.run_with(&["push", "dist-dynamic", &reference], "", |command| {
+        command.env("REGISTRY_AUTH_FILE", "").env("NETRC", "").env("DOCKER_CONFIG", "")
+    })
+    .exits(0);
+}
+
+#[test]
+fn accepted_dangers_are_told() {
+    let desk = Desk::new();
+    let registry = Registry::start();
+    let reference = format!("oci://{}/acme/hello:1", registry.host());
+    desk.run(&["push", "dist-dynamic", &reference]).exits(0);
+    desk.write("dist-dynamic/.env", "TOKEN=s3cret");
+    let arguments = ["push", "dist-dynamic", &reference, "--force", "--allow-secret-files"];
+    let run = desk.run(&arguments).exits(0).keeps_quiet_about("s3cret");
+    run.says(".env").says("warning: ").says("sha256:");
+
+    // A tarball that others made is looked into as well.
+    let tar = ["czf", "made.tgz", "--transform", "s,^dist-dynamic,package,", "dist-dynamic"];
+    crate::desk::done(std::process::Command::new("tar").current_dir(desk.path(".")).args(tar));
+    desk.run(&["push", "made.tgz", &format!("{reference}2")]).exits(1).says("error[pack_secret_file]").says(".env");
+    desk.run(&["push", "made.tgz", &format!("{reference}2"), "--allow-secret-files"]).exits(0).says(".env");
 }
