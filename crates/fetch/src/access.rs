@@ -113,7 +113,11 @@ impl Logins {
     /// A file that was named and is not there, or that is not of its form. The customary `config.json` may be absent,
     /// and in a home that nobody named beyond reach.
     pub fn open(&self) -> Result<Access, AccessError> {
-        Ok(Access { credentials: self.credentials()?, realms: self.realms()?, netrc: netrc(named(self.netrc.as_ref()))? })
+        Ok(Access {
+            credentials: self.credentials()?,
+            realms: self.realms()?,
+            netrc: netrc(named(self.netrc.as_ref()))?,
+        })
     }
 
     /// The token servers that may see a login, without reading any file.

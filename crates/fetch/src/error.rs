@@ -241,19 +241,7 @@ impl HttpsFailure {
 
     const fn blame(&self) -> Blame {
         match self {
-            Self::Transport(error) => match error.cause() {
-                Cause::Certificate(_) | Cause::Tls | Cause::NotTls | Cause::Proxy | Cause::Dns => Blame::Operator,
-                Cause::Connect
-                | Cause::Timeout
-                | Cause::Stalled
-                | Cause::Reset
-                | Cause::Truncated
-                | Cause::Protocol
-                | Cause::TooLarge { .. }
-                | Cause::Content
-                | Cause::Deadline
-                | Cause::Stopped => Blame::Network,
-            },
+            Self::Transport(error) => oci::blame_of(error.cause()),
             Self::Status { status: 400..=407 | 410, .. } | Self::NotAllowed { .. } => Blame::Operator,
             Self::Status { .. } | Self::RedirectDenied { .. } => Blame::Network,
         }

@@ -290,19 +290,7 @@ impl OciError {
     /// Whose move it is.
     pub const fn blame(&self) -> Blame {
         match &self.failure {
-            Failure::Transport(error) => match error.cause() {
-                Cause::Certificate(_) | Cause::Tls | Cause::NotTls | Cause::Proxy | Cause::Dns => Blame::Operator,
-                Cause::Content => Blame::Host,
-                Cause::Connect
-                | Cause::Timeout
-                | Cause::Stalled
-                | Cause::Reset
-                | Cause::Truncated
-                | Cause::Protocol
-                | Cause::TooLarge { .. }
-                | Cause::Deadline
-                | Cause::Stopped => Blame::Network,
-            },
+            Failure::Transport(error) => blame_of(error.cause()),
             Failure::Elsewhere { .. } => Blame::Bug,
             Failure::Unauthorized { .. }
             | Failure::Forbidden { .. }
@@ -421,6 +409,23 @@ impl OciError {
             | Failure::NoPlatform { .. } => return None,
         };
         Some(text.to_owned())
+    }
+}
+
+/// Whose move it is after an exchange without a usable answer, whatever it was for.
+pub const fn blame_of(cause: Cause) -> Blame {
+    match cause {
+        Cause::Certificate(_) | Cause::Tls | Cause::NotTls | Cause::Proxy | Cause::Dns => Blame::Operator,
+        Cause::Content => Blame::Host,
+        Cause::Connect
+        | Cause::Timeout
+        | Cause::Stalled
+        | Cause::Reset
+        | Cause::Truncated
+        | Cause::Protocol
+        | Cause::TooLarge { .. }
+        | Cause::Deadline
+        | Cause::Stopped => Blame::Network,
     }
 }
 

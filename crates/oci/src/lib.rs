@@ -59,7 +59,7 @@ pub use artifact::Artifact;
 pub use auth::TrustedRealms;
 pub use client::{Client, Resolved};
 pub use credentials::{CredentialHelper, Credentials, CredentialsError, HelperError};
-pub use error::{Failure, Login, OciError};
+pub use error::{Failure, Login, OciError, blame_of};
 pub use login_file::{LoginFile, LoginPlace, Removed};
 pub use manifest::{Descriptor, LayerKind, Platform};
 pub use push::{Blob, BlobDescriptor, How, PushOptions, Stored};

@@ -34,7 +34,7 @@ pub enum Address {
     /// As they are.
     AsWritten,
     /// With the digest of the manifest or index that the tag leads to; the tag, kept for the reader, decides nothing any
-    /// more. A digest that is there already stays. An entry that is pinned and has none is given the digest that leads
+    /// more. A digest that is there already stays, unless [`Refresh::All`] has its tag looked up again. An entry that is pinned and has none is given the digest that leads
     /// to the pinned bytes, and none when the tag leads to other ones.
     Digest,
 }
@@ -187,6 +187,8 @@ impl PinFailure {
 /// An entry whose bytes are needed.
 struct Task {
     entry: usize,
+    /// The `package` value as it stands there.
+    written: String,
     source: Allowed<Source>,
     before: Option<Integrity>,
     /// What the bytes must hash to.
@@ -204,9 +206,17 @@ impl Task {
             return Ok(None);
         }
         let source = found.admit(pins.policy()).map_err(Unpinned::Entry)?;
-        let address = match source.subject() {
-            Source::Oci(reference) if reference.digest().is_none() => address,
-            Source::Oci(_) | Source::Https(_) => Address::AsWritten,
+        let (source, address) = match (source.subject(), refresh) {
+            (Source::Oci(reference), _) if reference.digest().is_none() => (source, address),
+            // The tag beside a digest is what somebody follows, the digest is where it led.
+            (Source::Oci(reference), Refresh::All) => match without_digest(reference) {
+                Some(tagged) => {
+                    let tagged = pins.policy().admit(tagged).map_err(|error| Unpinned::Entry(error.into()))?;
+                    (tagged, Address::Digest)
+                }
+                None => (source, Address::AsWritten),
+            },
+            (Source::Oci(_) | Source::Https(_), _) => (source, Address::AsWritten),
         };
         match found.integrity() {
             // Somebody meant something by it.
@@ -214,7 +224,7 @@ impl Task {
                 Err(Unpinned::Entry(error.clone()))
             }
             _ if pinned.is_some() && address == Address::AsWritten => Ok(None),
-            _ => Ok(Some(Self { entry, source, before, pinned, address })),
+            _ => Ok(Some(Self { entry, written: found.package().to_owned(), source, before, pinned, address })),
         }
     }
 
@@ -241,6 +251,7 @@ impl Task {
             (Source::Oci(reference), Some(named), Address::Digest) => Some(with_digest(reference, &named)),
             _ => None,
         };
+        let package = package.filter(|package| *package != self.written);
         Ok(Edit { entry: self.entry, integrity, package })
     }
 }
@@ -251,6 +262,13 @@ fn begins_as_gzip(artifact: &mut (impl Read + Seek)) -> io::Result<bool> {
     artifact.rewind()?;
     artifact.take(GZIP.len() as u64).read_to_end(&mut start)?;
     Ok(start == GZIP)
+}
+
+/// The same reference by its tag; `None` where it has none.
+fn without_digest(reference: &OciReference) -> Option<Source> {
+    let digest = reference.digest()?;
+    reference.tag()?;
+    Source::parse(&reference.to_string().replacen(&format!("@{digest}"), "", 1)).ok()
 }
 
 /// A reference as it is written, with a digest behind its tag.

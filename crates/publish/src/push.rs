@@ -37,6 +37,8 @@ pub enum Existing {
 pub struct PushOptions {
     /// What to do about tags that point elsewhere.
     pub existing: Existing,
+    /// Tags that are moved all the same: `latest` and the like.
+    pub moving: Vec<String>,
     /// Most bytes of one request; without it the artifact goes in one.
     pub chunk: Option<NonZeroU64>,
     /// A repository of the same registry that may hold the artifact already.
@@ -111,7 +113,9 @@ impl PushError {
                 "nothing needs to be published: the same plugin is there, and only what is told about it differs \
                  (source, revision, time)"
             }
-            Self::TagExists { .. } => "publish under a new tag, or move it with `--force` if no portal relies on it",
+            Self::TagExists { .. } => {
+                "publish under a new tag; move one that is meant to move, such as `latest`, with `--move-tag`, and with `--force` any"
+            }
             Self::Registry { source, .. } => return source.hint(),
         };
         Some(text.to_owned())
@@ -157,7 +161,7 @@ impl Registry {
         progress: &Arc<dyn Progress>,
         patience: Patience<'_>,
     ) -> Result<(Published, How), PushError> {
-        let steps = Steps { registry: self, packed, existing: options.existing, progress: &**progress, patience };
+        let steps = Steps { registry: self, packed, options, progress: &**progress, patience };
         let (layer, config, title) = blobs(packed, progress);
         let annotations = provenance.annotations(packed.plugins());
         let ours = Artifact::digest_of(&config.descriptor, &layer.descriptor, title, annotations.clone());
@@ -189,7 +193,7 @@ impl Registry {
 struct Steps<'a> {
     registry: &'a Registry,
     packed: &'a Packed,
-    existing: Existing,
+    options: &'a PushOptions,
     progress: &'a dyn Progress,
     patience: Patience<'a>,
 }
@@ -199,6 +203,11 @@ impl Steps<'_> {
         let waiting = |error: &OciError, wait: Duration| self.progress.waits(error, wait);
         let done = self.registry.retry.run(self.patience, &waiting, || act(self.patience));
         done.map_err(|source| PushError::Registry { written: written.to_vec(), source })
+    }
+
+    fn existing(&self, reference: &OciReference) -> Existing {
+        let moves = reference.tag().is_some_and(|tag| self.options.moving.iter().any(|moving| moving == tag));
+        if moves { Existing::Replace } else { self.options.existing }
     }
 
     /// The references that do not point to our digest yet, and what they point to.
@@ -212,7 +221,9 @@ impl Steps<'_> {
         for reference in target.references() {
             match self.run(&[], |patience| self.registry.client.tagged(reference, patience))? {
                 Some(digest) if digest == ours => {}
-                Some(digest) if self.existing == Existing::Refuse => taken.push(self.taken(reference, digest)),
+                Some(digest) if self.existing(reference) == Existing::Refuse => {
+                    taken.push(self.taken(reference, digest));
+                }
                 before => open.push((reference, before)),
             }
         }
@@ -225,7 +236,7 @@ impl Steps<'_> {
         let client = &self.registry.client;
         let ours = artifact.digest();
         let found = self.run(written, |patience| {
-            if self.existing == Existing::Refuse
+            if self.existing(reference) == Existing::Refuse
                 && let Some(digest) = client.tagged(reference, patience)?
             {
                 return Ok(digest);

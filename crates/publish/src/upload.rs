@@ -18,8 +18,6 @@ pub use error::{UploadError, UploadFailure};
 
 /// The media type of a tarball.
 const MEDIA_TYPE: &str = "application/gzip";
-/// The name that a form gives the file.
-const FILE_NAME: &str = "package.tgz";
 /// Bytes read at once.
 const CHUNK: usize = 64 * 1024;
 /// What is attempted, in words.
@@ -224,6 +222,14 @@ impl Delivery<'_> {
     }
 }
 
+/// The file's name as npm gives it, so that two plugins do not meet under one name: `acme-hello-1.2.3.tgz`.
+fn file_name(packed: &Packed) -> String {
+    let [plugin] = packed.plugins() else { return "package.tgz".to_owned() };
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-._+".contains(c) { c } else { '-' };
+    let name = format!("{}-{}.tgz", plugin.name().trim_start_matches('@'), plugin.version());
+    name.chars().map(plain).collect()
+}
+
 /// A form with the file as its only field, and its media type.
 fn multipart<C: Content>(content: Arc<C>, field: &str, packed: &Packed) -> (Multipart<C>, String) {
     use std::fmt::Write as _;
@@ -232,8 +238,9 @@ fn multipart<C: Content>(content: Arc<C>, field: &str, packed: &Packed) -> (Mult
         let _ = write!(text, "{byte:02x}");
         text
     });
+    let name = file_name(packed);
     let head = format!(
-        "--{boundary}\r\nContent-Disposition: form-data; name=\"{field}\"; filename=\"{FILE_NAME}\"\r\n\
+        "--{boundary}\r\nContent-Disposition: form-data; name=\"{field}\"; filename=\"{name}\"\r\n\
          Content-Type: {MEDIA_TYPE}\r\n\r\n"
     );
     let tail = format!("\r\n--{boundary}--\r\n");

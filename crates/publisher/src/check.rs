@@ -32,9 +32,8 @@ pub(crate) fn run(args: &CheckArgs, all: &Args, environment: &Environment) -> Re
     })?;
     let fails = |finding: &Finding| args.deny_warnings || finding.rule.level == Level::Error;
     let status = if findings.iter().any(fails) { Status::Failed } else { Status::Done };
-    // What could not be looked into is told behind what could; the first of it decides the status.
-    let last = failures.iter().rev().map(Failure::tell).last();
-    Ok(last.unwrap_or(status))
+    // What could not be looked into is told behind what could.
+    Ok(failures.iter().map(Failure::tell).fold(status, |_, told| told))
 }
 
 fn look_into(plugin: &str, name: &str, all: &Args, environment: &Environment) -> Result<Checked, Failure> {

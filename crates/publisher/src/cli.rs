@@ -60,7 +60,7 @@ pub(crate) enum Command {
     /// Make a tarball of a plugin's folder, always the same one, and print its integrity
     Pack(PackArgs),
     /// Publish a plugin, and print the block for a portal's values
-    Push(PushArgs),
+    Push(Box<PushArgs>),
     /// Print the integrity of a file or of something published
     Integrity(IntegrityArgs),
     /// Write integrities into a portal's values file, in place
@@ -129,6 +129,10 @@ pub(crate) struct PushArgs {
     /// One more tag (repeatable)
     #[arg(long, value_name = "TAG")]
     pub(crate) tag: Vec<String>,
+
+    /// One more tag, which may move from another artifact to this one: latest and the like (repeatable)
+    #[arg(long, value_name = "TAG")]
+    pub(crate) move_tag: Vec<String>,
 
     /// package: one plugin as Butler Portal takes it; image: plugins in an image as Red Hat Developer Hub takes them
     #[arg(long, value_enum, default_value = "package")]
@@ -221,7 +225,7 @@ pub(crate) struct PinArgs {
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
 
-    /// Also download what has an integrity, and write the one it has now
+    /// Also look up again what has an integrity, and write the one it has now
     #[arg(long)]
     pub(crate) update: bool,
 

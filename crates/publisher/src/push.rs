@@ -67,20 +67,21 @@ fn check_flags(args: &PushArgs) -> Result<(), Failure> {
     }
     if let Some(repository) = &args.registry.mount_from {
         let reference = OciReference::parse(&format!("registry.example.com/{repository}:tag"));
-        if reference.ok().filter(|reference| reference.repository() == repository).is_none() {
+        if !reference.is_ok_and(|reference| reference.repository() == repository) {
             return Err(Failure::usage(format!("`--mount-from` must be a repository, found `{repository}`"))
                 .hint("as in `my-org/hello`, without registry and tag"));
         }
     }
     if !is_server(args) {
-        return match args.server.token_file.is_none() && !args.server.token_stdin {
-            true => Ok(()),
-            false => Err(Failure::usage("`--token-file` and `--token-stdin` are for https artifact servers")
-                .hint("keep a registry's login with `login`, or give `--username` and `--password-stdin`")),
-        };
+        if args.server.token_file.is_some() || args.server.token_stdin {
+            return Err(Failure::usage("`--token-file` and `--token-stdin` are for https artifact servers")
+                .hint("keep a registry's login with `login`, or give `--username` and `--password-stdin`"));
+        }
+        return Ok(());
     }
     let for_registries = [
         ("--tag", !args.tag.is_empty()),
+        ("--move-tag", !args.move_tag.is_empty()),
         ("--layout image", args.layout == cli::Layout::Image),
         ("--mount-from", args.registry.mount_from.is_some()),
         ("--chunk-size", args.registry.chunk_size.is_some()),
@@ -113,7 +114,7 @@ fn typed_source(address: &str) -> Result<String, Failure> {
 /// What was named to be published.
 enum Material {
     /// Packed before.
-    Tarball(Packed),
+    Tarball(Box<Packed>),
     /// Folders still to be packed.
     Folders(Draft),
 }
@@ -125,7 +126,7 @@ impl Material {
         match (args.layout, args.plugins.as_slice()) {
             (cli::Layout::Package, [path]) if path.is_file() => {
                 Packed::from_tarball(&input::open(path)?, scratch.dir(), packing)
-                    .map(Self::Tarball)
+                    .map(|packed| Self::Tarball(Box::new(packed)))
                     .map_err(|error| Failure::from(error).about(&about(path)))
             }
             (cli::Layout::Package, [path]) => {
@@ -164,7 +165,7 @@ impl Material {
 
     fn packed(self, packing: &Packing, scratch: &Scratch) -> Result<Packed, Failure> {
         let packed = match self {
-            Self::Tarball(packed) => packed,
+            Self::Tarball(packed) => *packed,
             Self::Folders(draft) => Packed::from_draft(&draft, scratch.file()?, packing)?,
         };
         let name = |plugin: &Plugin| format!("{} {}", plugin.name(), plugin.version());
@@ -192,7 +193,7 @@ impl Place {
             [plugin] => Ok(plugin.version().to_owned()),
             _ => Err("the image holds several plugins".to_owned()),
         };
-        Ok(Self::Registry(Target::parse(&args.reference, &args.tag, version)?))
+        Ok(Self::Registry(Target::parse(&args.reference, &[&args.tag[..], &args.move_tag].concat(), version)?))
     }
 }
 
@@ -222,6 +223,7 @@ impl Delivery<'_> {
         let registry = Registry { client, retry: servers::retry(all) };
         let options = PushOptions {
             existing: self.existing(),
+            moving: args.move_tag.clone(),
             chunk: args.registry.chunk_size,
             mount_from: args.registry.mount_from.clone(),
         };

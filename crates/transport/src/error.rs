@@ -123,7 +123,9 @@ impl Cause {
     pub const fn hint(self) -> Option<&'static str> {
         match self {
             Self::Dns => Some("check the host name, and the DNS policy of the pod"),
-            Self::Connect => Some("check host and port, and whether a firewall or network policy lets this connection out"),
+            Self::Connect => {
+                Some("check host and port, and whether a firewall or network policy lets this connection out")
+            }
             Self::Certificate(fault) => fault.hint(),
             Self::NotTls => Some("plain http is spoken to loopback only: put TLS in front of the server"),
             Self::Proxy => Some("check HTTPS_PROXY and NO_PROXY"),

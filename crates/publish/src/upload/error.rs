@@ -95,12 +95,12 @@ impl UploadError {
     pub const fn blame(&self) -> Blame {
         match &self.failure {
             UploadFailure::Exists { .. } | UploadFailure::ExistsLarger | UploadFailure::Appeared => Blame::Publisher,
+            UploadFailure::Transport(error) => oci::blame_of(error.cause()),
+            // A server that answers so has understood what was asked for, and has something against it.
             UploadFailure::Url(_)
             | UploadFailure::Unseen { .. }
-            | UploadFailure::Status { status: 401 | 403 | 404 | 405 | 413, .. } => Blame::Operator,
-            UploadFailure::Transport(_) | UploadFailure::Status { .. } | UploadFailure::Redirect { .. } => {
-                Blame::Network
-            }
+            | UploadFailure::Status { status: 400..=407 | 409..=428 | 430..=499, .. } => Blame::Operator,
+            UploadFailure::Status { .. } | UploadFailure::Redirect { .. } => Blame::Network,
         }
     }
 
@@ -134,6 +134,9 @@ impl UploadError {
             UploadFailure::Url(_) | UploadFailure::Status { status: 404, .. } => "check the URL",
             UploadFailure::Status { status: 501, .. } => {
                 "a server that does not know `If-None-Match`, which keeps it from replacing a file, needs `--force`"
+            }
+            UploadFailure::Status { status: 400 | 422, .. } => {
+                "the server's manual says what it takes: another `--form`, or another name of the form's `--field`"
             }
             UploadFailure::Status { status: 413, .. } => "the server, or a proxy before it, takes no file of this size",
             UploadFailure::Redirect { .. } => "give the URL that it redirects to, if you trust it",

@@ -21,7 +21,7 @@ fn push(
     let registry = Registry { client, retry: RETRY };
     let target = Target::parse(&reference(served, tags), &[], || unreachable!()).unwrap();
     let provenance = Provenance { revision: Some(revision.to_owned()), ..Provenance::default() };
-    let options = PushOptions { existing, chunk: None, mount_from: None };
+    let options = PushOptions { existing, moving: Vec::new(), chunk: None, mount_from: None };
     let desk = Desk::new();
     let (published, _) = registry.push(packed, &target, &provenance, &options, &nobody(), desk.patience())?;
     Ok(published.remarks)

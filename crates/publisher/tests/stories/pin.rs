@@ -44,6 +44,17 @@ fn an_update_follows_the_tags_and_digests_can_be_added() {
         assert!(after.contains(&format!("{}@sha256:", pushed.reference)), "{after}");
         assert!(after.contains(&pushed.integrity), "{after}");
     }
+    // The tag is what somebody follows: an update looks it up again, and nothing else does.
+    let newer = registry.push("my-org/one", "1", &Plugin::backend("one").version("2.0.0").tarball());
+    desk.run(&["pin", "values.yaml", "--to-digest"]).exits(0);
+    assert_eq!(desk.read("values.yaml"), after);
+    desk.run(&["pin", "values.yaml", "--update"]).exits(0);
+    let moved = desk.read("values.yaml");
+    assert!(
+        moved.contains(&format!("{}@{}", one.reference, newer.digest)) && moved.contains(&newer.integrity),
+        "{moved}"
+    );
+    assert_eq!(desk.run(&["pin", "values.yaml", "--update"]).exits(0).stdout, "");
     let check = std::process::Command::new(crate::desk::installer())
         .args(["check", "--online"])
         .arg(desk.path("values.yaml"))

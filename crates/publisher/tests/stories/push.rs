@@ -378,3 +378,22 @@ fn accepted_dangers_are_told() {
     desk.run(&["push", "made.tgz", &format!("{reference}2")]).exits(1).says("error[pack_secret_file]").says(".env");
     desk.run(&["push", "made.tgz", &format!("{reference}2"), "--allow-secret-files"]).exits(0).says(".env");
 }
+
+#[test]
+fn tags_that_are_meant_to_move_do_and_the_others_do_not() {
+    let desk = Desk::new();
+    let registry = Registry::start();
+    let push = |tag: &str| {
+        let reference = format!("oci://{}/acme/hello:{tag}", registry.host());
+        desk.run(&["push", "dist-dynamic", &reference, "--move-tag", "latest", "--move-tag", "1.x"])
+    };
+    push("1.2.3").exits(0);
+    let first = registry.manifest("acme/hello", "1.2.3");
+    desk.write("dist-dynamic/dist/more.js", "more");
+    push("1.2.3").exits(1).says("error[tag_exists]").says("--move-tag");
+    assert_eq!(registry.manifest("acme/hello", "latest"), first, "a refused push moves nothing");
+    push("1.2.4").exits(0).says("moved `").says("latest");
+    assert_eq!(registry.manifest("acme/hello", "1.2.3"), first);
+    assert_eq!(registry.manifest("acme/hello", "latest"), registry.manifest("acme/hello", "1.2.4"));
+    assert_eq!(registry.manifest("acme/hello", "1.x"), registry.manifest("acme/hello", "1.2.4"));
+}

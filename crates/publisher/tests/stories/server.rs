@@ -91,7 +91,7 @@ fn a_form_is_posted_and_the_answer_says_where_the_file_is() {
 
     let body = shelf.kept();
     let head = String::from_utf8_lossy(&body[..200]).into_owned();
-    assert!(head.contains(r#"name="asset"; filename="package.tgz""#), "{head}");
+    assert!(head.contains(r#"name="asset"; filename="acme-hello-dynamic-1.2.3.tgz""#), "{head}");
     let tarball = std::fs::read(desk.path("package.tgz")).unwrap();
     assert!(body.windows(tarball.len()).any(|window| window == tarball), "the file is in the form, byte for byte");
     let sent = shelf.server.recorder().requests();
