@@ -77,6 +77,7 @@ impl Checked {
 pub fn check(plugin: &str, dir: &Dir, limits: &Limits) -> Result<Checked, CheckError> {
     let mut inspection = Inspection::new(plugin, dir, limits);
     tree::walk(&mut inspection)?;
+    tree::secrets(&mut inspection, dir, limits)?;
     let mut destination = None;
     if let Some(package) = package_json::read(&mut inspection)? {
         destination = package.destination();

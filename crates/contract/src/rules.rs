@@ -190,6 +190,10 @@ rules! {
         "There is a device, pipe or socket",
         "Neither the packer nor the installer takes it.",
         "Remove it and pack only files, folders and links.";
+    SECRET_FILE: "secret-file", Warning,
+        "There is a file with secrets",
+        "Everyone who may pull the plugin may read it; the packer refuses it unless it is allowed by name.",
+        "Remove the file, and change what was in it if it was published. Test keys that a dependency ships are packed with `--allow-secret-files`.";
     NAME_UNSAFE: "name-unsafe", Error,
         "A file name is not harmless text",
         "The installer rejects names that are not UTF-8 or have control characters or backslashes: two programs could read them differently.",

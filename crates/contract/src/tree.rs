@@ -1,8 +1,9 @@
 //! Rules about names, kinds and sizes: what the installer would refuse to unpack.
 
 use std::io;
+use std::num::NonZeroUsize;
 
-use tarball::{EntryPath, EntryPathError, Kind};
+use tarball::{Dir, EntryPath, EntryPathError, Folder, Kind, Limits, Packing, SecretFiles, inspect};
 
 use crate::inspection::{Inspection, Stray, extension, failed, quoted};
 use crate::{CheckError, Rule, rules};
@@ -63,6 +64,20 @@ pub(crate) fn walk(inspection: &mut Inspection<'_>) -> Result<(), CheckError> {
         );
     }
     judge_links(inspection);
+    Ok(())
+}
+
+/// Reports the files with secrets that the packer knows, by name or content.
+pub(crate) fn secrets(inspection: &mut Inspection<'_>, dir: &Dir, limits: &Limits) -> Result<(), CheckError> {
+    let packing = Packing { limits: *limits, secret_files: SecretFiles::Allow, threads: NonZeroUsize::MIN };
+    let dir = dir.try_clone().map_err(|source| failed("open", "", source))?;
+    // What else the packer refuses has rules of its own.
+    let Ok(folder) = Folder::open(dir, TOP.trim_end_matches('/'), limits) else { return Ok(()) };
+    let Ok(inspected) = inspect(&[folder], &packing) else { return Ok(()) };
+    for (path, offence) in inspected.secrets().named() {
+        let path = path.strip_prefix(TOP).unwrap_or(path);
+        inspection.report_at(&rules::SECRET_FILE, path, offence.to_string());
+    }
     Ok(())
 }
 

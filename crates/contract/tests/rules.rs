@@ -309,6 +309,8 @@ fn broken() -> Vec<(&'static str, &'static str, Plugin)> {
             backend().made("a/b/up", Made::Link("../..")).made("x", Made::Link("a/b/up/../y")),
         ),
         ("special-file", "socket", backend().made("s", Made::Socket)),
+        ("secret-file", "environment", backend().file(".env", "TOKEN=x")),
+        ("secret-file", "key", backend().file("node_modules/x/key.pem", "-----BEGIN PRIVATE KEY-----\nMIIB\n")),
         ("name-unsafe", "backslash", backend().file("a\\b", "")),
         ("name-unsafe", "control", backend().file("a\nb", "")),
         ("name-unsafe", "no UTF-8", backend().made(b"a\xff", Made::File(Vec::new()))),

@@ -41,7 +41,10 @@ pub(crate) fn run(args: &PackArgs) -> Result<Status, Failure> {
 /// Says which dangers were taken.
 pub(crate) fn warn_of_secrets(secrets: &Offences) {
     if secrets.count() > 0 {
-        note(&format!("warning: packed with {} secrets, as --allow-secret-files says: {secrets}", secrets.count()));
+        let named: Vec<_> = secrets.named().map(|(path, _)| path).collect();
+        let more = secrets.count().saturating_sub(named.len() as u64);
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        note(&format!("warning: with files that look secret (--allow-secret-files): {}{more}", named.join(", ")));
     }
 }
 
