@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use oci::{Client, Credentials};
 use publish::{
-    Draft, Existing, How, Packed, Packing, Plugin, Progress, Provenance, Published, PushOptions, Registry, Server,
-    Target,
+    Draft, Existing, How, Level, Packed, Packing, Plugin, Progress, Provenance, Published, PushOptions, Registry,
+    Server, Target, check,
 };
 use source::{HttpsUrl, OciReference, Source};
 use transport::{Deadline, Patience, Stop, SystemClock};
@@ -32,6 +32,7 @@ pub(crate) fn run(args: &PushArgs, all: &Args, environment: &Environment) -> Res
     let packing = pack::packing(&args.packing);
     let material = Material::open(args, &packing, &scratch)?;
     let place = Place::parse(args, material.plugins())?;
+    material.warn_of_findings(args, &packing)?;
     let checkout = material.checkout(args);
     let packed = material.packed(&packing, &scratch)?;
     let repository = packed.plugins().first().and_then(|plugin| git::browsable(plugin.repository()?));
@@ -153,6 +154,23 @@ impl Material {
             Self::Tarball(packed) => packed.plugins(),
             Self::Folders(draft) => draft.plugins(),
         }
+    }
+
+    /// A portal decides what it runs, and its rules may change: findings do not keep a plugin from being published.
+    fn warn_of_findings(&self, args: &PushArgs, packing: &Packing) -> Result<(), Failure> {
+        let Self::Folders(_) = self else { return Ok(()) };
+        for path in &args.plugins {
+            let name = path.display().to_string();
+            let checked = check(&name, &input::open_folder(path)?, &packing.limits)?;
+            let errors = checked.findings().iter().filter(|finding| finding.rule.level == Level::Error).count();
+            if errors > 0 {
+                note(&format!(
+                    "warning: a portal would not take or run `{name}`, for {errors} reasons: see \
+                     `butler-plugin-publisher check {name}`"
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// What git says about a folder; a tarball may lie anywhere.

@@ -397,3 +397,12 @@ fn tags_that_are_meant_to_move_do_and_the_others_do_not() {
     assert_eq!(registry.manifest("acme/hello", "latest"), registry.manifest("acme/hello", "1.2.4"));
     assert_eq!(registry.manifest("acme/hello", "1.x"), registry.manifest("acme/hello", "1.2.4"));
 }
+
+#[test]
+fn a_plugin_that_no_portal_would_run_is_published_with_a_warning() {
+    let desk = Desk::new();
+    let registry = Registry::start();
+    std::fs::remove_file(desk.path("dist-dynamic/dist/index.cjs.js")).unwrap();
+    let reference = format!("oci://{}/acme/hello:1", registry.host());
+    desk.run(&["push", "dist-dynamic", &reference]).exits(0).says("warning: ").says("check dist-dynamic");
+}
