@@ -18,6 +18,7 @@
 //! - [`OciDigest`]: `sha256:…` or `sha512:…` as registries name content.
 //! - [`HashingWriter`] → [`Hashed`] → [`Verified`]: bytes being written, bytes written but unreadable, bytes that may
 //!   be read because they are the promised ones. [`Evidence`] says who vouched.
+//! - [`DigestWriter`]: the digest of bytes that nobody pins.
 //! - [`Blame`]: whose move it is when something fails. [`Chain`]: what failed and why, on one line.
 //!
 //! # What this crate refuses
@@ -34,4 +35,4 @@ pub use blame::Blame;
 pub use chain::Chain;
 pub use digest::{Algorithm, OciDigest, OciDigestError, Sha256};
 pub use sri::{Integrity, IntegrityError, Malformed};
-pub use stream::{Evidence, Hashed, HashingWriter, Mismatch, Verified};
+pub use stream::{DigestWriter, Evidence, Hashed, HashingWriter, Mismatch, Verified};

@@ -70,6 +70,49 @@ impl<W: Write> Write for HashingWriter<W> {
     }
 }
 
+/// Writes through to `W` while computing the digest by which a registry names the bytes; nobody pins them.
+#[derive(Debug)]
+pub struct DigestWriter<W> {
+    inner: W,
+    sha256: sha2::Sha256,
+    len: u64,
+}
+
+impl<W: Write> DigestWriter<W> {
+    /// Hashes with sha256.
+    pub fn new(inner: W) -> Self {
+        Self { inner, sha256: sha2::Sha256::new(), len: 0 }
+    }
+
+    /// Bytes written so far.
+    pub const fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether nothing was written yet.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Ends the stream.
+    pub fn finish(self) -> OciDigest {
+        OciDigest::from_sha256(self.sha256.finalize().into())
+    }
+}
+
+impl<W: Write> Write for DigestWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.sha256.update(&bytes[..written]);
+        self.len += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
 /// Bytes whose digests are known and which nobody may read yet.
 ///
 /// There is no accessor to them: [`verify`](Self::verify) is the only way on.
@@ -236,6 +279,14 @@ mod tests {
         let mut writer = HashingWriter::with(algorithm, Cursor::new(Vec::new()));
         writer.write_all(bytes).unwrap();
         writer.finish()
+    }
+
+    #[test]
+    fn a_digest_alone_is_the_same_one() {
+        let mut writer = DigestWriter::new(Vec::new());
+        writer.write_all(b"hello").unwrap();
+        assert_eq!((writer.len(), writer.is_empty()), (5, false));
+        assert_eq!(writer.finish(), OciDigest::of(Algorithm::Sha256, b"hello"));
     }
 
     #[test]

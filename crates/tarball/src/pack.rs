@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;
 
-use integrity::{Algorithm, Hashed, HashingWriter, Integrity, OciDigest};
+use integrity::{Algorithm, DigestWriter, Hashed, HashingWriter, Integrity, OciDigest};
 
 use crate::error::Exceeded;
 use crate::gzip::Gzip;
@@ -151,16 +151,13 @@ pub fn pack<W: Write>(folders: &[Folder], mut into: W, packing: &Packing) -> Res
     let survey = Survey::of(folders, packing)?;
     let artifact = HashingWriter::with(Algorithm::Sha256, &mut into);
     let mut gzip = Gzip::new(artifact, packing.threads).map_err(PackError::write)?;
-    let mut archive =
-        Archive { tar: HashingWriter::with(Algorithm::Sha256, &mut gzip), buffer: vec![0; CHUNK].into_boxed_slice() };
+    let mut archive = Archive { tar: DigestWriter::new(&mut gzip), buffer: vec![0; CHUNK].into_boxed_slice() };
     for surveyed in &survey.folders {
         archive.folder(surveyed)?;
     }
     archive.write(&writer::END)?;
-    let tar = archive.tar.finish();
-    let diff_id = sha256(&tar);
-    debug_assert_eq!(tar.len(), survey.tar_len, "the survey counted other bytes");
-    drop(tar);
+    debug_assert_eq!(archive.tar.len(), survey.tar_len, "the survey counted other bytes");
+    let diff_id = archive.tar.finish();
     let mut artifact = gzip.finish().map_err(PackError::write)?;
     artifact.flush().map_err(PackError::write)?;
     let artifact = artifact.finish();
@@ -174,7 +171,7 @@ pub fn pack<W: Write>(folders: &[Folder], mut into: W, packing: &Packing) -> Res
 }
 
 struct Archive<W> {
-    tar: HashingWriter<W>,
+    tar: DigestWriter<W>,
     buffer: Box<[u8]>,
 }
 
