@@ -201,5 +201,5 @@ rules! {
     DESTINATION_COLLISION: "destination-collision", Error,
         "Two plugins end in one folder",
         "The folder below the plugin root follows from the name; of two plugins with one folder, the installer rejects the second.",
-        "Rename one of the plugins.";
+        "Rename one of the plugins. Two releases of one plugin are checked in calls of their own.";
 }

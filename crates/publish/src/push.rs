@@ -169,6 +169,7 @@ impl Registry {
         let open = steps.tags_to_write(target, ours)?;
         let mut how = How::Existed;
         let mut remarks = Vec::new();
+        let mut written = Vec::new();
         if !open.is_empty() {
             let to = target.first();
             let sending = oci::PushOptions { chunk: options.chunk, mount_from: options.mount_from.clone() };
@@ -178,14 +179,14 @@ impl Registry {
             let config = store(&config, &plain)?;
             how = layer.how();
             let artifact = Artifact::new(config, layer, title, annotations);
-            let mut written = Vec::new();
             for (reference, before) in open {
                 steps.tag(reference, &artifact, &written)?;
                 remarks.extend(before.map(|before| format!("moved `{reference}`: {before} → {ours}")));
                 written.push(reference.to_string());
             }
         }
-        Ok((published(packed, target, provenance, ours, remarks), how))
+        let published = published(packed, target, provenance, ours);
+        Ok((Published { written, remarks, ..published }, how))
     }
 }
 
@@ -289,13 +290,7 @@ fn image_config(diff_id: &OciDigest) -> Blob {
     Blob::of_bytes(IMAGE_CONFIG, config.to_string().into_bytes())
 }
 
-fn published(
-    packed: &Packed,
-    target: &Target,
-    provenance: &Provenance,
-    digest: OciDigest,
-    remarks: Vec<String>,
-) -> Published {
+fn published(packed: &Packed, target: &Target, provenance: &Provenance, digest: OciDigest) -> Published {
     let entries = packed.plugins().iter().map(|plugin| {
         let path = plugin.path().map(|path| format!("!{path}")).unwrap_or_default();
         ValuesEntry { package: format!("{}{path}", target.first()), integrity: packed.integrity }
@@ -304,7 +299,8 @@ fn published(
         entries: entries.collect(),
         digest: Some(digest),
         references: target.references().iter().map(ToString::to_string).collect(),
+        written: Vec::new(),
         source: provenance.source.clone(),
-        remarks,
+        remarks: Vec::new(),
     }
 }

@@ -68,15 +68,13 @@ impl Server {
         let url = Url::parse(&to.with_query()).map_err(|error| UploadError::new(UPLOAD, to, error.into()))?;
         let delivery = Delivery { server: self, packed, to, url, progress, patience };
         let mut remarks = Vec::new();
-        let place = match form {
-            Form::Put => {
-                match existing {
-                    Existing::Refuse => delivery.put_where_free()?,
-                    Existing::Replace => delivery.put()?,
-                }
-                to.clone()
+        let (place, before) = match (form, existing) {
+            (Form::Put, Existing::Refuse) => (to.clone(), delivery.put_where_free()?),
+            (Form::Put, Existing::Replace) => {
+                delivery.put()?;
+                (to.clone(), Place::Free)
             }
-            Form::Multipart { field } => delivery.post(field, &mut remarks)?,
+            (Form::Multipart { field }, _) => (delivery.post(field, &mut remarks)?, Place::Free),
         };
         let package = format!("https://{}{}", place.authority(), place.path());
         if place.with_query() != package {
@@ -85,7 +83,12 @@ impl Server {
             ));
         }
         let entry = ValuesEntry { package: package.clone(), integrity: packed.integrity };
-        Ok(Published { entries: vec![entry], digest: None, references: vec![package], source: None, remarks })
+        let references = vec![package];
+        let written = match before {
+            Place::Free => references.clone(),
+            Place::Same => Vec::new(),
+        };
+        Ok(Published { entries: vec![entry], digest: None, references, written, source: None, remarks })
     }
 }
 
@@ -113,9 +116,10 @@ impl Delivery<'_> {
         self.again(UPLOAD, || self.send(&request)).map(drop)
     }
 
-    fn put_where_free(&self) -> Result<(), UploadError> {
+    /// What was there before.
+    fn put_where_free(&self) -> Result<Place, UploadError> {
         match self.again(LOOK, || self.look())? {
-            Place::Same => return Ok(()),
+            Place::Same => return Ok(Place::Same),
             Place::Free => {}
         }
         let request = self.request(Method::Put, self.tarball()).header("if-none-match", "*");
@@ -126,11 +130,11 @@ impl Delivery<'_> {
         match sent {
             // It is our file when an earlier try has put it there, though its answer was lost.
             Err(error) if matches!(error.failure, UploadFailure::Appeared) => match self.again(LOOK, || self.look()) {
-                Ok(Place::Same) => Ok(()),
+                Ok(Place::Same) => Ok(Place::Free),
                 Err(seen) if seen.reason() == error.reason() => Err(seen),
                 Ok(Place::Free) | Err(_) => Err(error),
             },
-            sent => sent,
+            sent => sent.map(|()| Place::Free),
         }
     }
 

@@ -25,6 +25,8 @@ pub struct Published {
     pub digest: Option<OciDigest>,
     /// All references or the URL it can be had by.
     pub references: Vec<String>,
+    /// Those of them that were written now; the others were there already.
+    pub written: Vec<String>,
     /// Where its sources are, for audits.
     pub source: Option<String>,
     /// What whoever published it should know: what was replaced, what was left out, what is a guess.
@@ -92,6 +94,7 @@ mod tests {
             entries: packages.iter().map(entry).collect(),
             digest: None,
             references: Vec::new(),
+            written: Vec::new(),
             source: source.map(str::to_owned),
             remarks: Vec::new(),
         }

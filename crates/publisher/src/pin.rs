@@ -23,8 +23,7 @@ pub(crate) fn run(args: &PinArgs, all: &Args, environment: &Environment) -> Resu
         Err(problems) => {
             // As the installer shows them, on the stream for errors.
             drop(stderr().write_all(problems.render(&name).as_bytes()));
-            let hint = problems.hint().map(str::to_owned);
-            return Err(Failure { hint, ..Failure::usage(format!("`{name}`: {}", problems.summary())) });
+            return Err(Failure::usage(format!("`{name}` cannot be read as a list of plugins: see above")));
         }
     };
     let fetcher = servers::fetcher(all, environment, pins.policy().clone())?;

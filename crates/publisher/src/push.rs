@@ -162,11 +162,13 @@ impl Material {
         for path in &args.plugins {
             let name = path.display().to_string();
             let checked = check(&name, &input::open_folder(path)?, &packing.limits)?;
-            let errors = checked.findings().iter().filter(|finding| finding.rule.level == Level::Error).count();
-            if errors > 0 {
+            let errors = checked.findings().iter().filter(|finding| finding.rule.level == Level::Error);
+            let mut rules: Vec<_> = errors.map(|finding| finding.rule.id).collect();
+            rules.dedup();
+            if !rules.is_empty() {
                 note(&format!(
-                    "warning: a portal would not take or run `{name}`, for {errors} reasons: see \
-                     `butler-plugin-publisher check {name}`"
+                    "warning: a portal would not take or run `{name}` ({}): see `butler-plugin-publisher check {name}`",
+                    rules.join(", ")
                 ));
             }
         }
@@ -252,8 +254,11 @@ impl Delivery<'_> {
             How::Sent => "sent",
         };
         let digest = published.digest.map(|digest| digest.to_string()).unwrap_or_default();
-        note(&format!("pushed {} ({how})", published.references.join(", ")));
-        note(&format!("digest {digest}"));
+        for reference in &published.references {
+            let done = if published.written.contains(reference) { "pushed" } else { "unchanged" };
+            note(&format!("{done} {reference}"));
+        }
+        note(&format!("digest {digest} ({how})"));
         Ok(published)
     }
 
@@ -270,7 +275,8 @@ impl Delivery<'_> {
         };
         let server = Server { transport: servers::transport(all, environment)?, retry: servers::retry(all), token };
         let published = server.upload(self.packed, url, &form, self.existing(), self.progress, self.patience)?;
-        note(&format!("uploaded {}", published.references.join(", ")));
+        let done = if published.written.is_empty() { "unchanged" } else { "uploaded" };
+        note(&format!("{done} {}", published.references.join(", ")));
         Ok(published)
     }
 }

@@ -40,13 +40,13 @@ pub enum PackError {
         second: String,
     },
     /// Entries that a plugin must not have.
-    #[error("pack the plugin, {offences}")]
+    #[error("failed to pack the plugin: {offences}")]
     Refused {
         /// All of them.
         offences: Offences,
     },
     /// The tree is more than an installer would take.
-    #[error("pack the plugin, {exceeded}")]
+    #[error("failed to pack the plugin: {exceeded}")]
     Limit {
         /// The limit that was passed.
         exceeded: Exceeded,
@@ -243,7 +243,7 @@ mod tests {
         assert_eq!(error.reason(), "pack_secret_file");
         assert_eq!(
             error.to_string(),
-            "pack the plugin, found 1 entry that must not be in it: `package/.env` (expected no secrets, found an \
+            "failed to pack the plugin: found 1 entry that must not be in it: `package/.env` (expected no secrets, found an \
              environment file)"
         );
         let error = refused(&[secret, special]);
