@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
+use std::sync::{Mutex, PoisonError};
 
 use fetch::Fetched;
 use integrity::{Blame, Hashed, Mismatch, Verified};
@@ -159,17 +160,23 @@ impl Drop for Opened<'_> {
     }
 }
 
-/// How the names of this process's folders begin: what a program that is ended early may remove.
-pub fn scratch_prefix() -> String {
-    format!("butler-plugin-{}-", std::process::id())
+/// The names of the folders that this process has made: what a program that is ended early may remove.
+static MADE: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// The names of all folders that this process has made to unpack something, whether or not they are still there.
+pub fn scratch_names() -> Vec<String> {
+    MADE.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 /// Makes a folder of a name that is still free.
 fn create(scratch: &Dir) -> io::Result<(String, Dir)> {
     for n in 0_u32.. {
-        let name = format!("{}{n}", scratch_prefix());
+        let name = format!("butler-plugin-{}-{n}", std::process::id());
         match scratch.create_private_dir(&name) {
-            Ok(dir) => return Ok((name, dir)),
+            Ok(dir) => {
+                MADE.lock().unwrap_or_else(PoisonError::into_inner).push(name.clone());
+                return Ok((name, dir));
+            }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
         }

@@ -4,6 +4,8 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
+use integrity::OciDigest;
+use source::OciReference;
 use transport::Content;
 
 /// Is told how publishing goes on. Threads may tell it.
@@ -13,6 +15,9 @@ pub trait Progress: Send + Sync {
 
     /// So many more bytes have left.
     fn advances(&self, bytes: u64);
+
+    /// A tag was written; where it had pointed elsewhere, it has moved from there.
+    fn tagged(&self, reference: &OciReference, from: Option<&OciDigest>);
 
     /// Something failed and is tried again after a wait.
     fn waits(&self, failure: &dyn std::error::Error, wait: Duration);

@@ -37,8 +37,6 @@ pub enum Existing {
 pub struct PushOptions {
     /// What to do about tags that point elsewhere.
     pub existing: Existing,
-    /// Tags that are moved all the same: `latest` and the like.
-    pub moving: Vec<String>,
     /// Most bytes of one request; without it the artifact goes in one.
     pub chunk: Option<NonZeroU64>,
     /// A repository of the same registry that may hold the artifact already.
@@ -58,6 +56,8 @@ pub enum PushError {
         taken: Vec<Taken>,
         /// The references that had been written before.
         written: Vec<String>,
+        /// How many other references are still to be written.
+        open: usize,
     },
     /// The registry did not take it.
     #[error("failed to publish the plugin{}", after(.written))]
@@ -109,7 +109,7 @@ impl PushError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         let text = match self {
-            Self::TagExists { taken, .. } if taken.iter().all(|taken| taken.holds == Holds::SamePlugin) => {
+            Self::TagExists { taken, open: 0, .. } if taken.iter().all(|taken| taken.holds == Holds::SamePlugin) => {
                 "nothing needs to be published: the same plugin is there, and only what is told about it differs \
                  (source, revision, time)"
             }
@@ -161,14 +161,13 @@ impl Registry {
         progress: &Arc<dyn Progress>,
         patience: Patience<'_>,
     ) -> Result<(Published, How), PushError> {
-        let steps = Steps { registry: self, packed, options, progress: &**progress, patience };
+        let steps = Steps { registry: self, packed, target, options, progress: &**progress, patience };
         let (layer, config, title) = blobs(packed, progress);
         let annotations = provenance.annotations(packed.plugins());
         let ours = Artifact::digest_of(&config.descriptor, &layer.descriptor, title, annotations.clone());
 
-        let open = steps.tags_to_write(target, ours)?;
+        let open = steps.tags_to_write(ours)?;
         let mut how = How::Existed;
-        let mut remarks = Vec::new();
         let mut written = Vec::new();
         if !open.is_empty() {
             let to = target.first();
@@ -181,12 +180,12 @@ impl Registry {
             let artifact = Artifact::new(config, layer, title, annotations);
             for (reference, before) in open {
                 steps.tag(reference, &artifact, &written)?;
-                remarks.extend(before.map(|before| format!("moved `{reference}`: {before} → {ours}")));
+                progress.tagged(reference, before.as_ref());
                 written.push(reference.to_string());
             }
         }
         let published = published(packed, target, provenance, ours);
-        Ok((Published { written, remarks, ..published }, how))
+        Ok((Published { written, ..published }, how))
     }
 }
 
@@ -194,6 +193,7 @@ impl Registry {
 struct Steps<'a> {
     registry: &'a Registry,
     packed: &'a Packed,
+    target: &'a Target,
     options: &'a PushOptions,
     progress: &'a dyn Progress,
     patience: Patience<'a>,
@@ -207,19 +207,14 @@ impl Steps<'_> {
     }
 
     fn existing(&self, reference: &OciReference) -> Existing {
-        let moves = reference.tag().is_some_and(|tag| self.options.moving.iter().any(|moving| moving == tag));
-        if moves { Existing::Replace } else { self.options.existing }
+        if self.target.moving().contains(reference) { Existing::Replace } else { self.options.existing }
     }
 
     /// The references that do not point to our digest yet, and what they point to.
-    fn tags_to_write<'t>(
-        &self,
-        target: &'t Target,
-        ours: OciDigest,
-    ) -> Result<Vec<(&'t OciReference, Option<OciDigest>)>, PushError> {
+    fn tags_to_write(&self, ours: OciDigest) -> Result<Vec<(&OciReference, Option<OciDigest>)>, PushError> {
         let mut open = Vec::new();
         let mut taken = Vec::new();
-        for reference in target.references() {
+        for reference in self.target.references() {
             match self.run(&[], |patience| self.registry.client.tagged(reference, patience))? {
                 Some(digest) if digest == ours => {}
                 Some(digest) if self.existing(reference) == Existing::Refuse => {
@@ -228,7 +223,11 @@ impl Steps<'_> {
                 before => open.push((reference, before)),
             }
         }
-        if taken.is_empty() { Ok(open) } else { Err(PushError::TagExists { ours, taken, written: Vec::new() }) }
+        if taken.is_empty() {
+            Ok(open)
+        } else {
+            Err(PushError::TagExists { ours, taken, written: Vec::new(), open: open.len() })
+        }
     }
 
     /// Writes a tag, unless somebody else did meanwhile. Each try begins with a look: an earlier one may have done it,
@@ -247,7 +246,9 @@ impl Steps<'_> {
         if found == ours {
             return Ok(());
         }
-        Err(PushError::TagExists { ours, taken: vec![self.taken(reference, found)], written: written.to_vec() })
+        let (taken, written) = (vec![self.taken(reference, found)], written.to_vec());
+        let open = self.target.references().len().saturating_sub(written.len() + 1);
+        Err(PushError::TagExists { ours, taken, written, open })
     }
 
     fn taken(&self, reference: &OciReference, digest: OciDigest) -> Taken {

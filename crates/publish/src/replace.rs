@@ -8,7 +8,7 @@ use std::path::Path;
 
 use tarball::{Dir, FileMode, Kind};
 
-/// A file that has no name until it is complete. Dropped before that, or killed, it leaves nothing behind.
+/// A file that has no name until it is complete. Dropped or killed before that, it leaves nothing behind.
 #[must_use = "the file has its name only after `commit`"]
 #[derive(Debug)]
 pub struct Replacement {
@@ -19,8 +19,9 @@ pub struct Replacement {
 }
 
 impl Replacement {
-    /// Begins a file that will be at `path`. One that is there keeps its owner, group and permissions, of which
-    /// [`FileMode::Private`] leaves those of the owner; a new one gets `mode`.
+    /// Begins a file that will be at `path`. One that is there keeps its permissions, and its owner and group where this
+    /// user may give it to them; [`FileMode::Private`] insists on them, and leaves only the owner's permissions. A new
+    /// one gets `mode`.
     ///
     /// # Errors
     /// What the system answers; a `path` without a file name, or with a folder at it, is
@@ -53,14 +54,13 @@ impl Replacement {
         self.commit_if(|dir, name| unchanged(dir, name, expected))
     }
 
+    /// Between the name beside the old one and the rename there is nothing to wait for: killed before, it leaves nothing.
     fn commit_if(mut self, may_replace: impl FnOnce(&Dir, &OsStr) -> io::Result<()>) -> io::Result<()> {
-        let mut beside = OsString::from(".");
-        beside.push(&self.name);
-        beside.push(format!(".{}.part", std::process::id()));
-        let named = self
-            .name_it(&beside)
-            .and_then(|()| may_replace(&self.dir, &self.name))
-            .and_then(|()| self.dir.rename(&beside, &self.dir, &self.name));
+        let beside = OsString::from(format!(".butler-plugin-{}.part", std::process::id()));
+        self.take_after_old()?;
+        self.file.sync_all()?;
+        may_replace(&self.dir, &self.name)?;
+        let named = self.name_it(&beside).and_then(|()| self.dir.rename(&beside, &self.dir, &self.name));
         if named.is_err() {
             // The first failure is the one to tell.
             let _ = self.dir.remove_file(&beside);
@@ -69,15 +69,18 @@ impl Replacement {
     }
 
     fn name_it(&mut self, beside: &OsStr) -> io::Result<()> {
+        // One that is there is of a killed process with the same number.
+        self.dir.remove_tree(beside)?;
         if self.dir.name_file(&self.file, beside).is_err() {
             // A file system that cannot name it takes a copy.
             let mut copy = self.dir.create_file(beside, FileMode::Private)?;
             self.file.rewind()?;
             io::copy(&mut self.file, &mut copy)?;
             self.file = copy;
+            self.take_after_old()?;
+            self.file.sync_all()?;
         }
-        self.take_after_old()?;
-        self.file.sync_all()
+        Ok(())
     }
 
     /// Owner first: with another one the system takes bits of the mode away.
@@ -91,8 +94,10 @@ impl Replacement {
         };
         let new = self.file.metadata()?;
         if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
-            fchown(&self.file, Some(old.uid()), Some(old.gid()))
-                .map_err(|error| io::Error::new(error.kind(), "the file's owner and group cannot be kept"))?;
+            let kept = fchown(&self.file, Some(old.uid()), Some(old.gid()));
+            if self.mode == FileMode::Private {
+                kept.map_err(|error| io::Error::new(error.kind(), "the file's owner and group cannot be kept"))?;
+            }
         }
         let most = match self.mode {
             FileMode::Private => 0o600,

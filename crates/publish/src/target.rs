@@ -6,9 +6,12 @@ use source::{OciReference, Source, SourceError, redact};
 /// What stands before an OCI reference.
 const SCHEME: &str = "oci://";
 
-/// A repository and at least one tag.
+/// A repository and at least one tag that stays where it is, then perhaps others that move from artifact to artifact.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target(Vec<OciReference>);
+pub struct Target {
+    references: Vec<OciReference>,
+    staying: usize,
+}
 
 /// A text that names no target.
 #[derive(Debug, thiserror::Error)]
@@ -55,14 +58,15 @@ impl TargetError {
 }
 
 impl Target {
-    /// Parses `oci://registry/repository[:tag[,tag…]]`; `more` tags come after those. Where there is none at all,
-    /// `version` is asked for one.
+    /// Parses `oci://registry/repository[:tag[,tag…]]`; `more` tags come after those, and `moving` ones last. Where none
+    /// is left that stays, `version` is asked for one: what portals pin must not move.
     ///
     /// # Errors
     /// A registry, repository or tag outside the OCI grammar.
     pub fn parse(
         text: &str,
         more: &[String],
+        moving: &[String],
         version: impl FnOnce() -> Result<String, String>,
     ) -> Result<Self, TargetError> {
         if text.contains(['@', '!']) && text.starts_with(SCHEME) {
@@ -76,12 +80,14 @@ impl Target {
         let has_colon = name.len() < text.len();
         let mut tags: Vec<String> = written.split(',').filter(|_| has_colon).map(str::to_owned).collect();
         tags.extend_from_slice(more);
+        tags.retain(|tag| !moving.contains(tag));
         let of_version = tags.is_empty();
         if of_version {
             tags.push(version().map_err(|why| TargetError::NoTag { why })?);
         }
+        let mut staying = 0;
         let mut references: Vec<OciReference> = Vec::new();
-        for tag in &tags {
+        for tag in tags.iter().chain(moving) {
             let reference = match Source::parse(&format!("{name}:{tag}")) {
                 Ok(Source::Oci(reference)) => reference,
                 Ok(Source::Https(url)) => {
@@ -94,19 +100,25 @@ impl Target {
             };
             if !references.contains(&reference) {
                 references.push(reference);
+                staying += usize::from(!moving.contains(tag));
             }
         }
-        Ok(Self(references))
+        Ok(Self { references, staying })
     }
 
     /// One reference for each tag, in the order they were given.
     pub fn references(&self) -> &[OciReference] {
-        &self.0
+        &self.references
     }
 
-    /// The first of them: the one to hand over.
+    /// The first of them, which stays where it is: the one to hand over.
     pub fn first(&self) -> &OciReference {
-        &self.0[0]
+        &self.references[0]
+    }
+
+    /// The references that move from other artifacts to this one.
+    pub fn moving(&self) -> &[OciReference] {
+        &self.references[self.staying..]
     }
 }
 
@@ -116,8 +128,9 @@ mod tests {
 
     fn parse(text: &str, more: &[&str], version: &str) -> Result<String, TargetError> {
         let more: Vec<_> = more.iter().map(ToString::to_string).collect();
-        let target = Target::parse(text, &more, || Ok(version.to_owned()))?;
+        let target = Target::parse(text, &more, &["latest".to_owned()], || Ok(version.to_owned()))?;
         assert_eq!(target.first(), &target.references()[0]);
+        assert_eq!(target.moving(), &target.references()[target.references().len() - 1..]);
         Ok(target.references().iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
     }
 
@@ -125,9 +138,11 @@ mod tests {
     fn tags_come_from_the_reference_the_flags_or_the_version() {
         for (text, more, expected) in [
             ("oci://r.example.com/a/b:1.2.3,1.x,latest", vec![], "1.2.3 1.x latest"),
-            ("oci://r.example.com:5000/a/b:1", vec!["2", "1"], "1 2"),
-            ("oci://r.example.com:5000/a/b", vec!["2"], "2"),
-            ("oci://r.example.com/a/b", vec![], "0.1.0"),
+            ("oci://r.example.com/a/b:latest,1.2.3", vec![], "1.2.3 latest"),
+            ("oci://r.example.com:5000/a/b:1", vec!["2", "1"], "1 2 latest"),
+            ("oci://r.example.com:5000/a/b", vec!["2"], "2 latest"),
+            ("oci://r.example.com/a/b", vec![], "0.1.0 latest"),
+            ("oci://r.example.com/a/b:latest", vec![], "0.1.0 latest"),
         ] {
             let name = text.rsplit_once('/').unwrap().0;
             let expected = expected.split(' ').map(|tag| format!("{name}/b:{tag}")).collect::<Vec<_>>().join(" ");

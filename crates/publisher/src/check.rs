@@ -25,6 +25,9 @@ pub(crate) fn run(args: &CheckArgs, all: &Args, environment: &Environment) -> Re
     }
     let mut findings: Vec<Finding> = checked.iter().flat_map(Checked::findings).cloned().collect();
     findings.extend(collisions(&checked));
+    for failure in &failures {
+        failure.tell();
+    }
     print(&match args.format {
         ReportFormat::Text => page(&checked, &findings),
         ReportFormat::Json => to_json(&findings),
@@ -32,8 +35,7 @@ pub(crate) fn run(args: &CheckArgs, all: &Args, environment: &Environment) -> Re
     })?;
     let fails = |finding: &Finding| args.deny_warnings || finding.rule.level == Level::Error;
     let status = if findings.iter().any(fails) { Status::Failed } else { Status::Done };
-    // What could not be looked into is told behind what could.
-    Ok(failures.iter().map(Failure::tell).fold(status, |_, told| told))
+    Ok(failures.iter().map(|failure| failure.status).fold(status, Status::max))
 }
 
 fn look_into(plugin: &str, name: &str, all: &Args, environment: &Environment) -> Result<Checked, Failure> {

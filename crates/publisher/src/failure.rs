@@ -10,7 +10,7 @@ use publish::Chain;
 use crate::signals;
 
 /// Exit status, a contract with scripts and CI.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Status {
     /// Done.
     Done = 0,
@@ -47,7 +47,8 @@ impl Failure {
 
     /// A file that could not be read or written.
     pub(crate) fn io(act: &str, path: &std::path::Path, error: &dyn std::error::Error) -> Self {
-        Self::new("io_error", Blame::Host, format!("failed to {act} `{}`: {}", path.display(), Chain(error)))
+        let path = source::redact(&path.display().to_string());
+        Self::new("io_error", Blame::Host, format!("failed to {act} `{path}`: {}", Chain(error)))
     }
 
     /// The same with something to do.
@@ -63,6 +64,9 @@ impl Failure {
     /// Says it on standard error.
     pub(crate) fn tell(&self) -> Status {
         let Self { status, reason, text, blame, hint } = self;
+        if signals::is_ending() {
+            return *status;
+        }
         note(&format!("error[{reason}]: {text}"));
         if let Some(hint) = hint {
             note(&format!("help: {hint}"));
@@ -74,11 +78,14 @@ impl Failure {
     }
 }
 
+/// How an argument begins that has a secret in it.
+const SECRETS: [&str; 3] = ["--password=", "--password-stdin=", "--token-stdin="];
+
 /// Refuses a password among what was typed, under the names that other clients give it.
 pub(crate) fn typed_password(mut arguments: impl Iterator<Item = OsString>) -> Option<Failure> {
     let is_password = |argument: OsString| {
         let text = argument.to_string_lossy();
-        matches!(&*text, "-p" | "--password") || text.starts_with("--password=")
+        matches!(&*text, "-p" | "--password") || SECRETS.iter().any(|flag| text.starts_with(flag))
     };
     arguments.any(is_password).then(|| {
         Failure::usage("a password on the command line can be read by every user of this machine")
@@ -100,9 +107,6 @@ const fn whose(blame: Blame) -> &'static str {
 /// Says one line on standard error. What plugins, registries and servers say may be in it: nothing of that moves a
 /// cursor, and no line begins but ours.
 pub(crate) fn note(text: &str) {
-    if signals::is_ending() {
-        return;
-    }
     // A note that nobody reads is none.
     drop(writeln!(stderr(), "{}", source::printable(text)));
 }

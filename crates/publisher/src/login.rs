@@ -1,6 +1,6 @@
 //! `login` and `logout`: who one is at a registry, where Docker's clients look for it.
 
-use std::io::{IsTerminal, Write, stderr, stdin};
+use std::io::{self, ErrorKind, IsTerminal, Write, stderr, stdin};
 use std::path::{Path, PathBuf};
 
 use fetch::{HelperProcess, LOGINS_LIMIT, Logins, Unreadable, read_file};
@@ -14,6 +14,8 @@ use crate::environment::Environment;
 use crate::failure::{Failure, Status, note};
 use crate::{input, pack, servers, terminal};
 
+/// How often a file that others write to is tried again.
+const TRIES: u32 = 20;
 /// Longest time for the registry's answer.
 const LONGEST: std::time::Duration = std::time::Duration::from_mins(2);
 
@@ -38,21 +40,19 @@ pub(crate) fn log_in(args: &LoginArgs, all: &Args, environment: &Environment) ->
         ..Failure::new("login_failed", error.blame(), Chain(&error).to_string())
     })?;
 
-    let (before, mut file) = read(&path)?;
-    let kept = match file.place(&registry) {
+    let kept = match read(&path)?.1.place(&registry) {
         LoginPlace::File => {
-            file.insert(&registry, &args.username, &password);
+            change(&path, |file| file.insert(&registry, &args.username, &password))?;
             format!("in `{}`, where everyone who may read the file may read the password", path.display())
         }
         LoginPlace::Helper { helper, server } => {
             helpers(&logins)
                 .store(&helper, &server, &args.username, &password)
                 .map_err(|error| helper_failed(&error))?;
-            file.remove(&registry);
+            change(&path, |file| _ = file.remove(&registry))?;
             format!("with `docker-credential-{helper}`")
         }
     };
-    write(&path, &before, &file)?;
     note(&format!("`{registry}` takes the login of `{}`; it is kept {kept}", args.username));
     Ok(Status::Done)
 }
@@ -61,15 +61,13 @@ pub(crate) fn log_out(args: &LogoutArgs, all: &Args, environment: &Environment) 
     let registry = registry(&args.registry)?;
     let logins = servers::logins(&all.servers, environment);
     let path = config_file(&logins)?;
-    let (before, mut file) = read(&path)?;
-    match file.remove(&registry) {
-        Removed::Login => {
-            write(&path, &before, &file)?;
-            note(&format!("removed the login for `{registry}` from `{}`", path.display()));
-        }
+    let mut removed = Removed::Nothing;
+    change(&path, |file| removed = file.remove(&registry))?;
+    match removed {
+        Removed::Login => note(&format!("removed the login for `{registry}` from `{}`", path.display())),
         Removed::Nothing => note(&format!("there is no login for `{registry}` in `{}`", path.display())),
     }
-    if let LoginPlace::Helper { helper, server } = file.place(&registry) {
+    if let LoginPlace::Helper { helper, server } = read(&path)?.1.place(&registry) {
         helpers(&logins).erase(&helper, &server).map_err(|error| helper_failed(&error))?;
         note(&format!("`docker-credential-{helper}` was told to forget the login for `{registry}`"));
     }
@@ -107,28 +105,44 @@ fn read(path: &Path) -> Result<(Vec<u8>, LoginFile), Failure> {
     Ok((json, file))
 }
 
-/// Replaces the file in one step, unless it changed meanwhile. A new one, and new folders for it, are for this user only.
-fn write(path: &Path, before: &[u8], file: &LoginFile) -> Result<(), Failure> {
+/// Changes the file in one step. What somebody else writes meanwhile is read, and changed as well.
+fn change(path: &Path, mut change: impl FnMut(&mut LoginFile)) -> Result<(), Failure> {
+    let mut tries = 0;
+    loop {
+        let (before, mut file) = read(path)?;
+        change(&mut file);
+        match write(path, &before, &file) {
+            Err(error) if error.kind() == ErrorKind::ResourceBusy && tries < TRIES => tries += 1,
+            written => return written.map_err(|error| Failure::io("write", path, &error)),
+        }
+    }
+}
+
+/// A new file, and new folders for it, are for this user only.
+fn write(path: &Path, before: &[u8], file: &LoginFile) -> io::Result<()> {
     let text = file.to_json();
     if text.as_bytes() == before || (before.is_empty() && text.trim() == "{}") {
         return Ok(());
     }
-    let refused = |error: std::io::Error| Failure::io("write", path, &error);
     if let Some(folder) = path.parent() {
-        make_folder(folder).map_err(refused)?;
+        make_folder(folder)?;
     }
-    let mut replacement = Replacement::begin(path, FileMode::Private).map_err(refused)?;
-    replacement.write_all(text.as_bytes()).map_err(refused)?;
-    replacement.commit_over(before).map_err(|error| Failure::io("write", path, &error))
+    let mut replacement = Replacement::begin(path, FileMode::Private)?;
+    replacement.write_all(text.as_bytes())?;
+    replacement.commit_over(before)
 }
 
-fn make_folder(folder: &Path) -> std::io::Result<()> {
+fn make_folder(folder: &Path) -> io::Result<()> {
     if folder.exists() {
         return Ok(());
     }
     let (Some(parent), Some(name)) = (folder.parent(), folder.file_name()) else { return Ok(()) };
     make_folder(parent)?;
-    Dir::open(&parent.canonicalize()?)?.create_private_dir(name).map(drop)
+    match Dir::open(&parent.canonicalize()?)?.create_private_dir(name) {
+        // Somebody else logs in at the same time.
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn helpers(logins: &Logins) -> HelperProcess {

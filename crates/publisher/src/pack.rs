@@ -25,15 +25,10 @@ pub(crate) fn run(args: &PackArgs) -> Result<Status, Failure> {
     let packed = draft.pack(BufWriter::new(file), &packing)?;
     let integrity = packed.integrity();
     warn_of_secrets(packed.secrets());
-    note(&format!(
-        "packed {} entries, {} bytes, as {} bytes into `{}`",
-        packed.entries(),
-        packed.unpacked_len(),
-        packed.len(),
-        args.output.display()
-    ));
+    let (entries, unpacked, len) = (packed.entries(), packed.unpacked_len(), packed.len());
     let file = packed.into_inner().into_inner().map_err(|error| unwritable(error.into_error()))?;
     file.commit().map_err(unwritable)?;
+    note(&format!("packed {entries} entries, {unpacked} bytes, as {len} bytes into `{}`", args.output.display()));
     print(&format!("{integrity}\n"))?;
     Ok(Status::Done)
 }

@@ -4,7 +4,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use publish::{Chain, Progress};
+use publish::{Chain, OciDigest, Progress};
+use source::OciReference;
 
 use crate::failure::note;
 
@@ -36,6 +37,11 @@ impl Progress for Bar {
                 shown.finish_and_clear();
             }
         });
+    }
+
+    fn tagged(&self, reference: &OciReference, from: Option<&OciDigest>) {
+        let from = from.map(|from| format!(", which pointed to {from}")).unwrap_or_default();
+        note(&format!("pushed {reference}{from}"));
     }
 
     fn waits(&self, failure: &dyn std::error::Error, wait: Duration) {

@@ -213,7 +213,7 @@ impl Place {
             [plugin] => Ok(plugin.version().to_owned()),
             _ => Err("the image holds several plugins".to_owned()),
         };
-        Ok(Self::Registry(Target::parse(&args.reference, &[&args.tag[..], &args.move_tag].concat(), version)?))
+        Ok(Self::Registry(Target::parse(&args.reference, &args.tag, &args.move_tag, version)?))
     }
 }
 
@@ -243,7 +243,6 @@ impl Delivery<'_> {
         let registry = Registry { client, retry: servers::retry(all) };
         let options = PushOptions {
             existing: self.existing(),
-            moving: args.move_tag.clone(),
             chunk: args.registry.chunk_size,
             mount_from: args.registry.mount_from.clone(),
         };
@@ -254,9 +253,8 @@ impl Delivery<'_> {
             How::Sent => "sent",
         };
         let digest = published.digest.map(|digest| digest.to_string()).unwrap_or_default();
-        for reference in &published.references {
-            let done = if published.written.contains(reference) { "pushed" } else { "unchanged" };
-            note(&format!("{done} {reference}"));
+        for reference in published.references.iter().filter(|reference| !published.written.contains(reference)) {
+            note(&format!("unchanged {reference}"));
         }
         note(&format!("digest {digest} ({how})"));
         Ok(published)

@@ -43,13 +43,13 @@ impl Scratch {
 
     /// Removes the folders that this process has made to unpack something.
     pub(crate) fn sweep(&self) -> Swept {
-        let own = publish::scratch_prefix();
         let mut swept = Swept::Nothing;
-        let Ok(entries) = self.dir.entries() else { return swept };
-        for (name, _) in entries.flatten().filter(|(name, _)| name.to_string_lossy().starts_with(&own)) {
-            // What cannot be removed now is tried again, and in the end left to whoever cleans the folder.
-            let _ = self.dir.remove_tree(&name);
-            swept = Swept::Something;
+        for name in publish::scratch_names() {
+            if matches!(self.dir.kind(&name), Ok(Some(_))) {
+                // What cannot be removed now is tried again, and in the end left to whoever cleans the folder.
+                let _ = self.dir.remove_tree(&name);
+                swept = Swept::Something;
+            }
         }
         swept
     }

@@ -17,8 +17,10 @@ pub(crate) fn hide_input() -> io::Result<Hidden> {
     let before = tcgetattr(stdin())?;
     let mut hidden = before.clone();
     hidden.local_modes.remove(LocalModes::ECHO);
-    *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
+    // Held until it is hidden, so that a signal does not show it in between.
+    let mut kept = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
     tcsetattr(stdin(), OptionalActions::Flush, &hidden)?;
+    *kept = Some(before);
     Ok(Hidden(()))
 }
 

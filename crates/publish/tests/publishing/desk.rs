@@ -2,10 +2,11 @@
 
 use std::io::Write;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use publish::{Dir, Draft, FileMode, Limits, Packed, Packing, Progress, SecretFiles};
+use publish::{Dir, Draft, FileMode, Limits, OciDigest, Packed, Packing, Progress, SecretFiles};
+use source::OciReference;
 use tempfile::NamedTempFile;
 use testkit::{Ca, Plugin};
 use transport::{Clock, Deadline, HttpClient, Patience, ProxyRules, Retry, Stop, SystemClock, Timeouts, Trust};
@@ -15,12 +16,22 @@ pub(crate) struct Desk {
     stop: Stop,
 }
 
-/// Looks away.
-struct Nobody;
+/// Remembers which tags moved, and looks away otherwise.
+#[derive(Default)]
+pub(crate) struct Listener(Mutex<Vec<String>>);
 
-impl Progress for Nobody {
+impl Listener {
+    pub(crate) fn moves(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl Progress for Listener {
     fn begins(&self, _: u64) {}
     fn advances(&self, _: u64) {}
+    fn tagged(&self, reference: &OciReference, from: Option<&OciDigest>) {
+        self.0.lock().unwrap().extend(from.map(|from| format!("{reference} from {from}")));
+    }
     fn waits(&self, _: &dyn std::error::Error, _: Duration) {}
 }
 
@@ -39,7 +50,7 @@ impl Desk {
 pub(crate) const RETRY: Retry = Retry { tries: 3, first_wait: Duration::ZERO, longest_wait: Duration::ZERO };
 
 pub(crate) fn nobody() -> Arc<dyn Progress> {
-    Arc::new(Nobody)
+    Arc::new(Listener::default())
 }
 
 /// A client that trusts the authority, which is read when the client is first used.

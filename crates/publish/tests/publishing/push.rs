@@ -1,14 +1,15 @@
 //! Tags: written once, moved only when told to, and never from under somebody else.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use oci::{Client, Credentials, TrustedRealms};
-use publish::{Existing, Holds, Packed, Provenance, PushError, PushOptions, Registry, Target};
+use publish::{Existing, Holds, Packed, Progress, Provenance, PushError, PushOptions, Registry, Target};
 use testkit::{Ca, Registry as Served, Reply};
 
-use crate::desk::{Desk, RETRY, client, image, nobody, package};
+use crate::desk::{Desk, Listener, RETRY, client, image, package};
 
-/// Pushes to `acme/hello` under these tags, with words about where it comes from.
+/// Pushes to `acme/hello` under these tags, with words about where it comes from. Answers which tags moved.
 fn push(
     served: &Served,
     packed: &Packed,
@@ -19,12 +20,14 @@ fn push(
     let (transport, _authority) = client(&Ca::new());
     let client = Client::new(transport, Credentials::none(), TrustedRealms::built_in());
     let registry = Registry { client, retry: RETRY };
-    let target = Target::parse(&reference(served, tags), &[], || unreachable!()).unwrap();
+    let target = Target::parse(&reference(served, tags), &[], &[], || unreachable!()).unwrap();
     let provenance = Provenance { revision: Some(revision.to_owned()), ..Provenance::default() };
-    let options = PushOptions { existing, moving: Vec::new(), chunk: None, mount_from: None };
+    let options = PushOptions { existing, chunk: None, mount_from: None };
     let desk = Desk::new();
-    let (published, _) = registry.push(packed, &target, &provenance, &options, &nobody(), desk.patience())?;
-    Ok(published.remarks)
+    let listener = Arc::new(Listener::default());
+    let progress: Arc<dyn Progress> = Arc::clone(&listener) as _;
+    drop(registry.push(packed, &target, &provenance, &options, &progress, desk.patience())?);
+    Ok(listener.moves())
 }
 
 fn reference(served: &Served, tags: &str) -> String {
@@ -120,6 +123,6 @@ fn tags_that_are_moved_are_told() {
     let remarks = push(&served, &package("2"), "1,3", "a", Existing::Replace).unwrap();
     let new = digest("1");
     assert_ne!(old, new);
-    assert_eq!(remarks, [format!("moved `{}`: {old} → {new}", reference(&served, "1"))]);
+    assert_eq!(remarks, [format!("{} from {old}", reference(&served, "1"))]);
     assert_eq!(push(&served, &package("2"), "1,3", "a", Existing::Replace).unwrap(), Vec::<String>::new());
 }

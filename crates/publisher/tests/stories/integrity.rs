@@ -38,6 +38,7 @@ fn a_check_says_both_values() {
 #[test]
 fn what_is_not_there_is_named() {
     let desk = Desk::new();
+    desk.run(&["integrity", "me:s3cret@r.example.com/a:1"]).exits(1).keeps_quiet_about("s3cret");
     desk.run(&["integrity", "missing.tgz"]).exits(1).says("`missing.tgz`");
     desk.run(&["integrity", "dist-dynamic"]).exits(1).says("expected a regular file");
     crate::desk::done(std::process::Command::new("mkfifo").arg(desk.path("pipe")));

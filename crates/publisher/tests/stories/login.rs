@@ -104,6 +104,7 @@ fn skopeo_uses_the_login() {
 fn a_password_on_the_command_line_is_refused_and_not_repeated() {
     let desk = Desk::new();
     for arguments in [
+        vec!["login", "registry.example.com", "--username", "me", "--password-stdin=s3cret"],
         vec!["login", "registry.example.com", "--username", "me", "--password", "s3cret"],
         vec!["login", "registry.example.com", "--username", "me", "--password=s3cret"],
         vec!["login", "registry.example.com", "--username", "me", "-p", "s3cret"],
@@ -167,11 +168,12 @@ fn a_terminal_is_left_as_it_was() {
     let desk = Desk::new();
     let publisher = env!("CARGO_BIN_EXE_butler-plugin-publisher");
     let session = format!(
-        "stty -a | grep -o -- '-*echo ' > before; {publisher} login {} -u me; \
+        "stty -a | grep -o -- '-*echo ' > before; \
+         env --default-signal=INT {publisher} login {} -u me; \
          echo status $?; stty -a | grep -o -- '-*echo ' > after",
         registry.host()
     );
-    // Types when it is asked for the password, and not before.
+    // A shell has what it runs in the background ignore Ctrl-C, hence `env`. Types when it is asked for the password, and not before.
     let type_it = "rm -f in shown; mkfifo in; script -qefc \"$1\" shown < in > /dev/null & exec 3> in; \
                    until grep -q 'password or token' shown; do :; done; printf \"$2\" >&3; wait; cat shown";
     let typed = |input: &str| {

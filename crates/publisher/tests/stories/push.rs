@@ -370,7 +370,7 @@ fn accepted_dangers_are_told() {
     desk.write("dist-dynamic/.env", "TOKEN=s3cret");
     let arguments = ["push", "dist-dynamic", &reference, "--force", "--allow-secret-files"];
     let run = desk.run(&arguments).exits(0).keeps_quiet_about("s3cret");
-    run.says(".env").says("warning: ").says("sha256:");
+    run.says(".env").says("warning: ").says("which pointed to sha256:");
 
     // A tarball that others made is looked into as well.
     let tar = ["czf", "made.tgz", "--transform", "s,^dist-dynamic,package,", "dist-dynamic"];
@@ -392,10 +392,16 @@ fn tags_that_are_meant_to_move_do_and_the_others_do_not() {
     desk.write("dist-dynamic/dist/more.js", "more");
     push("1.2.3").exits(1).says("error[tag_exists]").says("--move-tag");
     assert_eq!(registry.manifest("acme/hello", "latest"), first, "a refused push moves nothing");
-    push("1.2.4").exits(0).says("moved `").says("latest");
+    push("1.2.4").exits(0).says("latest, which pointed to sha256:");
     assert_eq!(registry.manifest("acme/hello", "1.2.3"), first);
     assert_eq!(registry.manifest("acme/hello", "latest"), registry.manifest("acme/hello", "1.2.4"));
     assert_eq!(registry.manifest("acme/hello", "1.x"), registry.manifest("acme/hello", "1.2.4"));
+
+    // What moves is not what portals pin.
+    let repository = format!("oci://{}/acme/other", registry.host());
+    let run = desk.run(&["push", "dist-dynamic", &repository, "--move-tag", "latest"]).exits(0);
+    assert!(run.stdout.contains("/acme/other:1.2.3\n"), "{}", run.stdout);
+    assert!(registry.manifest("acme/other", "latest").is_some());
 }
 
 #[test]
