@@ -15,7 +15,7 @@
 //! ) -> Result<String, Box<dyn std::error::Error>> {
 //!     let draft = Draft::package(Dir::open(Path::new("dist-dynamic"))?, &Limits::default())?;
 //!     let version = draft.plugins()[0].version().to_owned();
-//!     let target = Target::parse("oci://registry.example.com/acme/hello", &[], || Ok(version))?;
+//!     let target = Target::parse("oci://registry.example.com/acme/hello", &[], &[], || Ok(version))?;
 //!     let packed = Packed::from_draft(&draft, spool, packing)?;
 //!     let (published, _) = registry.push(&packed, &target, &Provenance::default(), options, progress, patience)?;
 //!     Ok(published.to_yaml())
