@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write, stderr, stdout};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use audit::Blame;
 use publish::Chain;
@@ -111,6 +112,11 @@ pub(crate) fn note(text: &str) {
     drop(writeln!(stderr(), "{}", source::printable(text)));
 }
 
+/// Says that something failed and is tried again.
+pub(crate) fn warn_of_retry(error: &dyn std::error::Error, wait: Duration) {
+    note(&format!("warning: {}; next try in {:.1} s", Chain(error), wait.as_secs_f64()));
+}
+
 /// Writes a result on standard output. A reader that went away (`… | head`) is no failure.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     match stdout().write_all(text.as_bytes()).and_then(|()| stdout().flush()) {
@@ -143,13 +149,8 @@ failures! {
     publish::PackedError,
     publish::PinError,
     publish::PushError,
+    publish::TargetError,
     publish::UploadError,
-}
-
-impl From<publish::TargetError> for Failure {
-    fn from(error: publish::TargetError) -> Self {
-        Self { hint: error.hint(), ..Self::usage(Chain(&error).to_string()) }
-    }
 }
 
 impl From<fetch::AccessError> for Failure {

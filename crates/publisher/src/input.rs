@@ -12,7 +12,7 @@ use transport::{Secret, Stop};
 
 use crate::cli::Args;
 use crate::environment::Environment;
-use crate::failure::{Failure, note};
+use crate::failure::{Failure, warn_of_retry};
 use crate::servers;
 
 /// Most bytes of a password or token.
@@ -61,10 +61,7 @@ pub(crate) fn fetch(text: &str, spool: File, args: &Args, environment: &Environm
     let source = Source::parse(text)?;
     let fetcher = servers::fetcher(args, environment, policy.clone())?;
     let allowed = policy.admit(source).map_err(|error| Failure::usage(Chain(&error).to_string()))?;
-    let waiting = |error: &fetch::FetchError, wait: std::time::Duration| {
-        note(&format!("warning: {}; next try in {:.1} s", Chain(error), wait.as_secs_f64()));
-    };
-    Ok(fetcher.fetch(&allowed, Spool::new(spool), &Stop::new(), &waiting)?)
+    Ok(fetcher.fetch(&allowed, Spool::new(spool), &Stop::new(), &|error, wait| warn_of_retry(error, wait))?)
 }
 
 /// A secret from standard input, without the newline at its end.

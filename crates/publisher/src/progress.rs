@@ -4,10 +4,10 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use publish::{Chain, OciDigest, Progress};
+use publish::{OciDigest, Progress};
 use source::OciReference;
 
-use crate::failure::note;
+use crate::failure::{note, warn_of_retry};
 
 /// Shows a transfer on standard error, if that is a terminal.
 #[derive(Debug, Default)]
@@ -50,6 +50,6 @@ impl Progress for Bar {
                 shown.finish_and_clear();
             }
         });
-        note(&format!("warning: {}; next try in {:.1} s", Chain(failure), wait.as_secs_f64()));
+        warn_of_retry(failure, wait);
     }
 }

@@ -80,7 +80,7 @@ fn ignored() -> u64 {
 
 /// Leaves the last word to a signal that is ending the program: what it sweeps away makes others fail.
 pub(crate) fn give_way() {
-    while ENDING.load(Ordering::SeqCst) {
+    while is_ending() {
         thread::park();
     }
 }
