@@ -5,10 +5,9 @@ use std::collections::HashMap;
 use integrity::Integrity;
 use source::{Prefix, Source, SourcePolicy, redact};
 
-use crate::excerpt::lines;
 use crate::fields::{Fields, Reader};
 use crate::load::{Loaded, load};
-use crate::node::{Node, Position, Span, Value, counted};
+use crate::node::{Node, Position, Span, Value};
 use crate::plan::{Entry, EntryError, Form, Listed, OnReject, Place, Plan};
 use crate::problem::Fault;
 use crate::{Fragment, Problems};
@@ -55,21 +54,21 @@ pub(crate) fn list(text: &str) -> Result<Listing, Problems> {
 pub(crate) fn decode(bytes: &[u8]) -> Result<&str, Problems> {
     if bytes.len() > MAX_CONFIG_BYTES {
         let message = format!("expected at most {MAX_CONFIG_BYTES} bytes, found {}", bytes.len());
-        return Err(Problems::of(vec![Fault::new(span_behind(""), message)], ""));
+        return Err(Problems::of(vec![Fault::new(Span::behind(""), message)], ""));
     }
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
         Err(error) => {
             let valid = bytes.get(..error.valid_up_to()).and_then(|valid| std::str::from_utf8(valid).ok());
             let fault =
-                Fault::new(span_behind(valid.unwrap_or_default()), "not valid UTF-8").hint("save the file as UTF-8");
+                Fault::new(Span::behind(valid.unwrap_or_default()), "not valid UTF-8").hint("save the file as UTF-8");
             return Err(Problems::of(vec![fault], ""));
         }
     };
     match text.find(|c| !is_printable(c)) {
         None => Ok(text),
         Some(at) => {
-            let fault = Fault::new(span_behind(&text[..at]), "a control character stands in the file")
+            let fault = Fault::new(Span::behind(&text[..at]), "a control character stands in the file")
                 .hint("remove it, or write it as an escape in double quotes");
             Err(Problems::of(vec![fault], text))
         }
@@ -82,12 +81,6 @@ fn is_printable(character: char) -> bool {
         '\t' | '\n' | '\r' | '\u{85}' => true,
         c => !c.is_control() && !matches!(c, '\u{fffe}' | '\u{ffff}'),
     }
-}
-
-fn span_behind(text: &str) -> Span {
-    let last = lines(text).last().map_or(0, |line| line.chars().count());
-    let position = Position { line: counted(lines(text).count()), column: counted(last + 1) };
-    Span { position, start: 0, end: 1 }
 }
 
 impl Reader {

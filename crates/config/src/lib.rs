@@ -32,7 +32,8 @@
 //! # What this crate refuses
 //! It reads no file and no variable. It guesses nothing: an unknown or doubled key, a wrong type, an alias, a tag or a
 //! second document stops it, with the place and a hint. It shows no secret in an excerpt. Size, depth and number of
-//! values are bounded: [`MAX_CONFIG_BYTES`], [`MAX_DEPTH`], [`MAX_NODES`].
+//! values are bounded, and how much is looked at ahead: [`MAX_CONFIG_BYTES`], [`MAX_DEPTH`], [`MAX_NODES`],
+//! [`MAX_LOOKAHEAD`].
 
 mod app_config;
 mod butler;
@@ -42,6 +43,7 @@ mod excerpt;
 mod fields;
 mod fragment;
 mod load;
+mod metered;
 mod node;
 mod plan;
 mod problem;
@@ -52,6 +54,7 @@ pub use butler::{MAX_CONFIG_BYTES, parse};
 pub use edit::{Edit, EditError, PinEntry, Pins};
 pub use fragment::Fragment;
 pub use load::{MAX_DEPTH, MAX_NODES};
+pub use metered::MAX_LOOKAHEAD;
 pub use node::Position;
 pub use plan::{Admitted, Entry, EntryError, Form, OnReject, Place, Plan, Request, Wanted};
 pub use problem::{MAX_PROBLEMS, Problem, Problems};

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
 use source::redact;
 
+use crate::metered::{MAX_LOOKAHEAD, Meter, Metered};
 use crate::node::{Node, Position, Span, Value, counted, duplicate_keys};
 use crate::problem::Fault;
 use crate::scalar::Scalar;
@@ -71,9 +72,16 @@ enum Content {
 
 impl Loader {
     fn run(&mut self, text: &str) -> Result<(), Fault> {
-        let mut parser = Parser::new_from_str(text);
+        let meter = Meter::default();
+        let mut parser = Parser::new_from_iter(Metered::new(text, &meter));
         while let Some(event) = parser.next_event() {
+            if let Some(opening) = meter.overrun.get() {
+                let message = format!("expected brackets of at most {MAX_LOOKAHEAD} characters where a key may stand");
+                let hint = "write it in block style, each item or key on a line of its own";
+                return Err(Fault::new(Span::behind(&text[..opening]), message).hint(hint).hidden());
+            }
             let (event, at) = event.map_err(|error| syntax(&error))?;
+            meter.told.set(at.end.index());
             let span = Span { position: position(at.start), start: at.start.index(), end: at.end.index() };
             match event {
                 Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
+use crate::excerpt::lines;
 use crate::scalar::Scalar;
 
 /// A place in the file. Both count from 1; columns count characters.
@@ -34,6 +35,13 @@ pub(crate) struct Span {
 }
 
 impl Span {
+    /// The place behind a text from the file's beginning.
+    pub(crate) fn behind(text: &str) -> Self {
+        let last = lines(text).last().map_or(0, |line| line.chars().count());
+        let position = Position { line: counted(lines(text).count()), column: counted(last + 1) };
+        Self { position, start: 0, end: 1 }
+    }
+
     /// Its first character.
     pub(crate) const fn start(self) -> Self {
         Self { end: self.start + 1, ..self }

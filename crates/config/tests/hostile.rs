@@ -46,6 +46,54 @@ fn a_large_file_of_any_one_thing_is_read_in_bounded_time() {
     }
 }
 
+/// The parser would keep all of it, at over a hundred bytes a character.
+#[test]
+fn brackets_where_a_key_may_stand_are_read_up_to_a_limit() {
+    let filled = |start: &str, end: &str, length: usize| {
+        let items = "a,".repeat((length - start.len() - end.len()) / 2);
+        let space = " ".repeat(length - start.len() - end.len() - items.len());
+        format!("{start}{items}{space}{end}")
+    };
+    let said = |text: &str| config::parse(text.as_bytes()).err().map(|problems| problems.summary()).unwrap_or_default();
+    for (start, end, place) in [
+        ("[", "]", "line 1, column 1:"),
+        ("{", "}", "line 1, column 1:"),
+        ("# é\n---\n[", "]", "line 3, column 1:"),
+        ("- [", "]", "line 1, column 3:"),
+        ("- &a !t [", "]", "line 1, column 9:"),
+        ("x-a: [[", "]]", "line 1, column 7:"),
+        ("x-a: {b: c, [", "]}", "line 1, column 13:"),
+        ("? [", "]", "line 1, column 3:"),
+        ("x-a: b\n? - {", "}", "line 2, column 5:"),
+    ] {
+        for (length, is_read) in [
+            (config::MAX_LOOKAHEAD - 16, true),
+            (start.len() + config::MAX_LOOKAHEAD + 16, false),
+            (config::MAX_CONFIG_BYTES, false),
+        ] {
+            let said = said(&filled(start, end, length));
+            assert_eq!(!said.contains("brackets of at most"), is_read, "{start}, {length}: {said}");
+            assert!(is_read || said.starts_with(place), "{start}: {said}");
+        }
+    }
+}
+
+#[test]
+fn long_texts_and_brackets_that_are_no_keys_are_read_whole() {
+    let long = "[a, {b: c}], ".repeat(config::MAX_LOOKAHEAD / 4);
+    for value in [
+        format!("\"{long}\""),
+        format!("'{long}'"),
+        format!("|\n  {long}\n"),
+        format!("[{}]", "a, ".repeat(config::MAX_LOOKAHEAD / 4)),
+        format!("[{}]", "[a, b], ".repeat(config::MAX_LOOKAHEAD / 16)),
+    ] {
+        let text = format!("{}\nplugins: []\nx-a: {value}\n", "# [\n".repeat(config::MAX_LOOKAHEAD));
+        let problems = config::parse(text.as_bytes()).err().map(|problems| problems.summary());
+        assert_eq!(problems, None, "{value:.20}");
+    }
+}
+
 #[test]
 fn a_thousand_plugins_are_a_plan() {
     let integrity = "sha512-m3HSJL1i83hdltRq0+o9czGb+8KJDKra4t/3JRlnPKcjI8PZm6XBHXx6zG4UuMXaDEZjR1wuXDre9G9zvN7AQw==";
