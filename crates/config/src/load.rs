@@ -17,6 +17,8 @@ use crate::scalar::Scalar;
 pub const MAX_DEPTH: usize = 64;
 /// Scalars, lists and mappings in one file: a thousand plugins with two hundred values each.
 pub const MAX_NODES: usize = 200_000;
+/// Aliases, tags, duplicate keys and the like, after which nothing more of the file is read.
+const MAX_FAULTS: usize = 10_000;
 
 pub(crate) struct Loaded {
     /// The document; nothing for an empty file.
@@ -152,6 +154,9 @@ impl Loader {
         self.nodes += 1;
         if self.nodes > MAX_NODES {
             return Err(Fault::new(node.span, format!("the file holds more than {MAX_NODES} values")).hidden());
+        }
+        if self.faults.len() > MAX_FAULTS {
+            return Err(Fault::new(node.span, format!("the file has more than {MAX_FAULTS} problems")).hidden());
         }
         match self.open.last_mut().map(|open| &mut open.content) {
             None => self.root = Some(node),

@@ -46,6 +46,14 @@ fn a_large_file_of_any_one_thing_is_read_in_bounded_time() {
     }
 }
 
+#[test]
+fn reading_ends_after_ten_thousand_problems() {
+    for (number, counted) in [(9_999, 9_999), (10_000, 10_000), (10_001, 10_002), (100_000, 10_002)] {
+        let text = format!("x: &a 1\nplugins:\n{}", "- *a\n".repeat(number));
+        assert_eq!(bounded(&text).count(), counted + usize::from(number <= 10_000), "{number}");
+    }
+}
+
 /// The parser would keep all of it, at over a hundred bytes a character.
 #[test]
 fn brackets_where_a_key_may_stand_are_read_up_to_a_limit() {
