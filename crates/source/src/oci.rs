@@ -42,9 +42,6 @@ impl OciReference {
         if parsed.tag.is_none() && parsed.digest.is_none() {
             return Err(Fault::NoVersion);
         }
-        if parsed.repository.is_empty() {
-            return Err(Fault::Repository);
-        }
         Ok(parsed)
     }
 
@@ -63,7 +60,8 @@ impl OciReference {
             Some((repository, tag)) => (repository, Some(parse_tag(tag)?)),
             None => (rest, None),
         };
-        if !repository.is_empty() && !repository.split('/').all(is_repository_component) {
+        let names_nothing = repository.is_empty() && (tag.is_some() || digest.is_some());
+        if names_nothing || (!repository.is_empty() && !repository.split('/').all(is_repository_component)) {
             return Err(Fault::Repository);
         }
         if repository.len() + registry.host().len() > NAME_LIMIT {

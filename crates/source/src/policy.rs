@@ -317,6 +317,8 @@ mod tests {
             "oci://a.example.com/x:1!p",
             "https://a.example.com/x/../y",
             "oci://a.example.com//",
+            "oci://a.example.com/:8443",
+            "oci://a.example.com/@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
         ] {
             let error = Prefix::parse(text).unwrap_err();
             assert!(!error.to_string().contains("u:p"), "{error}");

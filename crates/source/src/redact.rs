@@ -29,7 +29,7 @@ pub fn secret_ranges(text: &str) -> Vec<Range<usize>> {
     let query = text.find('?').map(|mark| mark + 1);
     let (userinfo, query) = match (userinfo_end, query) {
         // The `?` may belong to a password, or the `@` to the query.
-        (Some(at), Some(query)) if query <= at => (Some(start..text.len()), None),
+        (Some(at), Some(query)) if query <= at => (Some(start.min(query)..text.len()), None),
         (at, query) => (at.map(|at| start..at), query.map(|query| query..text.len())),
     };
     userinfo.into_iter().chain(query).collect()
@@ -91,6 +91,7 @@ mod tests {
             ("https://bob:s3c?ret@a.example.com/x.tgz", "https://…"),
             ("https://a.example.com/x.tgz?mail=s3cret@s3cret", "https://…"),
             ("https:///s3c:ret@a/x", "https://…@a/x"),
+            ("a.example.com/x?sig=s3cret&from=https://b@c", "a.example.com/x?…"),
             ("bob:s3c?ret@a/x", "…"),
             ("oci://bob:s3cret@ghcr.io/a/b@sha256:00", "oci://…@ghcr.io/a/b@sha256:00"),
             ("oci://ghcr.io/a/b?s3cret@sha256:00", "oci://ghcr.io/a/b?…"),
