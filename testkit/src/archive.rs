@@ -6,7 +6,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use flate2::{Compress, Compression, FlushCompress, Status};
+pub use self::bomb::Bomb;
+pub use self::entry::{Entry, Field};
+pub use self::gzip::{Gzip, gzip};
+
+mod bomb;
+mod entry;
+mod gzip;
 
 const BLOCK: usize = 512;
 const NAME_LEN: usize = 100;
@@ -168,182 +174,13 @@ impl Default for Tarball {
     }
 }
 
-/// One entry; every field of its header can be made to lie.
-#[derive(Debug, Clone)]
-pub struct Entry {
-    name: Vec<u8>,
-    link: Vec<u8>,
-    typeflag: u8,
-    mode: u32,
-    content: Vec<u8>,
-    size: [u8; 12],
-    checksum: Option<u32>,
-    pax: Vec<u8>,
-}
-
-impl Entry {
-    /// A file of mode 644.
-    pub fn file(name: impl AsRef<[u8]>, content: impl AsRef<[u8]>) -> Self {
-        Self::new(b'0', name, b"").content(content)
-    }
-
-    /// A folder of mode 755.
-    pub fn dir(name: impl AsRef<[u8]>) -> Self {
-        let mut name = name.as_ref().to_vec();
-        if !name.ends_with(b"/") {
-            name.push(b'/');
-        }
-        Self::new(b'5', name, b"").mode(0o755)
-    }
-
-    /// A symlink (`2`) or hardlink (`1`).
-    pub fn link(typeflag: u8, name: impl AsRef<[u8]>, target: impl AsRef<[u8]>) -> Self {
-        Self::new(typeflag, name, target.as_ref()).mode(0o777)
-    }
-
-    /// An entry without content of any type: `3` a character device, `6` a FIFO, `S` a GNU sparse file, …
-    pub fn special(typeflag: u8, name: impl AsRef<[u8]>) -> Self {
-        Self::new(typeflag, name, b"")
-    }
-
-    /// The records of a PAX global header (`g`), which apply to everything after it.
-    pub fn pax_global(records: &[(&str, &str)]) -> Self {
-        let body: Vec<u8> = records.iter().flat_map(|(key, value)| pax_record(key, value.as_bytes())).collect();
-        Self::new(b'g', "pax_global_header", b"").content(body)
-    }
-
-    fn new(typeflag: u8, name: impl AsRef<[u8]>, link: &[u8]) -> Self {
-        Self {
-            name: name.as_ref().to_vec(),
-            link: link.to_vec(),
-            typeflag,
-            mode: 0o644,
-            content: Vec::new(),
-            size: octal(0),
-            checksum: None,
-            pax: Vec::new(),
-        }
-    }
-
-    /// The payload, and the size that goes with it.
-    #[must_use]
-    pub fn content(mut self, content: impl AsRef<[u8]>) -> Self {
-        self.content = content.as_ref().to_vec();
-        self.size = octal(self.content.len() as u64);
-        self
-    }
-
-    /// The permission bits, setuid and the like included.
-    #[must_use]
-    pub fn mode(mut self, mode: u32) -> Self {
-        self.mode = mode;
-        self
-    }
-
-    /// Another type than the payload suggests.
-    #[must_use]
-    pub fn typeflag(mut self, typeflag: u8) -> Self {
-        self.typeflag = typeflag;
-        self
-    }
-
-    /// Declares another size than the payload has; call it after [`content`](Self::content).
-    #[must_use]
-    pub fn declared_size(self, size: u64) -> Self {
-        self.size_field(octal(size))
-    }
-
-    /// The twelve bytes of the size field as they are: base-256, a minus sign, rubbish.
-    #[must_use]
-    pub fn size_field(mut self, bytes: [u8; 12]) -> Self {
-        self.size = bytes;
-        self
-    }
-
-    /// A checksum that is not computed.
-    #[must_use]
-    pub fn checksum(mut self, sum: u32) -> Self {
-        self.checksum = Some(sum);
-        self
-    }
-
-    /// A PAX record of this entry.
-    #[must_use]
-    pub fn pax(self, key: &str, value: impl AsRef<[u8]>) -> Self {
-        let record = pax_record(key, value.as_ref());
-        self.pax_bytes(record)
-    }
-
-    /// Bytes in this entry's PAX header as they are: a wrong length, no newline, megabytes.
-    #[must_use]
-    pub fn pax_bytes(mut self, bytes: impl AsRef<[u8]>) -> Self {
-        self.pax.extend_from_slice(bytes.as_ref());
-        self
-    }
-
-    fn write(&self, style: LongNames, out: &mut Vec<u8>) {
-        let mut pax = self.pax.clone();
-        let mut prefix: &[u8] = b"";
-        let mut name = self.name.as_slice();
-        if name.len() > NAME_LEN {
-            match (style, split_prefix(name)) {
-                (LongNames::Gnu, _) => long_record(b'L', name, out),
-                (LongNames::Prefix, Some((head, tail))) => (prefix, name) = (head, tail),
-                (LongNames::Pax | LongNames::Prefix, _) => pax.extend(pax_record("path", name)),
-            }
-        }
-        if self.link.len() > NAME_LEN {
-            match style {
-                LongNames::Gnu => long_record(b'K', &self.link, out),
-                LongNames::Pax | LongNames::Prefix => pax.extend(pax_record("linkpath", &self.link)),
-            }
-        }
-        if !pax.is_empty() {
-            let header = Self::new(b'x', "PaxHeaders/entry", b"").content(pax);
-            header.write_header(b"", &header.name, out);
-            pad(&header.content, out);
-        }
-        self.write_header(prefix, name, out);
-        pad(&self.content, out);
-    }
-
-    fn write_header(&self, prefix: &[u8], name: &[u8], out: &mut Vec<u8>) {
-        let mut header = [0; BLOCK];
-        let mut put = |at: usize, width: usize, bytes: &[u8]| {
-            let len = bytes.len().min(width);
-            header[at..at + len].copy_from_slice(&bytes[..len]);
-        };
-        put(0, NAME_LEN, name);
-        put(100, 8, format!("{:07o}", self.mode).as_bytes());
-        put(108, 8, b"0000000");
-        put(116, 8, b"0000000");
-        put(124, 12, &self.size);
-        put(136, 12, &octal(0));
-        put(148, 8, b"        ");
-        put(156, 1, &[self.typeflag]);
-        put(157, NAME_LEN, &self.link);
-        put(257, 8, b"ustar\x0000");
-        put(345, PREFIX_LEN, prefix);
-        let sum = self.checksum.unwrap_or_else(|| header.iter().copied().map(u32::from).sum());
-        header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-        out.extend_from_slice(&header);
-    }
-}
-
-/// One gzip member around `bytes`: no time, no name, level 6, the same on every machine.
-pub fn gzip(bytes: &[u8]) -> Vec<u8> {
-    // The header is written here and the payload compressed in one call: the compressor's output depends on how its
-    // input was cut into pieces.
-    let mut out = b"\x1f\x8b\x08\0\0\0\0\0\0\xff".to_vec();
-    let mut compress = Compress::new(Compression::new(6), false);
-    out.reserve(bytes.len() + bytes.len() / 1000 + 1024);
-    let status = compress.compress_vec(bytes, &mut out, FlushCompress::Finish).expect("deflate does not fail");
-    assert_eq!(status, Status::StreamEnd, "deflate grows nothing by more than a thousandth");
-    let mut crc = flate2::Crc::new();
-    crc.update(bytes);
-    out.extend_from_slice(&crc.sum().to_le_bytes());
-    out.extend_from_slice(&crc.amount().to_le_bytes());
-    out
+/// A number of a header as GNU and star write it where octal digits do not do: big-endian with the top bit set, a
+/// negative one as its complement.
+pub fn base_256(value: i64) -> [u8; 12] {
+    let mut field = [if value < 0 { 0xff } else { 0 }; 12];
+    field[4..].copy_from_slice(&value.to_be_bytes());
+    field[0] |= 0x80;
+    field
 }
 
 fn octal(value: u64) -> [u8; 12] {
@@ -365,18 +202,6 @@ fn pax_record(key: &str, value: &[u8]) -> Vec<u8> {
     record.extend_from_slice(value);
     record.push(b'\n');
     record
-}
-
-fn long_record(typeflag: u8, name: &[u8], out: &mut Vec<u8>) {
-    let record = Entry::new(typeflag, "././@LongLink", b"").content([name, b"\0"].concat());
-    record.write_header(b"", &record.name, out);
-    pad(&record.content, out);
-}
-
-fn split_prefix(name: &[u8]) -> Option<(&[u8], &[u8])> {
-    let fits = |at: &usize| name[*at] == b'/' && *at <= PREFIX_LEN && name.len() - at - 1 <= NAME_LEN;
-    let at = (1..name.len() - 1).find(fits)?;
-    Some((&name[..at], &name[at + 1..]))
 }
 
 fn pad(content: &[u8], out: &mut Vec<u8>) {
@@ -444,6 +269,39 @@ hrwxrwxrwx 0/0               0 1970-01-01 00:00 package/d link to package/a
         let tar = Tarball::new().entry(Entry::file("a", "abc").declared_size(7).checksum(1)).tar();
         assert_eq!(&tar[124..135], b"00000000007");
         assert_eq!(&tar[148..156], b"000001\0 ");
+        let fields = [
+            (Field::Name, 0, 100),
+            (Field::Mode, 100, 8),
+            (Field::Uid, 108, 8),
+            (Field::Gid, 116, 8),
+            (Field::Size, 124, 12),
+            (Field::Mtime, 136, 12),
+            (Field::Link, 157, 100),
+            (Field::Magic, 257, 8),
+            (Field::UserName, 265, 32),
+            (Field::GroupName, 297, 32),
+            (Field::DeviceMajor, 329, 8),
+            (Field::DeviceMinor, 337, 8),
+            (Field::Prefix, 345, 155),
+            (Field::Padding, 500, 12),
+        ];
+        for (field, at, len) in fields {
+            let tar = Tarball::new().entry(Entry::file("a", "").field(field, vec![b'*'; len])).tar();
+            assert!(tar[at..at + len].iter().all(|byte| *byte == b'*'), "{field:?}");
+            assert!(![&tar[..at], &tar[at + len..]].concat().contains(&b'*'), "{field:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_have_a_sign_in_base_256() {
+        assert_eq!(base_256(-1), [0xff; 12]);
+        assert_eq!(base_256(258), *b"\x80\0\0\0\0\0\0\0\0\0\x01\x02");
+    }
+
+    #[test]
+    fn gnu_tar_reads_the_hole_of_a_sparse_file() {
+        let listed = listed(&Tarball::new().entry(Entry::gnu_sparse("s", 1 << 40, 1 << 20, [1; 512])));
+        assert!(listed.contains(" 1099511627776 "), "{listed}");
     }
 
     #[test]

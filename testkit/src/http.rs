@@ -316,7 +316,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 }
 
 /// Carries bytes both ways until either side ends.
-fn tunnel(client: &TcpStream, address: SocketAddr) -> io::Result<()> {
+pub(crate) fn tunnel(client: &TcpStream, address: SocketAddr) -> io::Result<()> {
     let server = TcpStream::connect(address)?;
     server.set_nodelay(true)?;
     let carry = |mut from: &TcpStream, mut to: &TcpStream| {

@@ -15,12 +15,13 @@
 //! assert_eq!(world.recorder().requests(), []);
 //! ```
 //!
-//! - Bytes: [`Tarball`] and its [`Entry`] (any archive, the hostile ones too), [`Plugin`] (a good one), [`sri`] and
-//!   [`sha256_digest`].
+//! - Bytes: [`Tarball`] and its [`Entry`] (any archive, the hostile ones too), the [`Gzip`] around it, a [`Bomb`];
+//!   [`Plugin`] (a good one), [`sri`] and [`sha256_digest`].
 //! - Servers: [`Ca`] → [`HttpServer`], whose handler answers each [`Request`] with a [`Reply`] and whose [`Recorder`]
 //!   remembers them. [`HttpServer::intercept`] and [`Fault`] make any server lie or break.
 //! - Registries: [`Registry`] in this process, with the [`Quirks`] of the ones out there, [`Image`]s in it;
 //!   [`DockerRegistry`], Debian's.
+//! - Doors: [`Door`], which refuses connections until it is opened.
 //! - Names: [`World`], and the [`Proxy`] that leads a whole program into it.
 //! - Afterwards: [`Tree`], what is on disk.
 //!
@@ -34,6 +35,7 @@
 mod archive;
 mod ca;
 mod docker;
+mod door;
 mod http;
 mod plugin;
 mod proxy;
@@ -42,9 +44,10 @@ mod registry;
 mod tree;
 mod world;
 
-pub use archive::{Entry, LongNames, Tarball, gzip};
+pub use archive::{Bomb, Entry, Field, Gzip, LongNames, Tarball, base_256, gzip};
 pub use ca::{Ca, Leaf};
 pub use docker::DockerRegistry;
+pub use door::Door;
 pub use http::{Fault, HttpServer, HttpServerBuilder, Reply, Request};
 pub use plugin::{Plugin, sha256_digest, sri};
 pub use proxy::Proxy;

@@ -57,7 +57,12 @@ impl World {
 
     /// Gives a server that was started elsewhere, with certificates of its own perhaps, its place in this world.
     pub fn add(&self, server: &HttpServer) {
-        self.names.add(server.host(), server.address());
+        self.lead(server.host(), server.address());
+    }
+
+    /// Gives a name to any address, whoever listens there, or nobody.
+    pub fn lead(&self, name: &str, address: SocketAddr) {
+        self.names.add(name, address);
     }
 
     /// Where a name leads; nothing when the world does not know it.

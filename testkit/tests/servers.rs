@@ -128,6 +128,36 @@ fn truncated_body_declares_more_than_it_sends() {
 }
 
 #[test]
+fn answer_can_be_changed_after_it_was_made() {
+    let right = || Reply::ok().header("x", "y").body(*b"whole");
+    let changed = |reply: Reply| {
+        let reply = std::sync::Mutex::new(Some(reply));
+        let server = HttpServer::start(move |_| reply.lock().unwrap().take().unwrap());
+        let answer = ask(&server, "GET", "/", "").unwrap();
+        let length = answer.header("content-length").map(str::to_owned);
+        (answer.status, length, String::from_utf8(answer.body).unwrap())
+    };
+    let told = |status, length: &str, body: &str| (status, Some(length.to_owned()), body.to_owned());
+    assert_eq!(right().header_value("X"), Some("y"));
+    assert_eq!(changed(right().with_status(206)), told(206, "5", "whole"));
+    assert_eq!(changed(right().with_length(|len| len * 2)), told(200, "10", "whole"));
+    assert_eq!(changed(right().with_body(|body| [&body[..], b"r"].concat())), told(200, "6", "wholer"));
+}
+
+#[test]
+fn dripping_answer_comes_byte_by_byte() {
+    let server = HttpServer::start(|_| Reply::ok().body(*b"whole").drip(Duration::from_millis(20)));
+    let mut socket = TcpStream::connect(server.address()).unwrap();
+    socket.write_all(request("GET", "/", "").as_bytes()).unwrap();
+    let mut reads = Vec::new();
+    let mut buffer = [0; 1024];
+    while let n @ 1.. = socket.read(&mut buffer).unwrap() {
+        reads.push(String::from_utf8(buffer[..n].to_vec()).unwrap());
+    }
+    assert!(reads.len() >= 5 && reads.concat().ends_with("\r\n\r\nwhole"), "{reads:?}");
+}
+
+#[test]
 fn streamed_body_is_as_long_as_declared() {
     let server = HttpServer::start(|_| Reply::ok().stream(io::repeat(7).take(3_000_000), 3_000_000));
     assert_eq!(ask(&server, "GET", "/", "").unwrap().body, vec![7; 3_000_000]);

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io::{self, Cursor, Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -17,6 +19,8 @@ pub struct Reply {
     body: Box<dyn Read + Send>,
     framing: Framing,
     delivery: Delivery,
+    /// What passes between two bytes of the body.
+    drip: Option<Duration>,
 }
 
 enum Framing {
@@ -63,6 +67,7 @@ impl Reply {
             body: Box::new(io::empty()),
             framing: Framing::Length(0),
             delivery: Delivery::Whole,
+            drip: None,
         }
     }
 
@@ -142,6 +147,37 @@ impl Reply {
         self
     }
 
+    /// Sends the body one byte at a time, with a pause after each; what is [raw](Self::raw) from its first byte on.
+    pub fn drip(mut self, every: Duration) -> Self {
+        self.drip = Some(every);
+        self
+    }
+
+    /// The same answer with another body, made of its own.
+    pub fn with_body(mut self, change: impl FnOnce(Vec<u8>) -> Vec<u8>) -> Self {
+        let mut body = Vec::new();
+        self.body.read_to_end(&mut body).expect("a body of the test's own can be read");
+        self.body(change(body))
+    }
+
+    /// The same answer with another status.
+    pub fn with_status(self, status: u16) -> Self {
+        Self { status, ..self }
+    }
+
+    /// The same answer, which announces another length than it has.
+    pub fn with_length(self, change: impl FnOnce(u64) -> u64) -> Self {
+        match self.framing {
+            Framing::Length(len) => self.header("content-length", &change(len).to_string()),
+            Framing::Chunked | Framing::UntilClose => panic!("this answer announces no length"),
+        }
+    }
+
+    /// The header of this name.
+    pub fn header_value(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
     /// Sends the head and this many bytes of the body, then the connection dies.
     pub fn broken_after(mut self, bytes: u64, fault: Fault) -> Self {
         self.delivery = Delivery::Part(bytes, fault);
@@ -155,7 +191,7 @@ impl Reply {
             Delivery::Nothing(fault) => return Ok(After::Break(fault)),
             Delivery::Part(bytes, fault) => (bytes, After::Break(fault)),
             Delivery::Raw => {
-                io::copy(&mut self.body, to)?;
+                copy_body(&mut self.body, Chunks::No, self.drip, to)?;
                 to.flush()?;
                 return Ok(After::Break(Fault::Close));
             }
@@ -179,7 +215,8 @@ impl Reply {
             return Ok(after);
         }
         let chunked = matches!(self.framing, Framing::Chunked) && !lies;
-        let sent = copy_body(&mut self.body.take(limit), chunked, to)?;
+        let chunks = if chunked { Chunks::Yes } else { Chunks::No };
+        let sent = copy_body(&mut self.body.take(limit), chunks, self.drip, to)?;
         if chunked && limit == u64::MAX {
             to.write_all(b"0\r\n\r\n")?;
         }
@@ -205,20 +242,30 @@ pub(super) enum HeadOnly {
     No,
 }
 
-fn copy_body(body: &mut impl Read, chunked: bool, to: &mut impl Write) -> io::Result<u64> {
-    let mut buffer = vec![0; COPY_BUFFER];
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Chunks {
+    Yes,
+    No,
+}
+
+fn copy_body(body: &mut impl Read, chunks: Chunks, drip: Option<Duration>, to: &mut impl Write) -> io::Result<u64> {
+    let mut buffer = vec![0; if drip.is_some() { 1 } else { COPY_BUFFER }];
     let mut sent = 0;
     loop {
         let read = body.read(&mut buffer)?;
         if read == 0 {
             return Ok(sent);
         }
-        if chunked {
+        if chunks == Chunks::Yes {
             write!(to, "{read:x}\r\n")?;
         }
         to.write_all(&buffer[..read])?;
-        if chunked {
+        if chunks == Chunks::Yes {
             to.write_all(b"\r\n")?;
+        }
+        if let Some(pause) = drip {
+            to.flush()?;
+            thread::sleep(pause);
         }
         sent += read as u64;
     }

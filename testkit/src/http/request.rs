@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 
-use base64ct::{Base64, Encoding};
+use base64ct::{Base64, Base64Unpadded, Encoding};
 
 /// Bytes of a request line and its headers.
 const MAX_HEAD: u64 = 64 * 1024;
@@ -54,6 +54,21 @@ impl Request {
     /// The token of bearer authentication (RFC 6750).
     pub fn bearer_token(&self) -> Option<&str> {
         self.header("authorization")?.strip_prefix("Bearer ")
+    }
+
+    /// Whether the secret stands anywhere in it: in the target, a header or the body; as it is, percent-encoded, in
+    /// base64 (alone or as part of a longer text) or in hex.
+    pub fn holds(&self, secret: &str) -> bool {
+        let digit = |nibble: u8| char::from_digit(nibble.into(), 16).expect("a nibble is a digit");
+        let hex: String = secret.bytes().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect();
+        let body = String::from_utf8_lossy(&self.body);
+        let headers = self.headers.iter().flat_map(|(name, value)| [name.as_str(), value]);
+        [self.path.as_str(), &self.query, &body].into_iter().chain(headers).any(|text| {
+            let plain = decode(text);
+            let texts = [text, &plain];
+            texts.iter().any(|text| text.contains(secret) || text.to_ascii_lowercase().contains(&hex))
+                || texts.iter().any(|text| decoded_words(text).any(|word| contains(&word, secret.as_bytes())))
+        })
     }
 
     pub(super) fn wants_close(&self) -> bool {
@@ -146,6 +161,21 @@ fn form_values(encoded: &str, name: &str) -> Vec<String> {
     pairs.filter(|(key, _)| decode(key) == name).map(|(_, value)| decode(value)).collect()
 }
 
+/// What the words of a text mean in base64, of either alphabet, padded or not.
+fn decoded_words(text: &str) -> impl Iterator<Item = Vec<u8>> {
+    let is_digit = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '-' | '_');
+    text.split(move |c| !is_digit(c)).filter_map(|word| {
+        let word = word.replace('-', "+").replace('_', "/");
+        // A last character on its own carries no whole byte, and neither does a secret end there.
+        let whole = if word.len() % 4 == 1 { &word[..word.len() - 1] } else { &word };
+        Base64Unpadded::decode_vec(whole).ok()
+    })
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len().max(1)).any(|window| window == part)
+}
+
 /// Undoes `application/x-www-form-urlencoded`; what is not well formed stays as it is.
 fn decode(text: &str) -> String {
     let mut out = Vec::new();
@@ -188,6 +218,26 @@ mod tests {
         assert_eq!(request.query_values("scope"), ["a:b", "c d"]);
         assert_eq!(request.form_values("user"), ["%2"]);
         assert_eq!(request.basic_credentials(), Some(("robot$project+name".to_owned(), "p:w".to_owned())));
+    }
+
+    #[test]
+    fn secret_is_found_wherever_it_stands() {
+        // `bob:s3cret/+x` and `s3cret/+x`.
+        for (expected, target, header, body) in [
+            (false, "/a?b=c", "d", "e"),
+            (true, "/s3cret/+x", "d", ""),
+            (true, "/a?b=s3cret%2F%2Bx&c", "d", ""),
+            (true, "/a", "Basic Ym9iOnMzY3JldC8reA==", ""),
+            (true, "/a?b=Ym9iOnMzY3JldC8reA", "d", ""),
+            (true, "/a?b=Ym9iOnMzY3JldC8reA%3D%3D", "d", ""),
+            (true, "/a", "session=czNjcmV0Lyt4; path=/", ""),
+            (true, "/a", "d", "x=7333637265742F2b78"),
+            (true, "/a", "d", "{\"p\":\"s3cret/+x\"}"),
+            (false, "/a", "Basic Ym9iOm90aGVy", "s3cret"),
+        ] {
+            let text = format!("POST {target} HTTP/1.1\r\nx: {header}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+            assert_eq!(parse(&text).unwrap().unwrap().holds("s3cret/+x"), expected, "{text}");
+        }
     }
 
     #[test]
