@@ -34,7 +34,7 @@ pub fn rejected(plugin: &str, error: &UnpackError) -> Option<Checked> {
             let (rule, line, message) = refused(error);
             (rule, Some(PATH), line, message)
         }
-        UnpackError::Limit { exceeded } => {
+        UnpackError::Limit { exceeded, .. } => {
             let (rule, path) = limit(exceeded);
             (rule, path, None, exceeded.to_string())
         }
@@ -46,7 +46,7 @@ pub fn rejected(plugin: &str, error: &UnpackError) -> Option<Checked> {
         UnpackError::Gzip { source } => {
             (&rules::ARCHIVE_INVALID, None, None, format!("expected one whole gzip member, found: {source}"))
         }
-        UnpackError::Malformed { why } => (&rules::ARCHIVE_INVALID, None, None, why.to_string()),
+        UnpackError::Malformed { why, .. } => (&rules::ARCHIVE_INVALID, None, None, why.to_string()),
         // Its layout, and what is not known yet.
         _ => (&rules::ARCHIVE_INVALID, None, None, error.to_string()),
     };

@@ -19,14 +19,19 @@ pub enum UnpackError {
         source: io::Error,
     },
     /// The tar stream is ill-formed, or two readers could understand it differently.
-    #[error("read the archive, {why}")]
+    #[error("read the archive{}, {why}", place(.from.as_deref()))]
     Malformed {
+        /// The entry in which or after which it was found, escaped and cut; none before the first one.
+        from: Option<String>,
         /// What is wrong with it.
         why: Malformed,
     },
     /// The archive asks for more than it may.
-    #[error("unpack the archive, {exceeded}")]
+    #[error("unpack the archive{}, {exceeded}", place(.from.as_deref()))]
     Limit {
+        /// The entry in which or after which it was passed, escaped and cut; none before the first one, or where the
+        /// limit itself names it.
+        from: Option<String>,
         /// The limit that was passed.
         exceeded: Exceeded,
     },
@@ -143,6 +148,19 @@ impl UnpackError {
         Self::Name { entry: shown(entry), source }
     }
 
+    /// As found while this entry was the last one known.
+    pub(crate) fn with_entry(self, entry: &[u8]) -> Self {
+        match self {
+            Self::Malformed { from: None, why } if !entry.is_empty() => {
+                Self::Malformed { from: Some(shown(entry)), why }
+            }
+            Self::Limit { from: None, exceeded } if !entry.is_empty() && !matches!(exceeded, Exceeded::File { .. }) => {
+                Self::Limit { from: Some(shown(entry)), exceeded }
+            }
+            other => other,
+        }
+    }
+
     pub(crate) fn host(doing: &'static str, path: &str, source: io::Error) -> Self {
         Self::Host { doing, path: shown(path.as_bytes()), source }
     }
@@ -150,13 +168,13 @@ impl UnpackError {
 
 impl From<Malformed> for UnpackError {
     fn from(why: Malformed) -> Self {
-        Self::Malformed { why }
+        Self::Malformed { from: None, why }
     }
 }
 
 impl From<Exceeded> for UnpackError {
     fn from(exceeded: Exceeded) -> Self {
-        Self::Limit { exceeded }
+        Self::Limit { from: None, exceeded }
     }
 }
 
@@ -168,7 +186,7 @@ pub enum Malformed {
     AfterGzip,
     /// A header whose checksum is wrong.
     Checksum,
-    /// A header that is neither ustar nor GNU nor v7.
+    /// A header that is neither ustar nor GNU nor v7, or none of them alone.
     Magic,
     /// A number that is not octal, is negative or too large.
     Number,
@@ -182,6 +200,8 @@ pub enum Malformed {
     AfterEnd,
     /// A PAX record whose length or form is wrong.
     PaxRecord,
+    /// A PAX header in another charset than UTF-8.
+    PaxCharset,
     /// A PAX key twice in one header.
     PaxRepeated,
     /// A global PAX header that renames or resizes entries.
@@ -194,6 +214,8 @@ pub enum Malformed {
     SizeDisagrees,
     /// A link or directory with a payload.
     Payload,
+    /// A file or directory with an extension header that tells a link's target.
+    Target,
 }
 
 impl fmt::Display for Malformed {
@@ -208,12 +230,14 @@ impl fmt::Display for Malformed {
             Self::NoEnd => "expected two end-of-archive blocks, found the end of the stream",
             Self::AfterEnd => "expected only zeros from the first end-of-archive block on, found more",
             Self::PaxRecord => "found an ill-formed PAX record",
+            Self::PaxCharset => "expected PAX records in UTF-8, found another charset",
             Self::PaxRepeated => "found a PAX key twice in one header",
             Self::PaxGlobal => "expected a global PAX header without path, link, size or sparse keys, found one",
             Self::Extensions => "expected one PAX header or GNU long name for each entry, found several",
             Self::Dangling => "expected an entry after an extension header, found the end of the archive",
             Self::SizeDisagrees => "found a PAX size and another one in the header",
             Self::Payload => "expected a payload only on files, found one on a link or directory",
+            Self::Target => "expected a target only on links, found one in an extension header of a file or directory",
         })
     }
 }
@@ -351,6 +375,10 @@ impl Unsafe {
             Self::HardLink => "replace the hard link by a copy of the file",
         }
     }
+}
+
+fn place(from: Option<&str>) -> String {
+    from.map(|entry| format!(" from entry `{entry}` on")).unwrap_or_default()
 }
 
 /// Whether a folder was selected that an archive with others does not hold.

@@ -6,6 +6,7 @@ use std::ops::Range;
 use flate2::bufread::GzDecoder;
 
 use crate::error::{Exceeded, Malformed};
+use crate::header::BLOCK;
 use crate::{Limits, UnpackError};
 
 /// Bytes read from the artifact at once.
@@ -80,7 +81,7 @@ impl<R: Read> Expanded<R> {
     /// Passes over all that is left, which must be zeros.
     pub(crate) fn only_zeros_left(&mut self) -> Result<(), UnpackError> {
         while self.refill()? {
-            if self.buffer[self.unread.clone()].iter().any(|byte| *byte != 0) {
+            if self.buffer[self.unread.clone()].chunks(BLOCK).any(|chunk| *chunk != [0; BLOCK][..chunk.len()]) {
                 return Err(Malformed::AfterEnd.into());
             }
             self.unread = 0..0;

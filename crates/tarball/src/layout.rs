@@ -1,5 +1,8 @@
 //! Where in an archive the plugin is.
 
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+
 use crate::UnpackError;
 use crate::entry_path::EntryPath;
 use crate::error::Unsafe;
@@ -38,11 +41,12 @@ pub(crate) struct Selection<'l> {
     layout: &'l Layout,
     matched: bool,
     tops: Vec<String>,
+    named: Named,
 }
 
 impl<'l> Selection<'l> {
-    pub(crate) const fn new(layout: &'l Layout) -> Self {
-        Self { layout, matched: false, tops: Vec::new() }
+    pub(crate) fn new(layout: &'l Layout) -> Self {
+        Self { layout, matched: false, tops: Vec::new(), named: Named::default() }
     }
 
     /// Where an entry goes within the plugin; `None` when it is to be checked only.
@@ -59,7 +63,16 @@ impl<'l> Selection<'l> {
                 Layout::Folder(_) => self.remember(path),
             }
         }
+        if let Layout::Folder(_) = self.layout {
+            let named = self.named.name(path.as_str(), kind);
+            named.map_err(|why| UnpackError::unsafe_entry(path.as_str().as_bytes(), why))?;
+        }
         Ok(place)
+    }
+
+    /// Whether a hard link that is to be checked only has an earlier file as its target.
+    pub(crate) fn has_file(&self, target: &EntryPath) -> bool {
+        self.named.at(target.as_str()) == Some(Node::File)
     }
 
     /// Proves that the plugin was there at all.
@@ -82,6 +95,45 @@ impl<'l> Selection<'l> {
         let top = top(path);
         if !self.tops.contains(&top) {
             self.tops.push(top);
+        }
+    }
+}
+
+/// What an archive has named so far, for entries that the file system will not judge because they are not written.
+///
+/// A path is known by a hash under a random key, so that many long ones take little memory.
+#[derive(Debug, Default)]
+struct Named {
+    nodes: HashMap<u64, Node>,
+    key: RandomState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Node {
+    Folder,
+    File,
+    Symlink,
+}
+
+impl Named {
+    fn at(&self, path: &str) -> Option<Node> {
+        self.nodes.get(&self.key.hash_one(path)).copied()
+    }
+
+    fn name(&mut self, path: &str, kind: &EntryKind) -> Result<(), Unsafe> {
+        let mut above = path.match_indices('/').map(|(at, _)| &path[..at]);
+        if above.any(|folder| matches!(self.at(folder), Some(Node::File | Node::Symlink))) {
+            return Err(Unsafe::BelowFile);
+        }
+        let node = match kind {
+            EntryKind::Directory => Node::Folder,
+            EntryKind::File { .. } | EntryKind::HardLink { .. } => Node::File,
+            EntryKind::Symlink { .. } => Node::Symlink,
+        };
+        match self.nodes.insert(self.key.hash_one(path), node) {
+            None => Ok(()),
+            Some(Node::Folder) if node == Node::Folder => Ok(()),
+            Some(_) => Err(Unsafe::Duplicate),
         }
     }
 }

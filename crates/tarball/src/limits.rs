@@ -27,7 +27,7 @@ pub struct Limits {
     pub manifest: u64,
     /// Bytes of memory for symlinks, which are made after all files.
     pub symlinks: usize,
-    /// Path components walked while proving that all symlinks stay inside.
+    /// Path components walked, and folders opened, while proving that all symlinks stay inside.
     pub symlink_steps: u64,
 }
 

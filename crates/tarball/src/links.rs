@@ -1,12 +1,13 @@
 //! Symlinks, unpacked or packed: proved to stay inside by walking them when everything else is in place.
 
+use std::ffi::OsString;
 use std::io;
 
 use crate::dir::Kind;
 use crate::entry_path::{EntryPathError, harmless, split};
 use crate::error::{Exceeded, Unsafe};
 use crate::tree::Tree;
-use crate::{Limits, UnpackError};
+use crate::{Dir, Limits, UnpackError};
 
 /// Links followed for one link before it counts as endless, as on Linux.
 const HOPS: u32 = 40;
@@ -44,7 +45,7 @@ impl LinkFault {
         match self {
             Self::Text(source) => UnpackError::name(path.as_bytes(), source),
             Self::Unsafe(why) => UnpackError::unsafe_entry(path.as_bytes(), why),
-            Self::Exceeded(exceeded) => exceeded.into(),
+            Self::Exceeded(exceeded) => UnpackError::from(exceeded).with_entry(path.as_bytes()),
             Self::Io(source) => UnpackError::host("resolve", path, source),
         }
     }
@@ -104,10 +105,7 @@ pub(crate) fn prove(tree: &mut Tree<'_>, link: &Link, limits: &Limits, steps: &m
     let mut hops = 1;
     let mut ahead = components(&link.target);
     while let Some(name) = ahead.pop() {
-        *steps += 1;
-        if *steps > limits.symlink_steps {
-            return Err(LinkFault::Exceeded(Exceeded::SymlinkSteps { max: limits.symlink_steps }));
-        }
+        step(steps, 1, limits)?;
         if name == ".." {
             if at.is_empty() {
                 return Err(LinkFault::Unsafe(Unsafe::EscapingLink));
@@ -117,15 +115,17 @@ pub(crate) fn prove(tree: &mut Tree<'_>, link: &Link, limits: &Limits, steps: &m
             continue;
         }
         if missing == 0 {
-            let dir = tree.dir(&at).map_err(LinkFault::Io)?;
-            match dir.kind(&name).map_err(LinkFault::Io)? {
-                Some(Kind::Directory) => {}
-                Some(Kind::Symlink) => {
+            let opened = tree.opened();
+            let there = tree.dir(&at).and_then(|dir| There::look(dir, &name)).map_err(LinkFault::Io)?;
+            // Going up and down in a deep tree opens much of it again for a name or two.
+            step(steps, tree.opened() - opened, limits)?;
+            match there {
+                There::Folder => {}
+                There::Symlink(target) => {
                     hops += 1;
                     if hops > HOPS {
                         return Err(LinkFault::Unsafe(Unsafe::LinkLoop));
                     }
-                    let target = dir.read_link(&name).map_err(LinkFault::Io)?;
                     let target = target.to_str().ok_or(LinkFault::Unsafe(Unsafe::EscapingLink))?;
                     if target.starts_with('/') {
                         return Err(LinkFault::Unsafe(Unsafe::EscapingLink));
@@ -133,7 +133,7 @@ pub(crate) fn prove(tree: &mut Tree<'_>, link: &Link, limits: &Limits, steps: &m
                     ahead.append(&mut components(target));
                     continue;
                 }
-                Some(Kind::File | Kind::Special) | None => missing = 1,
+                There::NoWayOn => missing = 1,
             }
         } else {
             missing += 1;
@@ -142,6 +142,31 @@ pub(crate) fn prove(tree: &mut Tree<'_>, link: &Link, limits: &Limits, steps: &m
             at.push('/');
         }
         at.push_str(&name);
+    }
+    Ok(())
+}
+
+/// What a component of a path leads to.
+enum There {
+    Folder,
+    Symlink(OsString),
+    NoWayOn,
+}
+
+impl There {
+    fn look(dir: &Dir, name: &str) -> io::Result<Self> {
+        Ok(match dir.kind(name)? {
+            Some(Kind::Directory) => Self::Folder,
+            Some(Kind::Symlink) => Self::Symlink(dir.read_link(name)?),
+            Some(Kind::File | Kind::Special) | None => Self::NoWayOn,
+        })
+    }
+}
+
+fn step(steps: &mut u64, taken: u64, limits: &Limits) -> Result<(), LinkFault> {
+    *steps += taken;
+    if *steps > limits.symlink_steps {
+        return Err(LinkFault::Exceeded(Exceeded::SymlinkSteps { max: limits.symlink_steps }));
     }
     Ok(())
 }

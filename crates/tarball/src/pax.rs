@@ -22,7 +22,13 @@ impl Pax {
                 b"path" => set(&mut pax.path, text(value)?)?,
                 b"linkpath" => set(&mut pax.link, text(value)?)?,
                 b"size" => set(&mut pax.size, decimal(value).ok_or(Malformed::PaxRecord)?)?,
-                _ => pax.sparse |= key.starts_with(b"GNU.sparse.") || key == b"SCHILY.realsize",
+                b"hdrcharset" if !matches!(value, b"BINARY" | b"ISO-IR 10646 2000 UTF-8") => {
+                    return Err(Malformed::PaxCharset);
+                }
+                _ => {
+                    pax.sparse |=
+                        key.starts_with(b"GNU.sparse.") || matches!(key, b"SCHILY.realsize" | b"SUN.holesdata");
+                }
             }
         }
         Ok(pax)
@@ -41,7 +47,10 @@ fn record(records: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (record, rest) = records.split_at_checked(len)?;
     let body = record.get(blank + 1..)?.strip_suffix(b"\n")?;
     let equals = body.iter().position(|byte| *byte == b'=')?;
-    (equals > 0).then(|| (&body[..equals], &body[equals + 1..], rest))
+    let (key, value) = (&body[..equals], &body[equals + 1..]);
+    // Some readers skip blanks before a key, or end it at a NUL, and find `path` where others find nothing they know.
+    let plain = !key.starts_with(b" ") && !key.iter().any(u8::is_ascii_control);
+    (plain && !key.is_empty()).then_some((key, value, rest))
 }
 
 fn decimal(digits: &[u8]) -> Option<u64> {
@@ -76,13 +85,16 @@ mod tests {
         let pax = Pax::parse(b"12 path=a=b\n17 linkpath=../x\n10 size=7\n20 mtime=1700000000\n14 comment=\xff\0\n");
         let expected = Pax { path: Some(b"a=b".into()), link: Some(b"../x".into()), size: Some(7), sparse: false };
         assert_eq!(pax, Ok(expected));
-        assert!(Pax::parse(b"22 GNU.sparse.major=1\n").unwrap().sparse);
+        for sparse in [&b"22 GNU.sparse.major=1\n"[..], b"21 SCHILY.realsize=9\n", b"22 SUN.holesdata= 0 9\n"] {
+            assert!(Pax::parse(sparse).unwrap().sparse, "{}", sparse.escape_ascii());
+        }
+        assert!(Pax::parse(b"21 hdrcharset=BINARY\n").unwrap().is_empty());
         assert!(Pax::parse(b"").unwrap().is_empty());
     }
 
     #[test]
     fn each_ill_formed_record_is_refused() {
-        let rows: [(&str, &[u8]); 14] = [
+        let rows: [(&str, &[u8]); 18] = [
             ("length 0", b"0 path=x\n"),
             ("length of its own prefix", b"2 path=x\n"),
             ("too short", b"8 path=x\n"),
@@ -94,6 +106,10 @@ mod tests {
             ("no newline", b"10 path=xy"),
             ("no equals", b"9 pathx\n\n"),
             ("no key", b"6 =xy\n"),
+            ("blank before the key", b"11  path=x\n"),
+            ("tab before the key", b"11 \tpath=x\n"),
+            ("nul after the key", b"11 path\0=x\n"),
+            ("newline in the key", b"11 \npath=x\n"),
             ("empty path", b"8 path=\n"),
             ("nul in path", b"12 path=a\0b\n"),
             ("negative size", b"11 size=-1\n"),
@@ -102,6 +118,7 @@ mod tests {
             assert_eq!(Pax::parse(records), Err(Malformed::PaxRecord), "{name}");
         }
         assert_eq!(Pax::parse(b"10 path=x\n10 path=y\n"), Err(Malformed::PaxRepeated));
+        assert_eq!(Pax::parse(b"25 hdrcharset=ISO-8859-1\n"), Err(Malformed::PaxCharset));
     }
 
     proptest! {

@@ -14,6 +14,8 @@ pub(crate) struct Tar<'l, R> {
     stream: Expanded<R>,
     limits: &'l Limits,
     entries: u64,
+    /// The name of the current entry, for messages.
+    current: Vec<u8>,
     /// Bytes of the current entry that were not read.
     payload: u64,
     /// Bytes after them, up to the next block.
@@ -37,11 +39,21 @@ pub(crate) enum EntryKind {
 
 impl<'l, R: Read> Tar<'l, R> {
     pub(crate) fn new(artifact: R, compressed: u64, limits: &'l Limits) -> Self {
-        Self { stream: Expanded::new(artifact, compressed, limits), limits, entries: 0, payload: 0, padding: 0 }
+        let stream = Expanded::new(artifact, compressed, limits);
+        Self { stream, limits, entries: 0, current: Vec::new(), payload: 0, padding: 0 }
     }
 
     /// The next entry; `None` after the last one, once all that follows it was read and found in order.
     pub(crate) fn next(&mut self) -> Result<Option<Entry>, UnpackError> {
+        self.step().map_err(|error| error.with_entry(&self.current))
+    }
+
+    /// Fills `into` from the current file; fewer bytes mean its end.
+    pub(crate) fn read(&mut self, into: &mut [u8]) -> Result<usize, UnpackError> {
+        self.payload(into).map_err(|error| error.with_entry(&self.current))
+    }
+
+    fn step(&mut self) -> Result<Option<Entry>, UnpackError> {
         let rest = self.payload + self.padding;
         if self.stream.skip(rest)? < rest {
             return Err(Malformed::Truncated.into());
@@ -53,7 +65,7 @@ impl<'l, R: Read> Tar<'l, R> {
         loop {
             let Some(block) = self.block()? else { return Err(Malformed::NoEnd.into()) };
             if block == [0; BLOCK] {
-                if extensions != Extensions::default() {
+                if in_a_row > 0 {
                     return Err(Malformed::Dangling.into());
                 }
                 return self.end().map(|()| None);
@@ -71,8 +83,7 @@ impl<'l, R: Read> Tar<'l, R> {
         }
     }
 
-    /// Fills `into` from the current file; fewer bytes mean its end.
-    pub(crate) fn read(&mut self, into: &mut [u8]) -> Result<usize, UnpackError> {
+    fn payload(&mut self, into: &mut [u8]) -> Result<usize, UnpackError> {
         let wanted = usize::try_from(self.payload).unwrap_or(usize::MAX).min(into.len());
         if self.stream.read(&mut into[..wanted])? < wanted {
             return Err(Malformed::Truncated.into());
@@ -86,8 +97,15 @@ impl<'l, R: Read> Tar<'l, R> {
         if self.entries > self.limits.entries {
             return Err(Exceeded::Entries { max: self.limits.entries }.into());
         }
-        let name = extensions.name.or(extensions.pax.path).unwrap_or_else(|| header.name());
-        let target = || extensions.link.or(extensions.pax.link).unwrap_or_else(|| header.link());
+        let own = header.name();
+        let own_is_folder = own.ends_with(b"/");
+        let name = extensions.name.or(extensions.pax.path).unwrap_or(own);
+        self.current.clone_from(&name);
+        let told = extensions.link.or(extensions.pax.link);
+        if told.is_some() && !matches!(header.flag(), b'1' | b'2') {
+            return Err(Malformed::Target.into());
+        }
+        let target = || told.unwrap_or_else(|| header.link());
         let len = match (header.size()?, extensions.pax.size) {
             (len, None) | (0, Some(len)) => len,
             (len, Some(pax)) if len == pax => len,
@@ -97,9 +115,10 @@ impl<'l, R: Read> Tar<'l, R> {
             return Err(UnpackError::unsafe_entry(&name, Unsafe::Sparse));
         }
         let kind = match header.flag() {
-            // Before ustar a trailing slash was the only mark of a folder.
-            0 if name.ends_with(b"/") => EntryKind::Directory,
-            b'0' if name.ends_with(b"/") => {
+            // Before ustar a trailing slash was the only mark of a folder. Readers disagree on which name must have it.
+            0 if own_is_folder && name.ends_with(b"/") => EntryKind::Directory,
+            0 if own_is_folder => return Err(UnpackError::unsafe_entry(&name, Unsafe::FileNamedAsFolder)),
+            0 | b'0' | b'1' | b'2' if is_a_folders(&name) => {
                 return Err(UnpackError::unsafe_entry(&name, Unsafe::FileNamedAsFolder));
             }
             0 | b'0' => EntryKind::File { executable: header.executable()?, len },
@@ -134,6 +153,9 @@ impl<'l, R: Read> Tar<'l, R> {
         let len = header.size()?;
         if len > self.limits.extension {
             return Err(Exceeded::Extension { max: self.limits.extension }.into());
+        }
+        if len > self.stream.possible() {
+            return Err(Malformed::Size.into());
         }
         let mut text = vec![0; usize::try_from(len).map_err(|_| Malformed::Number)?];
         if self.stream.read(&mut text)? < text.len() || self.stream.skip(padding(len))? < padding(len) {
@@ -193,6 +215,11 @@ impl Extensions {
         }
         Ok(())
     }
+}
+
+/// Whether the system takes a name for that of a folder, whatever the header says.
+pub(crate) fn is_a_folders(name: &[u8]) -> bool {
+    name.ends_with(b"/") || name.ends_with(b"/.")
 }
 
 /// A GNU long name ends in a NUL; a NUL anywhere else stays and is refused as a control character.

@@ -20,6 +20,7 @@ pub struct Tree<'d> {
     root: &'d Dir,
     way: Vec<Step>,
     umask: Umask,
+    opened: u64,
 }
 
 /// A directory on the way, and its handle unless too many came after it.
@@ -32,7 +33,12 @@ struct Step {
 impl<'d> Tree<'d> {
     /// The tree below `root`.
     pub const fn new(root: &'d Dir) -> Self {
-        Self { root, way: Vec::new(), umask: Umask::unknown() }
+        Self { root, way: Vec::new(), umask: Umask::unknown(), opened: 0 }
+    }
+
+    /// Directories opened so far, which is what a walk costs.
+    pub(crate) const fn opened(&self) -> u64 {
+        self.opened
     }
 
     /// Makes the directory at `path` and those above it, as far as they are missing.
@@ -88,6 +94,7 @@ impl<'d> Tree<'d> {
             self.reopen()?;
         }
         for name in names().skip(known) {
+            self.opened += 1;
             let handle = Some(step(last(&self.way, self.root), name, &mut self.umask)?);
             self.way.push(Step { name: name.to_owned(), handle });
             if let Some(old) = self.way.len().checked_sub(HANDLES + 1) {
@@ -101,6 +108,7 @@ impl<'d> Tree<'d> {
     fn reopen(&mut self) -> io::Result<()> {
         let mut handle: Option<Dir> = None;
         for step in &self.way {
+            self.opened += 1;
             handle = Some(handle.as_ref().unwrap_or(self.root).open_dir(&step.name)?);
         }
         if let Some(last) = self.way.last_mut() {

@@ -11,7 +11,7 @@ use crate::error::{Exceeded, Unsafe};
 use crate::layout::{Layout, Selection};
 use crate::links::{self, LinkFault, Links};
 use crate::manifest::{Manifest, read_manifest};
-use crate::reader::{Entry, EntryKind, Tar};
+use crate::reader::{Entry, EntryKind, Tar, is_a_folders};
 use crate::tree::Tree;
 use crate::{Limits, UnpackError};
 
@@ -183,14 +183,23 @@ impl Unpacking<'_> {
                 let refused = |fault: LinkFault| fault.unpacking(path.as_str());
                 let target = links::target(target, self.limits).map_err(refused)?;
                 match place {
-                    Some(place) => Ok(self.links.defer(place, target, self.limits)?),
+                    Some(place) => {
+                        self.links.defer(place, target, self.limits).map_err(|exceeded| limit(place, exceeded))
+                    }
                     None => links::stays_inside(path.as_str(), target).map_err(refused),
                 }
+            }
+            (EntryKind::HardLink { target }, _) if is_a_folders(target) => {
+                Err(UnpackError::unsafe_entry(&entry.name, Unsafe::HardLink))
             }
             (EntryKind::HardLink { target }, place) => {
                 let target =
                     EntryPath::parse(target, self.limits).map_err(|source| UnpackError::name(&entry.name, source))?;
-                place.map_or(Ok(()), |place| self.hard_link(place, &target))
+                match place {
+                    Some(place) => self.hard_link(place, &target),
+                    None if selection.has_file(&target) && target != path => Ok(()),
+                    None => Err(UnpackError::unsafe_entry(&entry.name, Unsafe::HardLink)),
+                }
             }
         }
     }
@@ -202,7 +211,7 @@ impl Unpacking<'_> {
         mode: FileMode,
         len: u64,
     ) -> Result<(), UnpackError> {
-        self.count(len)?;
+        self.count(place, len)?;
         let mut file = self.tree.make_file(place, mode).map_err(|error| blocked(place, error))?;
         let record = &*self.record;
         let sha256 = hashed(&mut self.buffer, |chunk| {
@@ -229,7 +238,7 @@ impl Unpacking<'_> {
         let executable = metadata.permissions().mode() & 0o111 != 0;
         let mode = if executable { FileMode::Executable } else { FileMode::Plain };
         let len = metadata.len();
-        self.count(len)?;
+        self.count(place, len)?;
         let record = &*self.record;
         let sha256 = hashed(&mut self.buffer, |chunk| {
             go_on(record)?;
@@ -259,10 +268,10 @@ impl Unpacking<'_> {
     }
 
     /// Hard links cost no space and are read again by everyone who hashes the tree, so they count like files.
-    fn count(&mut self, len: u64) -> Result<(), UnpackError> {
+    fn count(&mut self, place: &str, len: u64) -> Result<(), UnpackError> {
         self.bytes = self.bytes.saturating_add(len);
         if self.bytes > self.limits.expanded {
-            return Err(Exceeded::Expanded { max: self.limits.expanded }.into());
+            return Err(limit(place, Exceeded::Expanded { max: self.limits.expanded }));
         }
         Ok(())
     }
@@ -275,6 +284,10 @@ impl Unpacking<'_> {
 
 fn go_on(record: &dyn Record) -> Result<(), UnpackError> {
     if record.stopped() { Err(UnpackError::Stopped) } else { Ok(()) }
+}
+
+fn limit(place: &str, exceeded: Exceeded) -> UnpackError {
+    UnpackError::from(exceeded).with_entry(place.as_bytes())
 }
 
 /// What stands in the way on disk was put there by an earlier entry.

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::header::{BLOCK, CHECKSUM, FLAG, LINK, MAGIC, MODE, NAME, PREFIX, SIZE};
+use crate::header::{BLOCK, CHECKSUM, FLAG, GROUP, LINK, MAGIC, MAJOR, MINOR, MODE, NAME, OWNER, PREFIX, SIZE, TIME};
 
 /// Bytes of the largest file that a ustar header can tell.
 pub(crate) const FILE_MAX: u64 = 0o777_7777_7777;
@@ -15,12 +15,7 @@ const MODIFIED: u64 = 499_162_500;
 /// The name of a PAX header itself, which only a reader that knows none would see.
 const PAX_NAME: &str = "PaxHeader";
 
-const OWNER: Range<usize> = 108..116;
-const GROUP: Range<usize> = 116..124;
-const TIME: Range<usize> = 136..148;
 const VERSION: Range<usize> = 263..265;
-const MAJOR: Range<usize> = 329..337;
-const MINOR: Range<usize> = 337..345;
 
 /// What an entry is, as far as its headers tell.
 #[derive(Debug, Clone, Copy)]

@@ -155,6 +155,10 @@ fn only_the_selected_folder_is_written() {
         .hard_link("plugins/a/dist/y", "plugins/a/dist/x")
         .file("plugins/ab/package.json", b"other")
         .symlink("plugins/ab/l", "../a/dist")
+        .dir("plugins/ab", 0o755)
+        .dir("plugins/ab", 0o700)
+        .hard_link("plugins/ab/h", "plugins/ab/package.json")
+        .hard_link("plugins/ab/i", "plugins/a/dist/x")
         .gz();
     let layout = Layout::Folder(EntryPath::parse(b"./plugins/a/", &Limits::default()).unwrap());
     let outcome = outcome_of(&artifact, &layout, &Limits::default());

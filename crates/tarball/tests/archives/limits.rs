@@ -3,6 +3,7 @@
 use crate::writer::{Tar, gzip};
 use crate::{MANIFEST, outcome, outcome_of};
 use tarball::{Layout, Limits};
+use testkit::{Entry, Tarball, base_256};
 
 fn reason(artifact: &[u8], limits: &Limits) -> &'static str {
     outcome_of(artifact, &Layout::Package, limits).reason()
@@ -17,6 +18,9 @@ fn every_limit_holds_at_the_limit_and_not_one_past_it() {
     let expanded = 2 * 512 + 512 + 1024 + 1024;
     let linked = Tar::package().hard_link("package/a", "package/package.json").gz();
     let symlinked = Tar::package().symlink("package/l", "a/b/../c").gz();
+    let walked = Tar::package().dir("package/a/b", 0o755).symlink("package/l", "a/b/../b/x").gz();
+    let far = Tar::package().symlink("package/l", &"t".repeat(30)).gz();
+    let gnu = Tar::package().extension(b'L', b"package/a\0").file("cut", b"").gz();
     let two_symlinks = Tar::package().symlink("package/l", "abc").symlink("package/m", "abc").gz();
     let pax = Tar::package().extension(b'x', b"20 mtime=1700000000\n").file("package/a", b"").gz();
     let row = Tar::package()
@@ -25,7 +29,23 @@ fn every_limit_holds_at_the_limit_and_not_one_past_it() {
         .extension(b'K', b"x\0")
         .symlink("package/cut", "cut")
         .gz();
-    let rows: [(&str, &[u8], Limits, Limits); 10] = [
+    // A new limit needs a row here, or in another test of this file.
+    let Limits {
+        entries: _,
+        file: _,
+        expanded: _,
+        depth: _,
+        path: _,
+        component: _,
+        symlinks: _,
+        symlink_steps: _,
+        extension: _,
+        extensions: _,
+        ratio: _,
+        ratio_from: _,
+        manifest: _,
+    } = all;
+    let rows: [(&str, &[u8], Limits, Limits); 14] = [
         ("entries", &three, Limits { entries: 3, ..all }, Limits { entries: 2, ..all }),
         ("file", &file, Limits { file: 1000, ..all }, Limits { file: 999, ..all }),
         ("expanded", &file, Limits { expanded, ..all }, Limits { expanded: expanded - 1, ..all }),
@@ -37,9 +57,14 @@ fn every_limit_holds_at_the_limit_and_not_one_past_it() {
             Limits { depth: 2, ..all },
         ),
         ("path", &three, Limits { path: 20, ..all }, Limits { path: 19, ..all }),
+        ("path of a link", &far, Limits { path: 30, ..all }, Limits { path: 29, ..all }),
+        ("component", &three, Limits { component: 12, ..all }, Limits { component: 11, ..all }),
         ("symlinks", &two_symlinks, Limits { symlinks: 2 * 68, ..all }, Limits { symlinks: 2 * 68 - 1, ..all }),
         ("symlink steps", &symlinked, Limits { symlink_steps: 4, ..all }, Limits { symlink_steps: 3, ..all }),
+        // Five names, and two folders opened.
+        ("symlink steps and folders", &walked, Limits { symlink_steps: 7, ..all }, Limits { symlink_steps: 6, ..all }),
         ("extension", &pax, Limits { extension: 20, ..all }, Limits { extension: 19, ..all }),
+        ("GNU name", &gnu, Limits { extension: 10, ..all }, Limits { extension: 9, ..all }),
         ("extensions", &row, Limits { extensions: 3, ..all }, Limits { extensions: 2, ..all }),
     ];
     for (name, artifact, at, past) in rows {
@@ -50,6 +75,45 @@ fn every_limit_holds_at_the_limit_and_not_one_past_it() {
             outcome_of(artifact, &Layout::Package, &at).result
         );
         assert_eq!(reason(artifact, &past), "archive_limit_exceeded", "{name}");
+    }
+}
+
+#[test]
+fn the_manifest_has_a_limit_and_a_reason_of_its_own() {
+    let artifact = Tar::package().gz();
+    let manifest = MANIFEST.len() as u64;
+    let all = Limits::default();
+    assert_eq!(reason(&artifact, &Limits { manifest, ..all }), "accepted");
+    assert_eq!(reason(&artifact, &Limits { manifest: manifest - 1, ..all }), "manifest_invalid");
+}
+
+/// An operator may set what no machine has: nothing is believed before it is there.
+#[test]
+fn limits_without_measure_do_no_harm() {
+    let none = Limits {
+        expanded: u64::MAX,
+        file: u64::MAX,
+        ratio: u64::MAX,
+        ratio_from: u64::MAX,
+        entries: u64::MAX,
+        depth: usize::MAX,
+        path: usize::MAX,
+        component: usize::MAX,
+        extension: u64::MAX,
+        extensions: usize::MAX,
+        manifest: u64::MAX,
+        symlinks: usize::MAX,
+        symlink_steps: u64::MAX,
+    };
+    let huge = |flag: u8, size: i64| {
+        let lie = Entry::file("package/x", "").typeflag(flag).size_field(base_256(size));
+        Tarball::new().file("package/package.json", MANIFEST).entry(lie).gzip()
+    };
+    assert_eq!(reason(&Tar::package().gz(), &none), "accepted");
+    for size in [i64::MAX, 1 << 40, 1 << 33] {
+        for flag in [b'0', b'x', b'L', b'g'] {
+            assert_eq!(reason(&huge(flag, size), &none), "archive_invalid", "{} {size}", char::from(flag));
+        }
     }
 }
 

@@ -4,10 +4,12 @@
 
 mod accepted;
 mod differential;
+mod disagreement;
 mod limits;
 mod mutated;
 mod packing;
 mod rejected;
+mod sample;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -15,7 +17,7 @@ use std::io::{self, Cursor, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use integrity::{HashingWriter, Sha256, Verified};
+use integrity::{Blame, HashingWriter, Sha256, Verified};
 use tarball::{Content, Dir, FileMode, Layout, Limits, Record, UnpackError, Unpacked, Written, unpack};
 
 /// A `package.json` that is good enough.
@@ -32,6 +34,26 @@ impl Outcome {
     fn reason(&self) -> &'static str {
         self.result.as_ref().map_or_else(UnpackError::reason, |_| "accepted")
     }
+}
+
+/// Unpacks each of these archives, which must be rejected for this reason, and say so to the one who packed it.
+fn all_are(reason: &str, rows: impl IntoIterator<Item = (&'static str, Vec<u8>)>) {
+    for (name, artifact) in rows {
+        let outcome = outcome(&artifact);
+        assert_eq!(outcome.reason(), reason, "{name}: {:?}", outcome.result);
+        assert_is_told(name, &outcome.result.unwrap_err());
+    }
+}
+
+/// That an error says where it is, whose move it is, and what to do, on one line.
+fn assert_is_told(name: &str, error: &UnpackError) {
+    let said = format!("{error} {:?}", error.hint());
+    assert!(!said.chars().any(char::is_control), "{name}: {said}");
+    assert_eq!(error.blame(), Blame::Publisher, "{name}: {said}");
+    assert!(error.hint().is_some(), "{name}: {said}");
+    // Nothing in an archive has a name before its first entry, and the bytes around it know of none.
+    let nameless = matches!(error, UnpackError::Gzip { .. } | UnpackError::Malformed { from: None, .. });
+    assert!(nameless || error.to_string().contains('`') || error.reason() == "archive_layout", "{name}: {said}");
 }
 
 /// Unpacks beside a file that must not change, in a folder that nothing must leave.

@@ -1,20 +1,8 @@
 //! Hostile archives, by class. Each row names what it tries; nothing may be written outside the plugin's folder.
 
 use crate::writer::{FILE, Header, Tar, gzip, octal};
-use crate::{MANIFEST, outcome, outcome_of};
+use crate::{MANIFEST, all_are, assert_is_told, outcome, outcome_of};
 use tarball::{EntryPath, Layout, Limits};
-
-type Rows = Vec<(&'static str, Vec<u8>)>;
-
-fn all_are(reason: &str, rows: Rows) {
-    for (name, artifact) in rows {
-        let outcome = outcome(&artifact);
-        assert_eq!(outcome.reason(), reason, "{name}: {:?}", outcome.result);
-        let error = outcome.result.unwrap_err();
-        let said = format!("{error} {:?}", error.hint());
-        assert!(!said.chars().any(char::is_control), "{name}: {said}");
-    }
-}
 
 fn header(header: Header<'_>) -> Vec<u8> {
     Tar::package().header(header).gz()
@@ -51,6 +39,12 @@ fn names_that_forge_or_confuse_are_unsafe() {
         vec![
             ("newline", named(b"package/a\nb")),
             ("escape", named(b"package/a\x1b[2Jb")),
+            ("tab", named(b"package/a\tb")),
+            ("delete", named(b"package/a\x7fb")),
+            ("next line", named("package/a\u{85}b".as_bytes())),
+            ("overlong dots", named(b"package/\xc0\xae\xc0\xae/x")),
+            ("half a surrogate pair", named(b"package/\xed\xa0\x80")),
+            ("cut inside a character", named(b"package/\xe2\x82")),
             ("C1", named("package/a\u{9b}b".as_bytes())),
             ("backslash", named(b"package/a\\b")),
             ("not UTF-8", named(b"package/a\xff")),
@@ -73,6 +67,17 @@ fn symlinks_that_leave_the_plugin_are_unsafe() {
         "archive_unsafe_entry",
         vec![
             ("absolute", linked(&[("package/l", "/etc/passwd")])),
+            ("absolute, inside", linked(&[("package/l", "/dynamic-plugins-root/acme-plug-dynamic/package.json")])),
+            ("absolute, the plugin's own folder", linked(&[("package/l", "/package/package.json")])),
+            ("two slashes", linked(&[("package/l", "//etc/passwd")])),
+            ("past the longest path of the system", {
+                let deep = vec!["d".repeat(200); 4].join("/");
+                let far = vec!["back"; 30].join("/");
+                let tar =
+                    Tar::package().pax(b'x', &[("path", &format!("package/{deep}/back"))]).symlink("b", "../../../..");
+                let tar = tar.pax(b'x', &[("linkpath", &format!("{deep}/back"))]).symlink("package/back", "b");
+                tar.symlink("package/l", &far).symlink("package/m", "l/..").gz()
+            }),
             ("parent", linked(&[("package/l", "../../x")])),
             ("the folder above", linked(&[("package/l", "..")])),
             ("down and up again", linked(&[("package/l", "a/../../x")])),
@@ -122,6 +127,9 @@ fn hard_links_to_anything_but_an_earlier_file_are_unsafe() {
         vec![
             ("parent", linked(Tar::package(), "../../etc/passwd")),
             ("absolute", linked(Tar::package(), "/etc/passwd")),
+            ("out and in again", linked(Tar::package(), "package/../package/package.json")),
+            ("empty", linked(Tar::package(), "")),
+            ("later", Tar::package().hard_link("package/h", "package/z").file("package/z", b"z").gz()),
             ("outside the folder", linked(Tar::package(), "other/x")),
             ("the folder", linked(Tar::package(), "package")),
             ("a folder", linked(Tar::package().dir("package/d", 0o755), "package/d")),
@@ -288,7 +296,9 @@ fn other_layouts_are_named() {
     for (name, artifact, said) in rows {
         let outcome = outcome(&artifact);
         assert_eq!(outcome.reason(), "archive_layout", "{name}");
-        let error = outcome.result.unwrap_err().to_string();
+        let error = outcome.result.unwrap_err();
+        assert_is_told(name, &error);
+        let error = error.to_string();
         assert!(error.contains(said), "{name}: {error}");
     }
     all_are(
@@ -348,6 +358,23 @@ fn what_is_beside_a_selected_folder_is_checked_too() {
             plugin.clone().file("b/x", b"x").symlink("plugins/a/x", "../../b/x").gz(),
             "archive_unsafe_entry",
         ),
+        ("the same file twice beside", plugin.clone().file("b/x", b"1").file("b/x", b"2").gz(), "archive_unsafe_entry"),
+        ("a file and below it beside", plugin.clone().file("b", b"1").file("b/x", b"2").gz(), "archive_unsafe_entry"),
+        ("below a link beside", plugin.clone().symlink("b", "c").file("b/x", b"2").gz(), "archive_unsafe_entry"),
+        ("folder over a link beside", plugin.clone().symlink("b", "c").dir("b", 0o755).gz(), "archive_unsafe_entry"),
+        ("link over a folder beside", plugin.clone().dir("b", 0o755).symlink("b", "c").gz(), "archive_unsafe_entry"),
+        ("hard link to nothing beside", plugin.clone().hard_link("b/h", "b/x").gz(), "archive_unsafe_entry"),
+        ("hard link to itself beside", plugin.clone().hard_link("b/h", "b/h").gz(), "archive_unsafe_entry"),
+        (
+            "hard link to a folder beside",
+            plugin.clone().dir("b", 0o755).hard_link("c", "b").gz(),
+            "archive_unsafe_entry",
+        ),
+        (
+            "hard link to a link beside",
+            plugin.clone().symlink("b", "c").hard_link("d", "b").gz(),
+            "archive_unsafe_entry",
+        ),
         ("the folder is a link", Tar::default().symlink("plugins/a", "b").gz(), "archive_unsafe_entry"),
         ("a folder above is a link", plugin.clone().symlink("plugins", "b").gz(), "archive_unsafe_entry"),
         (
@@ -364,6 +391,48 @@ fn what_is_beside_a_selected_folder_is_checked_too() {
             let error = outcome.result.unwrap_err().to_string();
             assert_eq!(error, "expected the plugin in `plugins/a/`, found `x`, `y`");
         }
+    }
+}
+
+#[test]
+fn errors_name_the_entry_in_which_or_after_which_they_were_found() {
+    let good = Tar::package().file("package/x", &[1; 1000]);
+    let cut = |at: usize| Tar(good.0[..at].to_vec()).gz_without_end();
+    let all = Limits::default();
+    for (artifact, limits, said) in [
+        (gzip(b"no tar"), all, "read the archive, expected the rest of an entry, found the end of the stream"),
+        (
+            cut(1024 + 100),
+            all,
+            "read the archive from entry `package/package.json` on, expected the rest of an entry, found the end of the \
+             stream",
+        ),
+        (
+            cut(1024 + 512 + 100),
+            all,
+            "read the archive from entry `package/x` on, expected the rest of an entry, found the end of the stream",
+        ),
+        (
+            header(Header { name: b"package/\x1b/", flag: b'5', size: &octal(1), ..FILE }),
+            all,
+            "read the archive from entry `package/\\u{1b}/` on, expected a payload only on files, found one on a link or \
+             directory",
+        ),
+        (
+            good.clone().gz(),
+            Limits { entries: 1, ..all },
+            "unpack the archive from entry `package/package.json` on, expected at most 1 entries, found more",
+        ),
+        (
+            good.clone().gz(),
+            Limits { file: 999, ..all },
+            "unpack the archive, expected at most 999 bytes in a file, found 1000 in `package/x`",
+        ),
+        (good.clone().gz()[..30].to_vec(), all, "read the artifact as one gzip member"),
+    ] {
+        let error = outcome_of(&artifact, &Layout::Package, &limits).result.unwrap_err();
+        assert_eq!(error.to_string(), said);
+        assert_is_told(said, &error);
     }
 }
 
