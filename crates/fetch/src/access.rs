@@ -46,7 +46,7 @@ pub struct Logins {
 #[non_exhaustive]
 pub enum AccessError {
     /// A token realm that is no pair.
-    #[error("`--token-realm` must be `REGISTRY=HOST`, found `{found}`")]
+    #[error("`--token-realm` must be `REGISTRY=HOST`, found `{}`", source::redact(found))]
     TokenRealm {
         /// What was given.
         found: String,
@@ -84,6 +84,15 @@ impl AccessError {
             Self::TokenRealm { .. } | Self::Unreadable { .. } | Self::Credentials { .. } | Self::Netrc { .. } => {
                 Blame::Operator
             }
+        }
+    }
+
+    /// The reason code of the audit log.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::TokenRealm { .. } => "usage",
+            Self::Unreadable { .. } => "config_unreadable",
+            Self::Credentials { .. } | Self::Netrc { .. } => "config_invalid",
         }
     }
 

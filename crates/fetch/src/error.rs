@@ -232,7 +232,7 @@ impl HttpsFailure {
                 404 | 410 => "not_found",
                 408 => "timeout",
                 429 => "rate_limited",
-                500.. => "server_error",
+                500..=599 => "server_error",
                 _ => "protocol",
             },
             Self::NotAllowed { .. } | Self::RedirectDenied { .. } => "redirect_denied",
@@ -256,7 +256,7 @@ impl HttpsFailure {
                 return Some(format!("add a login for `{server}` to a netrc file and name it with `--netrc`"));
             }
             Self::Status { status: 404 | 410, .. } => "check the path; the file is not there",
-            Self::Status { status: 500.., .. } => "the server has trouble: try again later, or ask its operator",
+            Self::Status { status: 500..=599, .. } => "the server has trouble: try again later, or ask its operator",
             Self::NotAllowed { source, .. } => return Some(source.hint()),
             Self::Transport(error) => return error.cause().hint().map(str::to_owned),
             Self::Status { .. } | Self::RedirectDenied { .. } => return None,
@@ -284,7 +284,7 @@ impl Retryable for FetchError {
             Self::Oci(error) => error.is_transient(),
             Self::Https { source: HttpsFailure::Transport(error), .. }
             | Self::Transfer { source: TransferFailure::Transport(error), .. } => error.cause().is_transient(),
-            Self::Https { source: HttpsFailure::Status { status, .. }, .. } => matches!(status, 408 | 429 | 500..),
+            Self::Https { source: HttpsFailure::Status { status, .. }, .. } => matches!(status, 408 | 429 | 500..=599),
             Self::Transfer { source: TransferFailure::Stalled { .. }, .. } => true,
             _ => false,
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use integrity::{Hashed, Integrity, Mismatch, OciDigest, Verified};
-use oci::{Client, Platform, Resolved};
+use oci::{AnswerLimits, Client, Platform, Resolved};
 use source::{Allowed, AllowedKind, HttpsUrl, OciReference, PluginPath, Source, SourcePolicy};
 use transport::{Clock, Deadline, Patience, Response, Retry, Stop, Transport};
 
@@ -17,6 +17,8 @@ use crate::{Access, FetchError, Netrc, Spool};
 pub struct FetchLimits {
     /// Most bytes of an artifact, compressed.
     pub artifact_bytes: u64,
+    /// Most bytes of what registries answer besides.
+    pub answers: AnswerLimits,
     /// Longest time for one plugin, all tries together.
     pub plugin_time: Duration,
     /// Slowest transfer, measured over [`stall_time`](Self::stall_time).
@@ -29,6 +31,7 @@ impl Default for FetchLimits {
     fn default() -> Self {
         Self {
             artifact_bytes: 512 * 1024 * 1024,
+            answers: AnswerLimits::default(),
             plugin_time: Duration::from_mins(15),
             stall_bytes_per_second: 1024,
             stall_time: Duration::from_secs(30),
@@ -133,7 +136,7 @@ impl Fetcher {
         limits: FetchLimits,
         retry: Retry,
     ) -> Self {
-        let client = Client::new(Arc::clone(&transport), access.credentials, access.realms);
+        let client = Client::new(Arc::clone(&transport), access.credentials, access.realms).limits(limits.answers);
         Self { transport, clock, client, policy, netrc: access.netrc, limits, retry }
     }
 

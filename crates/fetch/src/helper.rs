@@ -34,7 +34,8 @@ impl HelperProcess {
         Self { path, patience: PATIENCE }
     }
 
-    fn find(&self, helper: &str) -> Option<PathBuf> {
+    /// Where the program of this short name is, if it is anywhere.
+    pub fn find(&self, helper: &str) -> Option<PathBuf> {
         let name = format!("docker-credential-{helper}");
         std::env::split_paths(&self.path).map(|folder| folder.join(&name)).find(|program| program.is_file())
     }

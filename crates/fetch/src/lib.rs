@@ -40,6 +40,6 @@ pub use fetcher::{FetchLimits, Fetched, Fetcher, Origin, Probe, Waiting};
 pub use file::{Unreadable, read_file};
 pub use helper::HelperProcess;
 pub use netrc::{Netrc, NetrcError};
-pub use oci::{Credentials, CredentialsError, Platform, TrustedRealms};
+pub use oci::{AnswerLimits, Credentials, CredentialsError, Platform, TrustedRealms};
 pub use spool::Spool;
 pub use surroundings::{Surroundings, SurroundingsError};

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use integrity::Blame;
-use transport::{HttpClient, ProxyRules, ProxyRulesError, Timeouts, Trust, TrustError};
+use transport::{HttpClient, ProxyRules, ProxyRulesError, Secret, Timeouts, Trust, TrustError};
 
 use crate::Logins;
 
@@ -14,7 +14,7 @@ pub struct Surroundings {
     docker_config: Option<PathBuf>,
     home: Option<PathBuf>,
     path: OsString,
-    https_proxy: Option<String>,
+    https_proxy: Option<Secret>,
     no_proxy: Option<String>,
     ssl_cert_file: Option<PathBuf>,
     ssl_cert_dir: Option<PathBuf>,
@@ -27,8 +27,8 @@ pub enum SurroundingsError {
     /// `HTTPS_PROXY` or `NO_PROXY`.
     #[error(transparent)]
     Proxy(#[from] ProxyRulesError),
-    /// `SSL_CERT_FILE` or a file that was named besides.
-    #[error("the CA certificates of `--ca-file` and `SSL_CERT_FILE` cannot be used")]
+    /// `SSL_CERT_FILE`, `SSL_CERT_DIR` or a file that was named besides.
+    #[error("the CA certificates of `--ca-file`, `SSL_CERT_FILE` and `SSL_CERT_DIR` cannot be used")]
     Trust(#[from] TrustError),
 }
 
@@ -62,7 +62,7 @@ impl Surroundings {
             docker_config: raw("DOCKER_CONFIG").map(PathBuf::from),
             home: raw("HOME").map(PathBuf::from),
             path: raw("PATH").unwrap_or_default(),
-            https_proxy: either("HTTPS_PROXY"),
+            https_proxy: either("HTTPS_PROXY").map(Secret::new),
             no_proxy: either("NO_PROXY"),
             ssl_cert_file: raw("SSL_CERT_FILE").map(PathBuf::from),
             ssl_cert_dir: raw("SSL_CERT_DIR").map(PathBuf::from),
@@ -82,7 +82,7 @@ impl Surroundings {
     /// A client that introduces itself as `user_agent`, and trusts the certificates of `ca_files` besides.
     ///
     /// # Errors
-    /// A proxy that is no URL, or a file without certificates.
+    /// A proxy that is no URL, or a file or folder without certificates.
     pub fn client(
         &self,
         user_agent: &'static str,
@@ -91,8 +91,28 @@ impl Surroundings {
     ) -> Result<HttpClient, SurroundingsError> {
         let trust =
             Trust { file: self.ssl_cert_file.clone(), dir: self.ssl_cert_dir.clone(), extra: ca_files.to_vec() };
-        trust.check_files()?;
-        let proxies = ProxyRules::parse(self.https_proxy.as_deref(), self.no_proxy.as_deref())?;
-        Ok(HttpClient::new(user_agent, trust, proxies, timeouts))
+        let proxies = ProxyRules::parse(self.https_proxy.as_ref().map(Secret::expose), self.no_proxy.as_deref())?;
+        Ok(HttpClient::new(user_agent, &trust, proxies, timeouts)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn certificates_that_are_not_there_are_told_before_anything_is_asked() {
+        let nowhere = || OsString::from("/nowhere");
+        let client = |variable: &'static str, ca_files: &[PathBuf]| {
+            let surroundings = Surroundings::read(|name| (name == variable).then(nowhere));
+            surroundings.client("butler-plugins-tests", ca_files, Timeouts::default()).map(drop)
+        };
+        for (variable, ca_files) in [("SSL_CERT_FILE", vec![]), ("SSL_CERT_DIR", vec![]), ("", vec![nowhere().into()])]
+        {
+            let error = client(variable, &ca_files).unwrap_err();
+            assert!(matches!(error, SurroundingsError::Trust(_)), "{variable}: {error}");
+            assert_eq!(error.blame(), Blame::Operator);
+        }
+        client("", &[]).unwrap();
     }
 }

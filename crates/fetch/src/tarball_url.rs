@@ -51,11 +51,14 @@ pub(crate) fn open(
     patience: Patience<'_>,
 ) -> Result<Response, HttpsFailure> {
     let mut hop = source.clone();
+    let mut asked: Vec<Url> = Vec::new();
     for _ in 0..=REDIRECT_LIMIT {
         let server = hop.subject().authority().to_string();
         let denied = |why: String| HttpsFailure::RedirectDenied { server: server.clone(), why };
         let url = Url::parse(&hop.subject().with_query()).map_err(|error| denied(error.to_string()))?;
-        let authorization = netrc.authorization(&url);
+        // A netrc file knows no ports: a login is for the one at which its host was first asked.
+        let of_host = asked.iter().find(|before| before.host() == url.host()).unwrap_or(&url);
+        let authorization = netrc.authorization(&url).filter(|_| of_host.port() == url.port());
         let with_credentials = authorization.is_some();
         let mut request = Request::get(url.clone()).authorization(authorization);
         if let Some(Rest { offset, validator }) = rest {
@@ -63,8 +66,8 @@ pub(crate) fn open(
         }
         let response = patience.send(transport, &request).map_err(HttpsFailure::Transport)?;
         match response.status() {
-            200 | 206 => return Ok(response),
-            416 if rest.is_some() => return Ok(response),
+            200 => return Ok(response),
+            206 | 416 if rest.is_some() => return Ok(response),
             301 | 302 | 303 | 307 | 308 => {}
             status => {
                 let wait = response.headers().first("retry-after");
@@ -75,6 +78,7 @@ pub(crate) fn open(
         let location = response.headers().first("location").ok_or_else(|| denied("it names no location".to_owned()))?;
         let next = next_hop(&url, location).map_err(denied)?;
         hop = policy.admit_hop(next).map_err(|source| HttpsFailure::NotAllowed { server: server.clone(), source })?;
+        asked.push(url);
     }
     let server = hop.subject().authority().to_string();
     Err(HttpsFailure::RedirectDenied { server, why: format!("more than {REDIRECT_LIMIT} redirects") })

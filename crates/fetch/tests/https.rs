@@ -5,12 +5,14 @@
 #[path = "support/bench.rs"]
 mod bench;
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bench::{Bench, Setup, everything_said, fetch, outcome, verified};
 use fetch::{Access, FetchLimits, Netrc};
-use source::{Prefix, SourcePolicy};
+use source::{Prefix, Source, SourcePolicy};
 use testkit::{Ca, Fault, HttpServer, Leaf, Plugin, Reply, Request, World, sri};
+use transport::Stop;
 
 const FILE: &str = "https://files.example.com/plugins/hello.tgz";
 const TARBALL: &[u8] = b"tarball";
@@ -118,6 +120,35 @@ fn login_does_not_follow_a_redirect_to_another_host() {
     let seen: Vec<_> = bench.world.recorder().requests().iter().map(|r| r.basic_credentials().map(|c| c.0)).collect();
     let of = |user: &str| Some(user.to_owned());
     assert_eq!(seen, [of("bob"), None, of("c"), of("bob")]);
+}
+
+#[test]
+fn login_does_not_follow_a_redirect_to_another_port() {
+    let bench = Bench::new();
+    let leaf = bench.world.ca().leaf(&[]);
+    let start = |answer: Box<dyn Fn(&Request) -> Reply + Send + Sync>| {
+        HttpServer::builder().tls_with(leaf.server_config()).recorder(bench.world.recorder()).start(answer)
+    };
+    let (last, own) = (start(Box::new(|_| Reply::ok().body(TARBALL))), Arc::new(OnceLock::<String>::new()));
+    let (back, home) = (last.url("/3"), Arc::clone(&own));
+    let other = start(Box::new(move |_| Reply::redirect(302, &format!("{}/2", home.get().unwrap()))));
+    let there = other.url("/1");
+    let first = start(Box::new(move |request| Reply::redirect(302, if request.path == "/0" { &there } else { &back })));
+    own.set(first.origin().to_owned()).unwrap();
+    let setup = netrc("machine 127.0.0.1 login bob password made-password");
+    verified(bench.fetch(setup, &first.url("/0")).unwrap(), &sri(TARBALL));
+    let requests = bench.world.recorder().requests();
+    let seen: Vec<_> = requests.iter().map(|request| (&*request.path, request.basic_credentials().is_some())).collect();
+    assert_eq!(seen, [("/0", true), ("/1", false), ("/2", true), ("/3", false)]);
+}
+
+#[test]
+fn part_of_a_file_that_nobody_asked_for_is_no_sign_of_the_file() {
+    let bench = Bench::new();
+    let _files = files(&bench.world, |_| Reply::status(206).header("content-range", "bytes 0-6/7").body(TARBALL));
+    let source = SourcePolicy::permissive().admit(Source::parse(FILE).unwrap()).unwrap();
+    let error = bench.fetcher(Setup::default()).probe(&source, &Stop::new()).unwrap_err();
+    assert_eq!((error.reason(), error.cause()), ("https_pull_failed", Some("protocol")));
 }
 
 #[test]
@@ -284,10 +315,12 @@ type Answer = (&'static str, fn() -> Reply, &'static str, usize);
 
 #[test]
 fn answers_that_are_no_tarball_are_told_apart() {
-    let cases: [Answer; 11] = [
+    let cases: [Answer; 13] = [
         ("404", || Reply::status(404), "https_pull_failed not_found", 1),
         ("403", || Reply::status(403), "https_pull_failed forbidden", 1),
         ("500", || Reply::status(500), "https_pull_failed server_error", 5),
+        ("599", || Reply::status(599), "https_pull_failed server_error", 5),
+        ("600", || Reply::status(600), "https_pull_failed protocol", 1),
         ("429", || Reply::status(429).retry_after("86400"), "https_pull_failed rate_limited", 1),
         ("206 for no range", || Reply::status(206).body(TARBALL), "https_pull_failed protocol", 1),
         ("cut", || Reply::ok().body(TARBALL).broken_after(3, Fault::Close), "https_pull_failed truncated", 5),

@@ -128,6 +128,11 @@ fn each_registry_lets_in_whom_it_should_and_tells_the_others_why() {
             assert!(own.contains(&Some(origin)), "{host}: credentials at {origin}");
             assert!(request.bearer_token().is_none() || own[0] == Some(origin), "{host}: a token at {origin}");
         }
+        for request in bench.world.recorder().requests().iter().filter(|r| !own.contains(&Some(&*r.origin))) {
+            let kept = ["made-password", "made-identity-token", "made-token", "private_key", "wrong-"];
+            let leaked = kept.into_iter().find(|secret| request.holds(secret));
+            assert_eq!(leaked, None, "{host}: at {}", request.origin);
+        }
         assert_eq!(bench.waits(), Vec::<Duration>::new(), "{host}: none of this is worth a second try");
     }
 }

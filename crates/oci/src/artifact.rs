@@ -8,7 +8,7 @@ use serde::Serialize;
 use source::OciReference;
 use transport::{Body, Method, Patience, Request, Upload};
 
-use crate::client::{MANIFEST_LIMIT, document_request, named_digest, read_bytes};
+use crate::client::{document_request, named_digest, read_bytes};
 use crate::conversation::{Conversation, Redirects};
 use crate::error::Act;
 use crate::manifest::OCI_MANIFEST;
@@ -156,9 +156,9 @@ fn write(conversation: &Conversation<'_>, to: &OciReference, artifact: &Artifact
     if let Some(blob) = artifact.blobs.iter().find(|blob| blob.repository() != expected) {
         return Err(Failure::Elsewhere { expected, found: blob.repository().to_owned() });
     }
-    let size = artifact.bytes.len();
-    if size > MANIFEST_LIMIT {
-        return Err(Failure::ManifestTooLarge { limit: MANIFEST_LIMIT, size });
+    let (size, limit) = (artifact.bytes.len(), conversation.client.limits.manifest_bytes);
+    if size > limit {
+        return Err(Failure::ManifestTooLarge { limit, size });
     }
     let name = to.tag().map_or_else(|| artifact.digest.to_string(), str::to_owned);
     let body = Body::Upload(Upload::whole(Arc::new(artifact.bytes.clone()), OCI_MANIFEST));

@@ -13,14 +13,27 @@ use crate::manifest::{DOCKER_INDEX, DOCKER_MANIFEST, Document, OCI_INDEX, OCI_MA
 use crate::scope::Scope;
 use crate::{Credentials, Descriptor, Failure, Login, OciError, Platform, TrustedRealms, words};
 
-/// Most bytes of a manifest or index.
-pub(crate) const MANIFEST_LIMIT: usize = 4 * 1024 * 1024;
+/// What registries may answer with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AnswerLimits {
+    /// Most bytes of a manifest or index.
+    pub manifest_bytes: usize,
+    /// Most bytes of a token answer, and of any answer that is only looked at for its status.
+    pub token_bytes: usize,
+}
+
+impl Default for AnswerLimits {
+    fn default() -> Self {
+        Self { manifest_bytes: 4 * 1024 * 1024, token_bytes: 64 * 1024 }
+    }
+}
 
 /// A client of any number of registries. Tokens are kept for the run.
 pub struct Client {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) credentials: Credentials,
     pub(crate) realms: TrustedRealms,
+    pub(crate) limits: AnswerLimits,
     /// `Authorization` values that worked, by registry and what for.
     pub(crate) sessions: Mutex<HashMap<(Authority, Scope), Session>>,
     /// Loopback registries found to speak plain http.
@@ -43,7 +56,14 @@ pub struct Resolved {
 impl Client {
     /// A client that asks over `transport` and proves itself with `credentials`.
     pub fn new(transport: Arc<dyn Transport>, credentials: Credentials, realms: TrustedRealms) -> Self {
-        Self { transport, credentials, realms, sessions: Mutex::default(), plain: Mutex::default() }
+        let limits = AnswerLimits::default();
+        Self { transport, credentials, realms, limits, sessions: Mutex::default(), plain: Mutex::default() }
+    }
+
+    /// The same, with other limits than the customary ones.
+    #[must_use]
+    pub fn limits(self, limits: AnswerLimits) -> Self {
+        Self { limits, ..self }
     }
 
     /// Finds the one layer that a reference means; an index is resolved to `platform`, else `linux/amd64`, else its
@@ -163,7 +183,8 @@ pub(crate) fn read_bytes(
     let request = document_request(conversation, by)?;
     let what = if expected.is_some() { "manifest" } else { "tag" };
     let mut response = conversation.ask(request, what, Redirects::SameOrigin)?;
-    let bytes = conversation.read_small(&mut response, MANIFEST_LIMIT).map_err(Failure::Transport)?;
+    let limit = conversation.client.limits.manifest_bytes;
+    let bytes = conversation.read_small(&mut response, limit).map_err(Failure::Transport)?;
     for promised in expected.into_iter().chain(named_digest(&response)?) {
         let found = OciDigest::of(promised.algorithm(), &bytes);
         if found != promised {

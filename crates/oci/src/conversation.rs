@@ -11,7 +11,6 @@ use crate::challenge::Challenge;
 use crate::credentials::Credential;
 use crate::docker_hub::{DOCKER_HUB, DOCKER_HUB_API, one_name};
 use crate::scope::Scope;
-use crate::token::TOKEN_LIMIT;
 use crate::{Client, Failure, Login, token, words};
 
 /// Longest time for the body of an answer that is read as a whole: a document, a token, an error.
@@ -154,7 +153,8 @@ impl<'a> Conversation<'a> {
             // Its body is not looked at: tokens are made there.
             return Err(self.status_failure(&response, "token", None));
         }
-        let json = self.read_small(&mut response, TOKEN_LIMIT).map_err(Failure::Transport)?;
+        let limit = self.client.limits.token_bytes;
+        let json = self.read_small(&mut response, limit).map_err(Failure::Transport)?;
         Ok(Session { authorization: Some(token::parse(&json)?), login })
     }
 
@@ -241,10 +241,17 @@ impl<'a> Conversation<'a> {
         login: Login,
     ) -> Result<(Response, Login), Failure> {
         let writes = !matches!(asked.method, Method::Get | Method::Head);
-        if matches!(response.status(), 200 | 206) || (writes && matches!(response.status(), 201..=204)) {
+        let asks_for_part = asked.headers.iter().any(|(name, _)| *name == "range");
+        let is_wanted = match response.status() {
+            200 => true,
+            201..=204 => writes,
+            206 => asks_for_part,
+            _ => false,
+        };
+        if is_wanted {
             return Ok((response, login));
         }
-        let said = response.read_to_limit(TOKEN_LIMIT, REASONS_TIME, self.patience).ok();
+        let said = response.read_to_limit(self.client.limits.token_bytes, REASONS_TIME, self.patience).ok();
         let said = said.and_then(|json| words::reasons(&json, asked.authorization.as_ref()));
         let server = response.url().authority();
         let login = if response.url().origin() == asked.url.origin() { login } else { Login::Redirected };
@@ -275,9 +282,10 @@ impl<'a> Conversation<'a> {
 
     /// Reads a small body to its end so that the connection can serve the next request.
     pub(crate) fn drain(&self, mut response: Response) {
-        if response.content_length().is_some_and(|length| length <= TOKEN_LIMIT as u64) {
+        let limit = self.client.limits.token_bytes;
+        if response.content_length().is_some_and(|length| length <= limit as u64) {
             // Whatever goes wrong here costs a new connection, nothing else.
-            let _ = self.read_small(&mut response, TOKEN_LIMIT);
+            let _ = self.read_small(&mut response, limit);
         }
     }
 }

@@ -109,7 +109,11 @@ impl CredentialsError {
             Self::Helper { source: HelperError::Missing { helper }, .. } => format!(
                 "put `docker-credential-{helper}` into the image, or mount a `config.json` that holds the password itself"
             ),
-            Self::Helper { .. } | Self::HelperAnswer { .. } => "run the helper by hand in the same image".to_owned(),
+            Self::Helper { .. } | Self::HelperAnswer { .. } => {
+                "run the helper by hand in the same image; if it starts other programs or writes files, the installer \
+                 needs `--without-sandbox`"
+                    .to_owned()
+            }
         }
     }
 }

@@ -415,7 +415,9 @@ impl OciError {
 /// Whose move it is after an exchange without a usable answer, whatever it was for.
 pub const fn blame_of(cause: Cause) -> Blame {
     match cause {
-        Cause::Certificate(_) | Cause::Tls | Cause::NotTls | Cause::Proxy | Cause::Dns => Blame::Operator,
+        Cause::Certificate(_) | Cause::Tls | Cause::NotTls | Cause::Proxy | Cause::ProxyLogin | Cause::Dns => {
+            Blame::Operator
+        }
         Cause::Content => Blame::Host,
         Cause::Connect
         | Cause::Timeout

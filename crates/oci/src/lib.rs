@@ -31,13 +31,14 @@
 //! - [`TrustedRealms`]: which token servers may see a password.
 //!
 //! # What this crate refuses
-//! It sends a password to no token server that is not the registry's own or listed, and an `Authorization` to no
-//! other origin than the one it was made for. It takes manifests from the registry's own origin only, and blobs over
-//! https from wherever the registry keeps them; what it writes goes to that origin only, and is never redirected. It
-//! writes no manifest whose blobs the registry has not shown afterwards, and none larger than readers take. What a
-//! registry says gets into errors on one line and bounded, and not at all where it repeats a secret. It sends nothing once patience has ended. It
-//! retries nothing, and decides nothing about which sources are allowed and which tags may move. A pulled blob's bytes
-//! are checked by whoever stores them: against [`Descriptor::digest`] and size.
+//! It sends a password to no token server that is not the registry's own or listed, and an `Authorization` to no other
+//! origin than the one it was made for. It takes manifests from the registry's own origin only, none in which a key
+//! stands twice, and blobs over https from wherever the registry keeps them; what it writes goes to that origin only,
+//! and is never redirected. It writes no manifest whose blobs the registry has not shown afterwards, and none larger
+//! than readers take. What a registry says gets into errors on one line and bounded, and not at all where it repeats a
+//! secret. It sends nothing once patience has ended. It retries nothing, and decides nothing about which sources are
+//! allowed and which tags may move. A pulled blob's bytes are checked by whoever stores them: against
+//! [`Descriptor::digest`] and size.
 
 mod artifact;
 mod auth;
@@ -53,11 +54,12 @@ mod object;
 mod push;
 mod scope;
 mod token;
+mod unambiguous;
 mod words;
 
 pub use artifact::Artifact;
 pub use auth::TrustedRealms;
-pub use client::{Client, Resolved};
+pub use client::{AnswerLimits, Client, Resolved};
 pub use credentials::{CredentialHelper, Credentials, CredentialsError, HelperError};
 pub use error::{Failure, Login, OciError, blame_of};
 pub use login_file::{LoginFile, LoginPlace, Removed};

@@ -8,6 +8,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use source::PluginPath;
 
+use crate::unambiguous::Unambiguous;
 use crate::{Failure, words};
 
 /// The manifest annotation that names an image's plugin folders.
@@ -120,7 +121,7 @@ struct IndexEntry {
     is_attestation: bool,
 }
 
-/// The annotations this product knows; a key that stands twice is an error, whichever it is.
+/// The annotations this product knows.
 #[derive(Default)]
 struct Annotations {
     plugins: Option<String>,
@@ -131,8 +132,9 @@ impl Document {
     /// Parses a document and checks that it is unmistakably of the type that the registry announced.
     pub(crate) fn parse(bytes: &[u8], content_type: Option<&str>) -> Result<Self, Failure> {
         let shape = |what: &str| Failure::Shape { what: what.to_owned() };
-        let raw: RawDocument =
-            serde_json::from_slice(bytes).map_err(|error| Failure::Json { source: bounded(&error) })?;
+        let json = |error: serde_json::Error| Failure::Json { source: bounded(&error) };
+        serde_json::from_slice::<Unambiguous>(bytes).map_err(json)?;
+        let raw: RawDocument = serde_json::from_slice(bytes).map_err(json)?;
         if raw.schema_version != 2 {
             return Err(shape("expected `schemaVersion` 2"));
         }
@@ -239,16 +241,12 @@ impl<'de> Deserialize<'de> for Annotations {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Annotations, A::Error> {
-                let mut seen = std::collections::BTreeSet::new();
                 let mut annotations = Annotations::default();
                 while let Some((key, value)) = map.next_entry::<String, String>()? {
                     match key.as_str() {
                         PLUGINS_ANNOTATION => annotations.plugins = Some(value),
                         ATTESTATION_ANNOTATION => annotations.is_attestation = true,
                         _ => {}
-                    }
-                    if !seen.insert(key) {
-                        return Err(serde::de::Error::custom("a key stands twice"));
                     }
                 }
                 Ok(annotations)
@@ -327,12 +325,73 @@ mod tests {
             ("unknown type", good.clone(), "text/html", Some("media_type")),
             ("duplicate key", good.replace(r#""config":{}"#, r#""layers":[]"#), OCI_MANIFEST, Some("shape")),
             (
+                "duplicate key that nobody reads",
+                good.replace(r#""config":{}"#, r#""config":{"a":[{"b":1,"b":1}]}"#),
+                OCI_MANIFEST,
+                Some("shape"),
+            ),
+            (
                 "duplicate annotation",
                 manifest(&layer("application/gzip", ""), r#","annotations":{"a":"1","a":"2"}"#),
                 OCI_MANIFEST,
                 Some("shape"),
             ),
             ("deep", format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000)), OCI_MANIFEST, Some("shape")),
+        ] {
+            assert_eq!(cause(&text, content_type), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn descriptors_are_exact_or_rejected() {
+        let good = manifest(&layer("application/gzip", ""), "");
+        for (name, text, content_type, expected) in [
+            ("upper-case digest", good.replace(HEX, &HEX.to_ascii_uppercase()), OCI_MANIFEST, Some("shape")),
+            ("short digest", good.replace(HEX, &HEX[1..]), OCI_MANIFEST, Some("shape")),
+            ("long digest", good.replace(HEX, &HEX.repeat(2)), OCI_MANIFEST, Some("shape")),
+            ("digest of no algorithm", good.replace("sha256:", ":"), OCI_MANIFEST, Some("shape")),
+            (
+                "digest of a weak algorithm",
+                good.replace(HEX, &HEX[..32]).replace("sha256", "md5"),
+                OCI_MANIFEST,
+                Some("shape"),
+            ),
+            ("digest of another algorithm", good.replace("sha256", "sha512"), OCI_MANIFEST, Some("shape")),
+            ("sha512", good.replace("sha256", "sha512").replace(HEX, &HEX.repeat(2)), OCI_MANIFEST, None),
+            (
+                "size of 2^64",
+                good.replace(r#""size":3"#, r#""size":18446744073709551616"#),
+                OCI_MANIFEST,
+                Some("shape"),
+            ),
+            ("fraction of a size", good.replace(r#""size":3"#, r#""size":3.0"#), OCI_MANIFEST, Some("shape")),
+            ("size as text", good.replace(r#""size":3"#, r#""size":"3""#), OCI_MANIFEST, Some("shape")),
+            ("no size", good.replace(r#","size":3"#, ""), OCI_MANIFEST, Some("shape")),
+            ("an object of layers", good.replace('[', "{").replace(']', "}"), OCI_MANIFEST, Some("shape")),
+            ("layers of null", manifest("null", ""), OCI_MANIFEST, Some("shape")),
+            ("type with a parameter", good.clone(), "application/vnd.oci.image.manifest.v1+json; charset=utf-8", None),
+            ("type in upper case", good.clone(), "APPLICATION/VND.OCI.IMAGE.MANIFEST.V1+JSON", Some("media_type")),
+            (
+                "layer type with a parameter",
+                manifest(&layer("application/gzip; x=y", ""), ""),
+                OCI_MANIFEST,
+                Some("media_type"),
+            ),
+            (
+                "layer type in upper case",
+                manifest(&layer("Application/GZIP", ""), ""),
+                OCI_MANIFEST,
+                Some("media_type"),
+            ),
+            ("layer of no type", good.replace(r#""mediaType":"application/gzip","#, ""), OCI_MANIFEST, Some("shape")),
+            (
+                "schema 2 as text",
+                good.replace(r#""schemaVersion":2"#, r#""schemaVersion":"2""#),
+                OCI_MANIFEST,
+                Some("shape"),
+            ),
+            ("bytes behind the end", format!("{good} {good}"), OCI_MANIFEST, Some("shape")),
+            ("control character", good.replace("gzip", "gzip\u{0}"), OCI_MANIFEST, Some("shape")),
         ] {
             assert_eq!(cause(&text, content_type), expected, "{name}");
         }
@@ -358,6 +417,8 @@ mod tests {
             ("only beside its attestation", vec![&attestation, &s390], Some('c')),
             ("none fits", vec![&s390, &windows], None),
             ("empty", vec![], None),
+            ("own among many", [vec![&s390; 10_000], vec![&arm]].concat(), Some('a')),
+            ("none among many", vec![&s390; 10_000], None),
         ] {
             let entries = entries.into_iter().map(String::as_str).collect::<Vec<_>>().join(",");
             let text = format!(r#"{{"schemaVersion":2,"mediaType":"{OCI_INDEX}","manifests":[{entries}]}}"#);

@@ -7,8 +7,8 @@ use transport::{Body, Method, Request, Secret, Url};
 use crate::Failure;
 use crate::credentials::Credential;
 
-/// Most bytes of a token answer, and of any answer that is only looked at for its status.
-pub(crate) const TOKEN_LIMIT: usize = 64 * 1024;
+/// Longest token taken, in bytes: it has to fit into a header, and servers take less than this.
+const LONGEST_TOKEN: usize = 16 * 1024;
 /// How this client introduces itself to OAuth 2.0 servers.
 const CLIENT_ID: &str = "butler-plugins";
 
@@ -61,7 +61,7 @@ pub(crate) fn parse(json: &[u8]) -> Result<Secret, Failure> {
 
 /// `Bearer …`, if the token can stand in a header.
 pub(crate) fn bearer(token: &str) -> Option<Secret> {
-    let plain = !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic());
+    let plain = (1..=LONGEST_TOKEN).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic());
     plain.then(|| Secret::new(format!("Bearer {token}")))
 }
 
@@ -124,6 +124,9 @@ mod tests {
     fn only_header_safe_tokens_are_taken() {
         assert_eq!(parse(br#"{"token":"a.b"}"#).unwrap().expose(), "Bearer a.b");
         assert_eq!(parse(br#"{"access_token":"c"}"#).unwrap().expose(), "Bearer c");
+        let of_length = |len| format!(r#"{{"token":"{}"}}"#, "x".repeat(len));
+        assert!(parse(of_length(LONGEST_TOKEN).as_bytes()).is_ok());
+        assert!(parse(of_length(LONGEST_TOKEN + 1).as_bytes()).is_err());
         for bad in [r#"{"token":""}"#, r#"{"token":"a\r\nX: y"}"#, "{}", "[]", "<html>"] {
             assert!(parse(bad.as_bytes()).is_err(), "{bad}");
         }

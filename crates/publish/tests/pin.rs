@@ -49,7 +49,7 @@ impl Bench {
     fn fetcher(&self, policy: SourcePolicy) -> Fetcher {
         let proxies = ProxyRules::parse(Some(&self.proxy.url()), None).unwrap();
         let trust = Trust { file: Some(self.authority.path().to_owned()), ..Trust::default() };
-        let client = HttpClient::new("butler-plugins-tests", trust, proxies, Timeouts::default());
+        let client = HttpClient::new("butler-plugins-tests", &trust, proxies, Timeouts::default()).unwrap();
         let clock = Arc::new(SystemClock::start()) as Arc<dyn Clock>;
         let (access, limits) = (Access::anonymous(), FetchLimits::default());
         Fetcher::new(Arc::new(client), clock, policy, access, limits, Retry::default())

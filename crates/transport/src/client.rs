@@ -1,7 +1,7 @@
 //! The real transport: HTTP/1.1 by ureq, TLS by rustls with ring.
 
 use std::io::{self, Read};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ureq::SendBody;
@@ -9,10 +9,12 @@ use ureq::config::Config;
 use ureq::http;
 use ureq::tls::{TlsConfig, TlsProvider};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::unversioned::transport::{ConnectionDetails, Connector, DefaultConnector, NextTimeout};
 
 use crate::upload::Announced;
-use crate::{Body, Cause, Headers, Method, ProxyRules, Request, Response, Transport, TransportError, Trust, Url};
+use crate::{
+    Body, Cause, Headers, Method, ProxyRules, Request, Response, Transport, TransportError, Trust, TrustError, Url,
+};
 
 /// Idle connections kept for each server: as many as plugins are usually fetched at once.
 const IDLE_PER_HOST: usize = 8;
@@ -23,11 +25,13 @@ const LEAST_PACE: u64 = 32 * 1024;
 /// Most bytes of status line and headers. They have to fit into the buffer with room to spare: a full one would look
 /// like a server that says no more.
 const HEADER_LIMIT: usize = BUFFER - 1;
+/// Longest time that a moment is reckoned ahead: the ones for ever after have no name.
+const FAR: Duration = Duration::from_hours(24 * 365);
 
-/// How long each phase of an exchange may take.
+/// How long each phase of an exchange may take, within the time that there is for all of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
-    /// Connection, proxy and TLS handshake together.
+    /// Resolving the name; and then connection, proxy and TLS handshake together.
     pub connect: Duration,
     /// From the request to the end of the answer's headers. A body that is sent has this time for itself, and a second
     /// more for each 32 KiB.
@@ -48,51 +52,34 @@ impl Timeouts {
     }
 }
 
-/// Speaks to real servers. Certificates are loaded when the first request needs them.
+/// Speaks to real servers. It opens no file after it was made, but those of the system's resolver.
 #[derive(Debug)]
 pub struct HttpClient {
-    user_agent: &'static str,
-    trust: Trust,
     proxies: ProxyRules,
     timeouts: Timeouts,
-    agents: OnceLock<Agents>,
-}
-
-#[derive(Debug)]
-struct Agents {
     direct: ureq::Agent,
     by_proxy: Option<ureq::Agent>,
 }
 
 impl HttpClient {
-    /// A client that introduces itself as `user_agent`.
-    pub const fn new(user_agent: &'static str, trust: Trust, proxies: ProxyRules, timeouts: Timeouts) -> Self {
-        Self { user_agent, trust, proxies, timeouts, agents: OnceLock::new() }
-    }
-
-    fn agent_for(&self, url: &Url) -> Result<&ureq::Agent, TransportError> {
-        let agents = if let Some(agents) = self.agents.get() {
-            agents
-        } else {
-            let agents = self.open_agents(url)?;
-            self.agents.get_or_init(|| agents)
-        };
-        match (self.proxies.proxy_for(url), &agents.by_proxy) {
-            (Some(_), Some(agent)) => Ok(agent),
-            _ => Ok(&agents.direct),
-        }
-    }
-
-    fn open_agents(&self, url: &Url) -> Result<Agents, TransportError> {
-        let roots = self.trust.load().map_err(|error| TransportError::because(url, Cause::Tls, error))?;
+    /// A client that introduces itself as `user_agent`. The certificates are loaded here.
+    ///
+    /// # Errors
+    /// When something that `trust` names gives no certificate.
+    pub fn new(
+        user_agent: &'static str,
+        trust: &Trust,
+        proxies: ProxyRules,
+        timeouts: Timeouts,
+    ) -> Result<Self, TrustError> {
         let tls = TlsConfig::builder()
             .provider(TlsProvider::Rustls)
             .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .root_certs(roots)
+            .root_certs(trust.load()?)
             .build();
         let open = |proxy: Option<ureq::Proxy>| {
             let config = ureq::Agent::config_builder()
-                .user_agent(self.user_agent)
+                .user_agent(user_agent)
                 .tls_config(tls.clone())
                 .proxy(proxy)
                 .max_redirects(0)
@@ -102,29 +89,29 @@ impl HttpClient {
                 .max_idle_connections_per_host(IDLE_PER_HOST)
                 .input_buffer_size(BUFFER)
                 .output_buffer_size(BUFFER)
-                .timeout_connect(Some(self.timeouts.connect))
-                .timeout_send_request(Some(self.timeouts.answer))
-                .timeout_send_body(Some(self.timeouts.answer))
-                .timeout_recv_response(Some(self.timeouts.answer))
-                .timeout_per_read(Some(self.timeouts.read))
-                .timeout_per_write(Some(self.timeouts.read))
+                .timeout_resolve(Some(timeouts.connect))
+                .timeout_connect(Some(timeouts.connect))
+                .timeout_send_request(Some(timeouts.answer))
+                .timeout_send_body(Some(timeouts.answer))
+                .timeout_recv_response(Some(timeouts.answer))
+                .timeout_per_read(Some(timeouts.read))
+                .timeout_per_write(Some(timeouts.read))
                 .build();
-            ureq::Agent::with_parts(config, DefaultConnector::default(), Names::default())
+            ureq::Agent::with_parts(config, Connections::default(), Names::default())
         };
-        let by_proxy = match self.proxies.https() {
-            Some(proxy) => {
-                let proxy = ureq::Proxy::new(proxy.url.expose()).map_err(|_| TransportError::new(url, Cause::Proxy))?;
-                Some(open(Some(proxy)))
-            }
-            None => None,
-        };
-        Ok(Agents { direct: open(None), by_proxy })
+        let by_proxy = proxies.https().map(|proxy| open(Some(proxy.settings.clone())));
+        Ok(Self { proxies, timeouts, direct: open(None), by_proxy })
+    }
+
+    fn agent_for(&self, url: &Url) -> &ureq::Agent {
+        self.proxies.proxy_for(url).and(self.by_proxy.as_ref()).unwrap_or(&self.direct)
     }
 }
 
 impl Transport for HttpClient {
-    fn send(&self, request: &Request) -> Result<Response, TransportError> {
-        let agent = self.agent_for(&request.url)?;
+    fn send(&self, request: &Request, within: Duration) -> Result<Response, TransportError> {
+        let agent = self.agent_for(&request.url);
+        let within = Some(within.min(FAR));
         let malformed = |error: http::Error| TransportError::because(&request.url, Cause::Protocol, error);
         let method = match request.method {
             Method::Get => http::Method::GET,
@@ -146,13 +133,20 @@ impl Transport for HttpClient {
         }
         let sent = match &request.body {
             Body::Empty => match request.method {
-                Method::Get | Method::Head => agent.run(builder.body(()).map_err(malformed)?),
+                Method::Get | Method::Head => {
+                    let bare = builder.body(()).map_err(malformed)?;
+                    agent.run(agent.configure_request(bare).timeout_global(within).build())
+                }
                 // Some servers insist on a length where there could be a body.
-                Method::Post | Method::Put | Method::Patch => agent.run(builder.body("").map_err(malformed)?),
+                Method::Post | Method::Put | Method::Patch => {
+                    let empty = builder.body("").map_err(malformed)?;
+                    agent.run(agent.configure_request(empty).timeout_global(within).build())
+                }
             },
             Body::Form(form) => {
                 let builder = builder.header("content-type", "application/x-www-form-urlencoded");
-                agent.run(builder.body(form.expose()).map_err(malformed)?)
+                let form = builder.body(form.expose()).map_err(malformed)?;
+                agent.run(agent.configure_request(form).timeout_global(within).build())
             }
             Body::Upload(upload) => {
                 let ours = |fault: io::Error| TransportError::because(&request.url, Cause::Content, fault);
@@ -160,7 +154,8 @@ impl Transport for HttpClient {
                 let builder = builder.header("content-type", &upload.media_type).header("content-length", upload.len);
                 let body = builder.body(SendBody::from_reader(&mut bytes)).map_err(malformed)?;
                 let time = self.timeouts.of_body(upload.len);
-                let sent = agent.run(agent.configure_request(body).timeout_send_body(Some(time)).build());
+                let sent = agent.configure_request(body).timeout_send_body(Some(time)).timeout_global(within).build();
+                let sent = agent.run(sent);
                 match bytes.into_fault() {
                     Some(fault) => return Err(ours(fault)),
                     None => sent,
@@ -202,6 +197,31 @@ impl Resolver for Names {
             ureq::Error::Io(error) => ureq::Error::Other(error.into()),
             other => other,
         })
+    }
+}
+
+/// The library's connections. It works out the TLS settings of a request that has any settings of its own anew; here
+/// only times differ, and those of TLS are the agent's.
+#[derive(Debug, Default)]
+struct Connections(DefaultConnector);
+
+impl Connector for Connections {
+    type Out = <DefaultConnector as Connector>::Out;
+
+    fn connect(&self, details: &ConnectionDetails<'_>, chained: Option<()>) -> Result<Option<Self::Out>, ureq::Error> {
+        let of_agent = ConnectionDetails {
+            request_level: false,
+            uri: details.uri,
+            addrs: details.addrs.clone(),
+            config: details.config,
+            resolver: details.resolver,
+            now: details.now,
+            timeout: details.timeout,
+            current_time: Arc::clone(&details.current_time),
+            run_connector: Arc::clone(&details.run_connector),
+            register_shutdown: Arc::clone(&details.register_shutdown),
+        };
+        self.0.connect(&of_agent, chained)
     }
 }
 

@@ -112,13 +112,13 @@ impl<'a> Patience<'a> {
         Self { clock, deadline, stop }
     }
 
-    /// Sends a request, unless the act has to end.
+    /// Sends a request, unless the act has to end. The exchange has the time that is left for the act.
     ///
     /// # Errors
     /// Like [`check`](Self::check), and then nothing was sent; otherwise like [`Transport::send`].
     pub fn send(self, transport: &dyn Transport, request: &Request) -> Result<Response, TransportError> {
-        self.check(&request.url)?;
-        transport.send(request)
+        let left = self.left(&request.url)?;
+        transport.send(request, left)
     }
 
     /// Goes on with the exchange with `url`, or gives it up.
@@ -126,18 +126,20 @@ impl<'a> Patience<'a> {
     /// # Errors
     /// [`Cause::Stopped`] and [`Cause::Deadline`].
     pub fn check(self, url: &Url) -> Result<(), TransportError> {
-        if self.stop.is_asked() {
-            return Err(TransportError::new(url, Cause::Stopped));
-        }
-        if self.deadline.left(self.clock).is_zero() {
-            return Err(TransportError::new(url, Cause::Deadline));
-        }
-        Ok(())
+        self.left(url).map(drop)
     }
 
     /// The clock that it looks at.
     pub const fn clock(self) -> &'a dyn Clock {
         self.clock
+    }
+
+    fn left(self, url: &Url) -> Result<Duration, TransportError> {
+        if self.stop.is_asked() {
+            return Err(TransportError::new(url, Cause::Stopped));
+        }
+        let left = self.deadline.left(self.clock);
+        if left.is_zero() { Err(TransportError::new(url, Cause::Deadline)) } else { Ok(left) }
     }
 
     /// Whether that much waiting is within it.

@@ -38,7 +38,7 @@ pub enum Cause {
     /// The server's certificate does not prove who it is.
     #[error("the server's certificate {0}")]
     Certificate(CertificateFault),
-    /// TLS broke otherwise, or there is nothing to check certificates with.
+    /// TLS broke otherwise.
     #[error("no trusted TLS connection could be made")]
     Tls,
     /// The server answered a TLS hello with something else.
@@ -71,6 +71,9 @@ pub enum Cause {
     /// The proxy refused or is misconfigured.
     #[error("the proxy did not make a connection")]
     Proxy,
+    /// The proxy does not take the login that it was given, or wants one.
+    #[error("the proxy does not let this user in")]
+    ProxyLogin,
     /// The act that the exchange belongs to has used up its time.
     #[error("no time is left for it")]
     Deadline,
@@ -114,7 +117,7 @@ impl Cause {
             Self::Protocol => "protocol",
             Self::TooLarge { .. } => "too_large",
             Self::Content => "content",
-            Self::Proxy => "proxy",
+            Self::Proxy | Self::ProxyLogin => "proxy",
             Self::Stopped => "interrupted",
         }
     }
@@ -129,6 +132,9 @@ impl Cause {
             Self::Certificate(fault) => fault.hint(),
             Self::NotTls => Some("plain http is spoken to loopback only: put TLS in front of the server"),
             Self::Proxy => Some("check HTTPS_PROXY and NO_PROXY"),
+            Self::ProxyLogin => {
+                Some("put the right user and password into HTTPS_PROXY: `http://USER:PASSWORD@HOST:PORT`")
+            }
             Self::Content => {
                 Some("the file changed, or could not be read, while it was sent: leave it alone meanwhile")
             }
@@ -151,6 +157,7 @@ impl Cause {
             | Self::Protocol
             | Self::TooLarge { .. }
             | Self::Content
+            | Self::ProxyLogin
             | Self::Deadline
             | Self::Stopped => false,
         }
@@ -217,6 +224,7 @@ impl TransportError {
             io::ErrorKind::UnexpectedEof => Cause::Truncated,
             io::ErrorKind::InvalidData => Cause::Protocol,
             _ => match error.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>()) {
+                Some(ureq::Error::Timeout(ureq::Timeout::Global)) => Cause::Deadline,
                 Some(ureq::Error::Timeout(_)) => Cause::Stalled,
                 Some(ureq::Error::Protocol(_)) => Cause::Truncated,
                 _ => Cause::Reset,
@@ -239,11 +247,17 @@ impl TransportError {
             return Self::in_certificate(url, error);
         }
         let cause = match &error {
-            ureq::Error::HostNotFound | ureq::Error::Other(_) => Cause::Dns,
+            ureq::Error::HostNotFound | ureq::Error::Other(_) | ureq::Error::Timeout(ureq::Timeout::Resolve) => {
+                Cause::Dns
+            }
+            ureq::Error::Timeout(ureq::Timeout::Global) => Cause::Deadline,
             ureq::Error::Timeout(ureq::Timeout::SendBody | ureq::Timeout::PerWrite) => Cause::Stalled,
             ureq::Error::Timeout(_) => Cause::Timeout,
             ureq::Error::Rustls(error) => tls_cause(error),
             ureq::Error::Tls(_) | ureq::Error::TlsRequired | ureq::Error::Pem(_) => Cause::Tls,
+            // The status is in the library's words and nowhere else. A wrong password that is sent again and again gets
+            // an account locked.
+            ureq::Error::ConnectProxyFailed(said) if said.contains(" 407/") => Cause::ProxyLogin,
             ureq::Error::ConnectProxyFailed(_) | ureq::Error::InvalidProxyUrl => Cause::Proxy,
             ureq::Error::ConnectionFailed => Cause::Connect,
             ureq::Error::Io(io) => io_cause(io),
@@ -298,6 +312,22 @@ mod tests {
     use super::*;
     use rustls::OtherError;
     use std::sync::Arc;
+
+    #[test]
+    fn end_of_patience_is_told_by_what_was_waited_for() {
+        let url = Url::parse("https://a.example.com/").unwrap();
+        for (waited_for, expected) in [
+            (ureq::Timeout::Resolve, Cause::Dns),
+            (ureq::Timeout::Connect, Cause::Timeout),
+            (ureq::Timeout::RecvResponse, Cause::Timeout),
+            (ureq::Timeout::SendBody, Cause::Stalled),
+            (ureq::Timeout::PerWrite, Cause::Stalled),
+            (ureq::Timeout::Global, Cause::Deadline),
+        ] {
+            let error = TransportError::before_body(&url, ureq::Error::Timeout(waited_for));
+            assert_eq!(error.cause(), expected, "{waited_for:?}");
+        }
+    }
 
     #[test]
     fn fault_of_a_certificate_is_told_apart() {

@@ -8,14 +8,23 @@ use crate::{Cause, Deadline, Patience, TransportError, Upload, Url};
 
 /// Performs one exchange. It follows no redirect and treats no status as an error.
 pub trait Transport: Send + Sync {
-    /// Sends a request and returns when the answer's headers are there.
+    /// Sends a request and returns when the answer's headers are there. `within` is the time for all of the exchange,
+    /// the answer's body included; after it there is nothing but [`Cause::Deadline`].
     ///
     /// # Errors
     /// When there is no well-formed answer: see [`Cause`].
-    fn send(&self, request: &Request) -> Result<Response, TransportError>;
+    fn send(&self, request: &Request, within: Duration) -> Result<Response, TransportError>;
 }
 
 /// A text that must never be printed: passwords, tokens, `Authorization` values.
+///
+/// ```compile_fail,E0277
+/// println!("{}", transport::Secret::new("hunter2".to_owned()));
+/// ```
+///
+/// ```
+/// println!("{}", transport::Secret::new("hunter2".to_owned()).expose());
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -100,7 +109,9 @@ impl Request {
 }
 
 /// Header fields of an answer, bounded by the transport.
-#[derive(Debug, Clone, Default)]
+///
+/// `Debug` shows their names: a server may repeat what it was told, and the targets of redirects are often signed.
+#[derive(Clone, Default)]
 pub struct Headers(Vec<(String, String)>);
 
 impl Headers {
@@ -112,6 +123,12 @@ impl Headers {
     /// All fields of that name, in order.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+}
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.iter().map(|(name, _)| name)).finish()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::{Secret, Url};
+use crate::Url;
 
 /// `HTTPS_PROXY` and `NO_PROXY`. Requests to loopback never go through a proxy, and plain http is spoken to loopback
 /// only, so `HTTP_PROXY` has nothing to decide here.
@@ -14,10 +14,10 @@ pub struct ProxyRules {
 }
 
 /// The proxy to go through.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Proxy {
     /// All of it, with user and password.
-    pub(crate) url: Secret,
+    pub(crate) settings: ureq::Proxy,
     /// Host and port, for messages.
     pub(crate) authority: String,
 }
@@ -45,12 +45,12 @@ impl ProxyRules {
         let https = https_proxy.map(str::trim).filter(|url| !url.is_empty());
         if let Some(url) = https {
             let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-            let proxy = ureq::Proxy::new(&url).map_err(|_| ProxyRulesError)?;
-            if !matches!(proxy.protocol(), ureq::ProxyProtocol::Http | ureq::ProxyProtocol::Https) {
+            let settings = ureq::Proxy::new(&url).map_err(|_| ProxyRulesError)?;
+            if !matches!(settings.protocol(), ureq::ProxyProtocol::Http | ureq::ProxyProtocol::Https) {
                 return Err(ProxyRulesError);
             }
-            let authority = format!("{}:{}", proxy.host(), proxy.port());
-            let https = Some(Proxy { url: Secret::new(url), authority });
+            let authority = format!("{}:{}", settings.host(), settings.port());
+            let https = Some(Proxy { settings, authority });
             return Ok(Self { https, exceptions: exceptions(no_proxy.unwrap_or_default()) });
         }
         Ok(Self::default())
@@ -113,6 +113,12 @@ fn same_network(a: IpAddr, b: IpAddr, bits: u8) -> bool {
         (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros() >= u32::from(bits.min(32)),
         (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros() >= u32::from(bits.min(128)),
         _ => false,
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Proxy({})", self.authority)
     }
 }
 

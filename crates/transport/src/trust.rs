@@ -39,14 +39,6 @@ pub enum TrustError {
 }
 
 impl Trust {
-    /// Looks at the bundles that were named now, so that a wrong path is told before anything is asked.
-    ///
-    /// # Errors
-    /// When one of them gives no certificate.
-    pub fn check_files(&self) -> Result<(), TrustError> {
-        self.file.iter().chain(&self.extra).try_for_each(|file| load_named(file, Some(file), None).map(drop))
-    }
-
     /// Loads the certificates: what is named; without `file` and `dir` the system's bundle, and Mozilla's list, built
     /// in, where there is none.
     ///
@@ -139,20 +131,24 @@ mod tests {
         let mut broken = tempfile::NamedTempFile::new().unwrap();
         broken.write_all(b"-----BEGIN CERTIFICATE-----\n").unwrap();
         let empty = tempfile::NamedTempFile::new().unwrap();
-        for (name, path, source) in [
-            ("nowhere", Path::new("/nowhere/ca.pem"), Some("No such file or directory (os error 2)")),
-            ("broken", broken.path(), Some("missing section end marker: [67, 69, 82, 84, 73, 70, 73, 67, 65, 84, 69]")),
-            ("empty", empty.path(), None),
+        let folder = tempfile::tempdir().unwrap();
+        let file = |path: &Path| Trust { file: Some(path.to_owned()), ..Trust::default() };
+        let dir = |path: &Path| Trust { dir: Some(path.to_owned()), ..Trust::default() };
+        let extra = |path: &Path| Trust { extra: vec![path.to_owned()], ..Trust::default() };
+        let absent = Some("No such file or directory (os error 2)");
+        let marker = Some("missing section end marker: [67, 69, 82, 84, 73, 70, 73, 67, 65, 84, 69]");
+        for (name, path, named, source) in [
+            ("nowhere", Path::new("/nowhere/ca.pem"), &[file, dir, extra][..], absent),
+            ("broken", broken.path(), &[file, extra], marker),
+            ("empty", empty.path(), &[file, extra], None),
+            ("empty folder", folder.path(), &[dir], None),
         ] {
-            let file = Trust { file: Some(path.to_owned()), ..Trust::default() };
-            let extra = Trust { extra: vec![path.to_owned()], ..Trust::default() };
-            for trust in [file, extra] {
-                let error = trust.check_files().unwrap_err();
+            for trust in named.iter().map(|naming| naming(path)) {
+                let error = trust.load().unwrap_err();
                 assert!(error.to_string().contains(&format!("`{}`", path.display())), "{name}: {error}");
                 assert_eq!(error.source().map(ToString::to_string).as_deref(), source, "{name}");
                 assert!(error.source().is_none_or(|source| source.source().is_none()), "{name}");
             }
         }
-        Trust::default().check_files().unwrap();
     }
 }

@@ -39,9 +39,9 @@ impl Content for Unsteady {
 fn send(to: &str, method: Method, body: Body) -> Result<u16, TransportError> {
     let short = Duration::from_millis(300);
     let timeouts = Timeouts { connect: short, answer: short, read: short };
-    let client = HttpClient::new("butler-plugins-tests", Trust::default(), ProxyRules::default(), timeouts);
+    let client = HttpClient::new("butler-plugins-tests", &Trust::default(), ProxyRules::default(), timeouts).unwrap();
     let request = Request { method, body, ..Request::get(Url::parse(to).unwrap()) };
-    client.send(&request).map(|answer| answer.status())
+    client.send(&request, Duration::from_mins(1)).map(|answer| answer.status())
 }
 
 fn artifact() -> Vec<u8> {

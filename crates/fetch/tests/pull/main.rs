@@ -8,7 +8,7 @@ mod redirect;
 mod trouble;
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use std::time::Duration;
 use base64ct::{Base64, Encoding};
 use bench::{Bench, Setup, everything_said, fetch, fetch_unless, outcome, verified};
 use fetch::{Access, Credentials, FetchLimits, HelperProcess, Platform, TrustedRealms};
+use serde_json::json;
 use testkit::{
     Auth, Bearer, Fault, GZIP, HttpServer, Image, Login, OCI_LAYER, Plugin, Pushed, Quirks, Ranges, Realm, Registry,
     RegistryBuilder, Reply, Request, TokenField, World, sha256_digest, sri,
@@ -138,7 +139,7 @@ type Lie = (&'static str, fn(&Request) -> bool, fn(Reply) -> Reply, &'static str
 fn no_lie_is_believed_or_asked_for_twice() {
     let is_token = |request: &Request| request.path == "/service/token";
     let is_anonymous = |request: &Request| is_manifest(request) && request.header("authorization").is_none();
-    let lies: [Lie; 26] = [
+    let lies: [Lie; 36] = [
         ("another manifest", is_manifest, |answer| answer.body(*b"{}"), "digest_mismatch"),
         (
             "another digest in the header",
@@ -151,6 +152,10 @@ fn no_lie_is_believed_or_asked_for_twice() {
         ("login page", is_manifest, |_| Reply::ok().body(*b"<html>"), "digest_mismatch"),
         ("endless manifest", is_manifest, |_| endless(200), "too_large"),
         ("announced endless manifest", is_manifest, |_| Reply::ok().stream(io::repeat(b'x'), 1 << 40), "too_large"),
+        ("compressed manifest", is_manifest, compressed, "digest_mismatch"),
+        ("part of a manifest", is_manifest, |answer| partly(answer, "bytes 0-1/2"), "protocol"),
+        ("204", is_manifest, |_| Reply::status(204), "protocol"),
+        ("304", is_manifest, |_| Reply::status(304), "protocol"),
         ("other bytes", is_blob, |answer| answer.body(*b"tarbomb"), "digest_mismatch"),
         ("longer layer", is_blob, |answer| answer.body(*b"tarball and more"), "size_mismatch"),
         ("longer layer, unannounced", is_blob, |answer| answer.body(*b"tarball and more").chunked(), "size_mismatch"),
@@ -168,6 +173,17 @@ fn no_lie_is_believed_or_asked_for_twice() {
         ("401 for ever", is_manifest, |_| Reply::status(401).header("www-authenticate", "Basic"), "unauthorized"),
         ("401 that does not say how", is_manifest, |_| Reply::status(401), "unauthorized"),
         ("endless token", is_token, |_| endless(200), "too_large"),
+        ("announced endless token", is_token, |_| Reply::ok().stream(io::repeat(b'x'), 1 << 40), "too_large"),
+        ("token that is no JSON", is_token, |_| Reply::ok().body(*b"t0ken"), "shape"),
+        ("empty token", is_token, |_| Reply::ok().body(*br#"{"token":""}"#), "shape"),
+        ("token twice", is_token, |_| Reply::ok().body(*br#"{"token":"a","token":"b"}"#), "shape"),
+        (
+            "token that is longer than a header",
+            is_token,
+            |_| Reply::ok().json(&json!({ "token": "x".repeat(60_000) })),
+            "shape",
+        ),
+        ("part of a token", is_token, |answer| partly(answer, "bytes 0-1/2"), "protocol"),
         ("token with a line break", is_token, |_| Reply::ok().body(*br#"{"token":"a\r\nb"}"#), "shape"),
         ("401 without an end", is_anonymous, |answer| answer.stream(io::repeat(b'x'), 0).chunked(), "installed"),
     ];
@@ -188,6 +204,15 @@ fn no_lie_is_believed_or_asked_for_twice() {
 
 fn endless(status: u16) -> Reply {
     Reply::status(status).stream(io::repeat(b'x'), 0).chunked()
+}
+
+/// The right answer, said to be a part of it.
+fn partly(answer: Reply, range: &str) -> Reply {
+    answer.with_status(206).header("content-range", range)
+}
+
+fn compressed(answer: Reply) -> Reply {
+    answer.with_body(|bytes| testkit::gzip(&bytes)).header("content-encoding", "gzip")
 }
 
 fn part(range: &str, bytes: &[u8]) -> Reply {

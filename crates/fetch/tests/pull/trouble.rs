@@ -1,4 +1,4 @@
-//! Connections and servers that break, stall, or ask to be left alone.
+//! Connections and servers that break, stall, or ask to be left alone, where the matrix has no place for it.
 
 use super::*;
 
@@ -8,26 +8,16 @@ type Trouble = (&'static str, fn(&Request) -> bool, usize, fn() -> Reply, &'stat
 #[test]
 fn passing_trouble_is_waited_out_and_lasting_trouble_ends() {
     const EVER: usize = usize::MAX;
-    let troubles: [Trouble; 22] = [
+    let troubles: [Trouble; 12] = [
         ("503 once", is_manifest, 1, || Reply::status(503), "installed", 2),
         ("502 four times", is_manifest, 4, || Reply::status(502), "installed", 5),
         ("503 for ever", is_manifest, EVER, || Reply::status(503), "server_error", 5),
         ("408 once", is_manifest, 1, || Reply::status(408), "installed", 2),
-        ("429 for ever", is_blob, EVER, || Reply::status(429), "rate_limited", 5),
         ("404", is_manifest, EVER, || Reply::status(404), "not_found", 1),
         ("400", is_manifest, EVER, || Reply::status(400), "protocol", 1),
         ("closed once", is_manifest, 1, || Reply::broken(Fault::Close), "installed", 2),
         ("reset twice", is_manifest, 2, || Reply::broken(Fault::Reset), "installed", 3),
-        ("reset for ever", is_manifest, EVER, || Reply::broken(Fault::Reset), "reset", 5),
-        ("silent once", is_manifest, 1, || Reply::broken(Fault::Stall), "installed", 2),
-        ("silent for ever", is_manifest, EVER, || Reply::broken(Fault::Stall), "timeout", 5),
-        ("short manifest", is_manifest, 1, || short(Fault::Close), "installed", 2),
-        ("short manifest for ever", is_manifest, EVER, || short(Fault::Close), "truncated", 5),
-        ("stalled manifest", is_manifest, 1, || short(Fault::Stall), "installed", 2),
-        ("short layer", is_blob, 1, || short(Fault::Close), "installed", 2),
         ("reset layer", is_blob, 2, || short(Fault::Reset), "installed", 3),
-        ("stalled layer", is_blob, 1, || short(Fault::Stall), "installed", 2),
-        ("stalled layer for ever", is_blob, EVER, || short(Fault::Stall), "stalled", 5),
         ("cut behind the last byte", is_blob, 1, || whole().broken_after(7, Fault::Close), "installed", 1),
         ("broken chunk", is_blob, 1, broken_chunk, "installed", 2),
         ("broken chunk for ever", is_blob, EVER, broken_chunk, "truncated", 5),
@@ -38,7 +28,7 @@ fn passing_trouble_is_waited_out_and_lasting_trouble_ends() {
                 let bench = Bench::new();
                 let (registry, pushed) = stocked(&bench, b"tarball");
                 registry.server().first(times, matches, reply);
-                let result = bench.fetch(Setup { timeouts: SHORT, ..Setup::default() }, &pushed.reference);
+                let result = bench.fetch(Setup::default(), &pushed.reference);
                 assert_eq!(outcome(&result).split(' ').next_back().unwrap(), expected, "{name}");
                 assert_eq!(registry.recorder().requests().iter().filter(|r| matches(r)).count(), tries, "{name}");
                 assert_eq!(bench.waits().len(), tries - 1, "{name}");
@@ -118,59 +108,6 @@ fn part_from_another_place_is_not_taken() {
             None => answer(),
         });
         assert_eq!(outcome(&bench.fetch(Setup::default(), &pushed.reference)), "oci_pull_failed protocol", "{range}");
-    }
-}
-
-#[test]
-fn trickle_is_a_stall() {
-    for matches in [is_manifest as fn(&Request) -> bool, is_blob] {
-        let bench = Bench::new();
-        let (registry, pushed) = stocked(&bench, &artifact(1 << 20));
-        let clock = Arc::clone(&bench.clock);
-        // From then on each look at the clock finds half a minute gone, and no read brings what that would have to.
-        registry.server().intercept(move |request, answer| {
-            *clock.tick.lock().unwrap() = Duration::from_secs(if matches(request) { 31 } else { 0 });
-            answer()
-        });
-        let plugin_time = Duration::from_hours(1);
-        let limits = FetchLimits { stall_bytes_per_second: 1 << 20, plugin_time, ..FetchLimits::default() };
-        let result = bench.fetch(Setup { limits, ..Setup::default() }, &pushed.reference);
-        assert_eq!(outcome(&result), "oci_pull_failed stalled");
-        assert_eq!(bench.waits().len(), 4);
-    }
-}
-
-#[test]
-fn refused_connection_is_tried_again() {
-    let bench = Bench::new();
-    let registry = Registry::start();
-    let pushed = registry.push(REPOSITORY, "1", b"tarball");
-    // All servers of these tests are at 127.0.0.1, so nobody takes this port meanwhile.
-    let address = TcpListener::bind("127.0.0.2:0").unwrap().local_addr().unwrap();
-    let behind = registry.server().address();
-    *bench.clock.at_wait.lock().unwrap() = Some(Box::new(move |wait| {
-        if wait == 2 {
-            let door = TcpListener::bind(address).unwrap();
-            thread::spawn(move || forward(&door, behind));
-        }
-    }));
-    let fetched = bench.fetch(Setup::default(), &format!("oci://{address}/{REPOSITORY}:1")).unwrap();
-    verified(fetched, &pushed.integrity);
-    assert_eq!(bench.waits().len(), 2);
-}
-
-/// Carries each connection's bytes both ways, for as long as the test runs.
-fn forward(door: &TcpListener, behind: SocketAddr) {
-    for client in door.incoming() {
-        let (client, server) = (client.unwrap(), TcpStream::connect(behind).unwrap());
-        let carry = |mut from: TcpStream, mut to: TcpStream| {
-            thread::spawn(move || {
-                let _ = io::copy(&mut from, &mut to);
-                let _ = to.shutdown(Shutdown::Write);
-            });
-        };
-        carry(client.try_clone().unwrap(), server.try_clone().unwrap());
-        carry(server, client);
     }
 }
 

@@ -77,7 +77,7 @@ impl Bench {
     pub(crate) fn fetcher(&self, setup: Setup) -> Fetcher {
         let proxies = ProxyRules::parse(Some(&self.proxy.url()), Some(setup.no_proxy)).expect("a proxy's URL");
         let trust = Trust { file: Some(self.authority.path().to_owned()), ..Trust::default() };
-        let client = HttpClient::new("butler-plugins-tests", trust, proxies, setup.timeouts);
+        let client = HttpClient::new("butler-plugins-tests", &trust, proxies, setup.timeouts).expect("certificates");
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         Fetcher::new(Arc::new(client), clock, setup.policy, setup.access, setup.limits, Retry::default())
     }

@@ -41,18 +41,18 @@ impl Publisher {
 
     /// One with the logins of this `config.json`.
     pub(crate) fn with(config: &str) -> Self {
-        Self::over(config, Trust::default(), None)
+        Self::over(config, &Trust::default(), None)
     }
 
     pub(crate) fn trusting(ca: &Ca, config: &str) -> Self {
         let mut authority = NamedTempFile::new().expect("a temporary file can be made");
         authority.write_all(ca.pem().as_bytes()).expect("the temporary file can be written");
         let trust = Trust { file: Some(authority.path().to_owned()), ..Trust::default() };
-        Self::over(config, trust, Some(authority))
+        Self::over(config, &trust, Some(authority))
     }
 
-    fn over(config: &str, trust: Trust, authority: Option<NamedTempFile>) -> Self {
-        let http = HttpClient::new("butler-plugins-tests", trust, ProxyRules::default(), Timeouts::default());
+    fn over(config: &str, trust: &Trust, authority: Option<NamedTempFile>) -> Self {
+        let http = HttpClient::new("butler-plugins-tests", trust, ProxyRules::default(), Timeouts::default()).unwrap();
         let credentials = Credentials::parse(config.as_bytes(), Box::new(NoHelper)).expect("a config.json");
         let client = Client::new(Arc::new(http), credentials, TrustedRealms::built_in());
         Self { client, clock: SystemClock::start(), stop: Stop::new(), _authority: authority }

@@ -58,7 +58,7 @@ pub(crate) fn client(ca: &Ca) -> (Arc<HttpClient>, NamedTempFile) {
     let mut authority = NamedTempFile::new().unwrap();
     authority.write_all(ca.pem().as_bytes()).unwrap();
     let trust = Trust { file: Some(authority.path().to_owned()), ..Trust::default() };
-    let client = HttpClient::new("butler-plugins-tests", trust, ProxyRules::default(), Timeouts::default());
+    let client = HttpClient::new("butler-plugins-tests", &trust, ProxyRules::default(), Timeouts::default()).unwrap();
     (Arc::new(client), authority)
 }
 
