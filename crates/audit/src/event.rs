@@ -28,6 +28,8 @@ pub enum Event<'a> {
         allowed_sources: &'a SourcePolicy,
         /// This program's version.
         version: &'a str,
+        /// What confines the process, such as `landlock_v7`, or `none`.
+        sandbox: &'a str,
     },
     /// Something in the file is wrong; a run that says so ends with [`Fatal`](Self::Fatal).
     ConfigProblem {
@@ -200,13 +202,14 @@ impl Event<'_> {
 
     pub(crate) fn write(&self, record: &mut Record) {
         match *self {
-            Self::Startup { config_file, root, continue_on_error, plugin_count, allowed_sources, version } => {
+            Self::Startup { config_file, root, continue_on_error, plugin_count, allowed_sources, version, sandbox } => {
                 record.text("config_file", config_file);
                 record.text("root", root);
                 record.boolean("continue_on_error", continue_on_error);
                 record.number("plugin_count", plugin_count as u64);
                 record.list("allowed_sources", allowed_sources.prefixes());
                 record.text("version", version);
+                record.text("sandbox", sandbox);
             }
             Self::ConfigProblem { config_file, line, column, detail, source_line, hint } => {
                 record.text("config_file", config_file);

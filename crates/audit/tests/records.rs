@@ -70,6 +70,7 @@ fn write_all_events(log: &mut Log) {
             plugin_count: 2,
             allowed_sources,
             version: "0.1.0",
+            sandbox: "landlock_v7",
         });
     }
     for (source_line, hint) in [(None, None), (Some("plugns: []"), Some("did you mean `plugins`?"))] {
@@ -239,6 +240,7 @@ fn a_long_list_is_cut_after_a_whole_element() {
             plugin_count: 0,
             allowed_sources: policy,
             version: "v",
+            sandbox: "none",
         };
         line(format, &event)
     };

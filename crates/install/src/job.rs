@@ -30,4 +30,6 @@ pub struct Job {
     pub stop: Stop,
     /// The version that goes into log and state.
     pub version: &'static str,
+    /// What confines this process, for the log.
+    pub sandbox: String,
 }

@@ -50,6 +50,7 @@ pub fn run(job: Job, fetcher: &Arc<Fetcher>, log: &mut Log) -> Result<Report, Ru
     let started = job.clock.uptime();
     tell_start(&job, log);
     let mut run = Run::admit(job);
+    run.tell_verdicts(log);
     let result = run.carry_out(fetcher, log);
     run.tell_outcomes(&result, log);
     let duration_ms = millis(run.job.clock.uptime().saturating_sub(started));
@@ -98,6 +99,14 @@ impl Run {
             })
             .collect();
         Self { job, slots, removed: Vec::new() }
+    }
+
+    /// Says that every entry is judged; whatever asks the network does so after this.
+    fn tell_verdicts(&self, log: &mut Log) {
+        let admitted = self.count(|progress| matches!(progress, Progress::Pending(_)));
+        let rejected = self.count(|progress| matches!(progress, Progress::Rejected(_)));
+        let detail = format!("{admitted} admitted, {rejected} rejected");
+        log.record(&Event::Step { step: "judged", package: "", detail: &detail });
     }
 
     fn carry_out(&mut self, fetcher: &Arc<Fetcher>, log: &mut Log) -> Result<Report, RunError> {
@@ -262,16 +271,19 @@ impl Run {
             .filter(|known| removed.contains(&known.record.dest))
             .map(|known| (known.record.name.clone(), known.record.dest.clone()))
             .collect();
-        let count = |of: fn(&Progress) -> bool| self.slots.iter().filter(|slot| of(&slot.progress)).count();
         Ok(Report {
             installed: changes.put.len(),
-            rejected: count(|progress| matches!(progress, Progress::Rejected(_))),
-            skipped: count(|progress| {
+            rejected: self.count(|progress| matches!(progress, Progress::Rejected(_))),
+            skipped: self.count(|progress| {
                 matches!(progress, Progress::Disabled | Progress::Ready { ready: Ready::Unchanged(_), .. })
             }),
             removed: self.removed.len(),
             first_rejected: self.first_rejected(),
         })
+    }
+
+    fn count(&self, of: fn(&Progress) -> bool) -> usize {
+        self.slots.iter().filter(|slot| of(&slot.progress)).count()
     }
 
     fn tell_outcomes(&self, result: &Result<Report, RunError>, log: &mut Log) {
@@ -375,6 +387,7 @@ fn tell_start(job: &Job, log: &mut Log) {
         plugin_count: job.plan.entries.len(),
         allowed_sources: &job.plan.policy,
         version: job.version,
+        sandbox: &job.sandbox,
     });
     if job.plan.policy.is_permissive() {
         log.record(&Event::StartupPermissiveMode);

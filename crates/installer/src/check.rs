@@ -52,9 +52,9 @@ pub(crate) fn run(args: &Args, check: &CheckArgs, environment: &Environment) -> 
     };
     let fetcher = if check.online {
         let clock = Arc::new(SystemClock::start());
-        match settings::fetcher(args, environment, plan.policy.clone(), clock) {
-            Ok(fetcher) => Some(fetcher),
-            Err(error) => return report.failed("usage", &Chain(&error).to_string(), Some(&error.hint())),
+        match settings::fetcher(args, environment, plan.policy.clone(), clock, None) {
+            Ok((fetcher, _)) => Some(fetcher),
+            Err(error) => return report.failed(error.reason(), &Chain(&error).to_string(), Some(&error.hint())),
         }
     } else {
         None

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::builder::{BoolishValueParser, OsStringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::units;
@@ -53,6 +53,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", env = "BUTLER_PLUGINS_TERMINATION_LOG", hide_env_values = true)]
     #[arg(default_value = TERMINATION_LOG)]
     pub(crate) termination_log: PathBuf,
+
+    /// Let credential helpers start other programs and write files: the kernel confines nothing
+    #[arg(long, global = true, env = "BUTLER_PLUGINS_WITHOUT_SANDBOX", hide_env_values = true)]
+    #[arg(value_parser = BoolishValueParser::new())]
+    pub(crate) without_sandbox: bool,
 
     #[command(flatten)]
     pub(crate) access: AccessArgs,
@@ -107,7 +112,7 @@ pub(crate) struct LimitArgs {
     #[arg(value_parser = units::time, default_value = "10m")]
     pub(crate) lock_timeout: Duration,
 
-    /// Longest time for one plugin, all tries together; a silent server ends by --stall-timeout
+    /// Longest time for one plugin, all tries together, whatever its server does
     #[arg(long, value_name = "TIME", env = "BUTLER_PLUGINS_PLUGIN_TIMEOUT", hide_env_values = true)]
     #[arg(value_parser = units::time, default_value = "15m")]
     pub(crate) plugin_timeout: Duration,
@@ -142,9 +147,44 @@ pub(crate) struct LimitArgs {
     #[arg(default_value = "100000")]
     pub(crate) max_entries: u64,
 
-    /// Highest compression ratio, looked at once 64 MiB are unpacked
+    /// Highest compression ratio, looked at once --max-ratio-from-bytes are unpacked
     #[arg(long, value_name = "N", env = "BUTLER_PLUGINS_MAX_RATIO", hide_env_values = true, default_value = "200")]
     pub(crate) max_ratio: u64,
+
+    /// Expanded bytes that are accepted whatever the ratio
+    #[arg(long, value_name = "BYTES", env = "BUTLER_PLUGINS_MAX_RATIO_FROM_BYTES", hide_env_values = true)]
+    #[arg(value_parser = units::bytes, default_value = "64MiB", hide_short_help = true)]
+    pub(crate) max_ratio_from_bytes: u64,
+
+    /// Most components of a path, the top folder included
+    #[arg(long, value_name = "N", env = "BUTLER_PLUGINS_MAX_DEPTH", hide_env_values = true)]
+    #[arg(value_parser = units::count, default_value = "64", hide_short_help = true)]
+    pub(crate) max_depth: NonZeroUsize,
+
+    /// Longest path in an archive, and longest target of a symlink
+    #[arg(long, value_name = "N", env = "BUTLER_PLUGINS_MAX_PATH_BYTES", hide_env_values = true)]
+    #[arg(value_parser = units::count, default_value = "1024", hide_short_help = true)]
+    pub(crate) max_path_bytes: NonZeroUsize,
+
+    /// Longest name of a file or folder
+    #[arg(long, value_name = "N", env = "BUTLER_PLUGINS_MAX_NAME_BYTES", hide_env_values = true)]
+    #[arg(value_parser = units::count, default_value = "255", hide_short_help = true)]
+    pub(crate) max_name_bytes: NonZeroUsize,
+
+    /// Largest PAX header or GNU long name
+    #[arg(long, value_name = "BYTES", env = "BUTLER_PLUGINS_MAX_EXTENSION_BYTES", hide_env_values = true)]
+    #[arg(value_parser = units::bytes, default_value = "64KiB", hide_short_help = true)]
+    pub(crate) max_extension_bytes: u64,
+
+    /// Most PAX headers and GNU long names in front of one entry
+    #[arg(long, value_name = "N", env = "BUTLER_PLUGINS_MAX_EXTENSIONS", hide_env_values = true)]
+    #[arg(value_parser = units::count, default_value = "3", hide_short_help = true)]
+    pub(crate) max_extensions: NonZeroUsize,
+
+    /// Largest package.json
+    #[arg(long, value_name = "BYTES", env = "BUTLER_PLUGINS_MAX_PACKAGE_JSON_BYTES", hide_env_values = true)]
+    #[arg(value_parser = units::bytes, default_value = "1MiB", hide_short_help = true)]
+    pub(crate) max_package_json_bytes: u64,
 }
 
 /// What to do instead of installing.

@@ -14,8 +14,9 @@ use transport::{Clock, Stop, SystemClock};
 use crate::cli::{Args, LogFormat, LogLevel};
 use crate::environment::Environment;
 use crate::exit::Status;
-use crate::settings::SettingsError;
-use crate::{settings, termination};
+use crate::sandbox::Sandbox;
+use crate::settings::{self, SettingsError};
+use crate::termination::TerminationLog;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -29,13 +30,14 @@ struct Failure {
 /// Installs, and says in the log what became of each plugin.
 pub(crate) fn run(args: &Args, environment: &Environment) -> Status {
     let mut log = open_log(args.log_format, args.log_level);
-    let last_words = |reason: &str, detail: &str, hint: Option<&str>| {
-        termination::leave(&args.termination_log, reason, detail, hint);
-    };
+    let termination_log = TerminationLog::open(&args.termination_log);
+    let last_words = |reason: &str, detail: &str, hint: Option<&str>| termination_log.leave(reason, detail, hint);
     let signals = Signals::watch();
     let started = prepare(args, environment, &mut log).and_then(|(plan, clock)| {
-        let fetcher = settings::fetcher(args, environment, plan.policy.clone(), Arc::clone(&clock))?;
-        Ok((job(args, environment, plan, clock, &signals.stop), Arc::new(fetcher)))
+        let (policy, root) = (plan.policy.clone(), Some(&*args.root));
+        let (fetcher, sandbox) = settings::fetcher(args, environment, policy, Arc::clone(&clock), root)?;
+        sandbox.tell(&mut log);
+        Ok((job(args, environment, plan, clock, &signals.stop, &sandbox), Arc::new(fetcher)))
     });
     let (job, fetcher) = match started {
         Ok(started) => started,
@@ -129,7 +131,14 @@ fn prepare(args: &Args, environment: &Environment, log: &mut Log) -> Result<(Pla
     Ok((plan, Arc::new(SystemClock::start())))
 }
 
-fn job(args: &Args, environment: &Environment, plan: Plan, clock: Arc<dyn Clock>, stop: &Stop) -> Job {
+fn job(
+    args: &Args,
+    environment: &Environment,
+    plan: Plan,
+    clock: Arc<dyn Clock>,
+    stop: &Stop,
+    sandbox: &Sandbox,
+) -> Job {
     let pod = environment.hostname.as_deref().unwrap_or("an unnamed host");
     let since = audit::rfc3339(clock.now());
     Job {
@@ -145,6 +154,7 @@ fn job(args: &Args, environment: &Environment, plan: Plan, clock: Arc<dyn Clock>
         clock,
         stop: stop.clone(),
         version: VERSION,
+        sandbox: sandbox.to_string(),
     }
 }
 
@@ -183,6 +193,6 @@ impl Signals {
 
 impl From<SettingsError> for Failure {
     fn from(error: SettingsError) -> Self {
-        Self { reason: "usage", detail: Chain(&error).to_string(), hint: Some(error.hint()) }
+        Self { reason: error.reason(), detail: Chain(&error).to_string(), hint: Some(error.hint()) }
     }
 }

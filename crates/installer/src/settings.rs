@@ -1,15 +1,19 @@
 //! What was typed and what the environment says, as what a run is given.
 
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use config::{OnReject, Plan};
-use fetch::{FetchLimits, Fetcher, Logins, SurroundingsError, Unreadable};
+use fetch::{Access, FetchLimits, Fetcher, HelperProcess, Logins, SurroundingsError, Unreadable};
 use install::Limits;
 use source::SourcePolicy;
 use transport::{Clock, Retry, Timeouts};
 
 use crate::cli::{AccessArgs, Args, LimitArgs};
 use crate::environment::Environment;
+use crate::program;
+use crate::sandbox::{Rules, Sandbox};
 
 /// How this program introduces itself to servers.
 const USER_AGENT: &str = concat!("butler-plugin-installer/", env!("CARGO_PKG_VERSION"));
@@ -26,6 +30,13 @@ pub(crate) enum SettingsError {
 }
 
 impl SettingsError {
+    pub(crate) const fn reason(&self) -> &'static str {
+        match self {
+            Self::Access(error) => error.reason(),
+            Self::ContinueOnError { .. } | Self::Surroundings(_) => "usage",
+        }
+    }
+
     pub(crate) fn hint(&self) -> String {
         let text = match self {
             Self::Access(error) => return error.hint(),
@@ -69,6 +80,13 @@ pub(crate) fn limits(args: &LimitArgs) -> Limits {
         file: args.max_file_bytes,
         entries: args.max_entries,
         ratio: args.max_ratio,
+        ratio_from: args.max_ratio_from_bytes,
+        depth: args.max_depth.get(),
+        path: args.max_path_bytes.get(),
+        component: args.max_name_bytes.get(),
+        extension: args.max_extension_bytes,
+        extensions: args.max_extensions.get(),
+        manifest: args.max_package_json_bytes,
         ..Limits::default()
     }
 }
@@ -83,13 +101,14 @@ pub(crate) const fn list_hint(error: &Unreadable) -> Option<&'static str> {
     }
 }
 
-/// Everything that asks the network.
+/// Everything that asks the network. The process is confined when it is there, to changes below `root` if any.
 pub(crate) fn fetcher(
     args: &Args,
     environment: &Environment,
     policy: SourcePolicy,
     clock: Arc<dyn Clock>,
-) -> Result<Fetcher, SettingsError> {
+    root: Option<&Path>,
+) -> Result<(Fetcher, Sandbox), SettingsError> {
     let timeouts = Timeouts { read: args.limits.stall_timeout, ..Timeouts::default() };
     let client = environment.servers.client(USER_AGENT, &args.access.ca_file, timeouts)?;
     let limits = FetchLimits {
@@ -99,7 +118,21 @@ pub(crate) fn fetcher(
         ..FetchLimits::default()
     };
     let retry = Retry { tries: args.limits.tries, ..Retry::default() };
-    Ok(Fetcher::new(Arc::new(client), clock, policy, logins(&args.access, environment).open()?, limits, retry))
+    let logins = logins(&args.access, environment);
+    let access = logins.open()?;
+    let sandbox = if args.without_sandbox {
+        Sandbox::Declined
+    } else {
+        Rules { root, programs: programs(&access, &logins.helper_path) }.enforce()
+    };
+    Ok((Fetcher::new(Arc::new(client), clock, policy, access, limits, retry), sandbox))
+}
+
+/// The credential helpers that `config.json` names, with all that it takes to start them.
+fn programs(access: &Access, path: &OsStr) -> Vec<PathBuf> {
+    let on_path = HelperProcess::on(path.to_owned());
+    let helpers = access.credentials.helpers().filter_map(|helper| on_path.find(helper));
+    helpers.flat_map(|helper| program::needed_by(&helper, path)).collect()
 }
 
 fn logins(args: &AccessArgs, environment: &Environment) -> Logins {

@@ -1,6 +1,6 @@
 //! Kubernetes' termination message: why the container ended, for `kubectl describe pod`.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 
@@ -9,15 +9,22 @@ use source::printable;
 /// Most bytes that Kubernetes keeps.
 const LIMIT: usize = 4096;
 
-/// Leaves a message where the kubelet looks for one. Elsewhere the file does not exist, and none is made.
-pub(crate) fn leave(path: &Path, reason: &str, detail: &str, hint: Option<&str>) {
-    let written = OpenOptions::new()
-        .write(true)
-        .truncate(true)
-        .open(path)
-        .and_then(|mut file| file.write_all(message(reason, detail, hint).as_bytes()));
-    // The log has said it already; this is a copy for those who have no log at hand.
-    drop(written);
+/// Where the kubelet looks for a message, opened before the process is confined. Elsewhere the file does not exist, and
+/// none is made.
+pub(crate) struct TerminationLog(Option<File>);
+
+impl TerminationLog {
+    pub(crate) fn open(path: &Path) -> Self {
+        Self(OpenOptions::new().write(true).open(path).ok())
+    }
+
+    /// Leaves a message in place of what was there.
+    pub(crate) fn leave(&self, reason: &str, detail: &str, hint: Option<&str>) {
+        let Some(mut file) = self.0.as_ref() else { return };
+        // The log has said it already; this is a copy for those who have no log at hand. Streams cannot be cut.
+        drop(file.set_len(0));
+        drop(file.write_all(message(reason, detail, hint).as_bytes()));
+    }
 }
 
 fn message(reason: &str, detail: &str, hint: Option<&str>) -> String {

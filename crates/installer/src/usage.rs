@@ -6,7 +6,8 @@ use std::path::Path;
 use audit::{Blame, Event};
 
 use crate::exit::Status;
-use crate::{cli, run, termination};
+use crate::termination::TerminationLog;
+use crate::{cli, run};
 
 /// Tells it to a person at a terminal in clap's words, and to a container's log as a record like all others.
 pub(crate) fn misused(error: &clap::Error) -> Status {
@@ -26,7 +27,7 @@ pub(crate) fn misused(error: &clap::Error) -> Status {
         let hint = "see `--help`; each flag may also come from the variable named there";
         let mut log = run::open_log(cli::LogFormat::Logfmt, cli::LogLevel::Info);
         log.record(&Event::Fatal { reason: "usage", detail, hint: Some(hint), blame: Blame::Operator });
-        termination::leave(Path::new(cli::TERMINATION_LOG), "usage", detail, Some(hint));
+        TerminationLog::open(Path::new(cli::TERMINATION_LOG)).leave("usage", detail, Some(hint));
     }
     Status::Usage
 }

@@ -2,16 +2,18 @@
 
 use std::fmt;
 use std::fs;
-use std::io;
+use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::symlink;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
+use std::thread;
 
 use tempfile::TempDir;
-use testkit::Tree;
+use testkit::{Request, Tree};
 
-use crate::case::{Case, ConfigFile, Listing};
+use crate::case::{Case, ConfigFile, Listing, Watch};
 
 /// Seconds after which a run is killed.
 const DEADLINE: &str = "10";
@@ -51,6 +53,8 @@ pub(crate) struct Seen {
     pub(crate) before: Trees,
     pub(crate) after: Trees,
     pub(crate) asked: Vec<String>,
+    /// All requests that reached a server, the proxy too.
+    pub(crate) requests: Vec<Request>,
     /// System calls that make or use a socket; none where they cannot be traced.
     pub(crate) sockets: Vec<String>,
     pub(crate) peak_kib: Option<u64>,
@@ -77,6 +81,10 @@ impl fmt::Display for Mode {
     }
 }
 
+impl Mode {
+    pub(crate) const BOTH: [Self; 2] = [Self::FailClosed, Self::FailOpen];
+}
+
 impl Seen {
     pub(crate) fn was_killed(&self) -> bool {
         self.status == Some(KILLED)
@@ -93,7 +101,7 @@ pub(crate) fn run(case: &Case, mode: Mode, streams: Streams) -> Seen {
     let bench = Bench::new(case);
     if let Some(before) = &case.before {
         bench.write(&ConfigFile::Listing(before.clone()), mode);
-        let output = bench.install(Streams::Captured);
+        let output = bench.install(case, Streams::Captured);
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "the good copy could not be installed: {said}");
     }
@@ -103,18 +111,20 @@ pub(crate) fn run(case: &Case, mode: Mode, streams: Streams) -> Seen {
     bench.write(&case.file, mode);
     case.net.forget();
     let before = bench.trees();
-    let Output { status, stdout, stderr } = bench.install(streams);
+    let Output { status, stdout, stderr } = bench.install(case, streams);
     let after = bench.trees();
     Seen {
         mode,
         streams,
-        status: status.code(),
+        // `timeout` does not outlive the signal that it kills with.
+        status: status.code().or(status.signal().map(|signal| 128 + signal)),
         stdout: String::from_utf8(stdout).expect("the log is UTF-8"),
         stderr: String::from_utf8(stderr).expect("the log is UTF-8"),
         left_behind: bench.left_behind(),
         before,
         after,
         asked: case.net.asked(),
+        requests: case.net.requests(),
         sockets: bench.sockets(),
         peak_kib: bench.note("peak").trim().parse().ok(),
         watched: bench.watched,
@@ -130,7 +140,10 @@ struct Bench {
 
 impl Bench {
     fn new(case: &Case) -> Self {
-        let watched = tempfile::tempdir().unwrap();
+        let memory = Path::new("/dev/shm");
+        let watched =
+            if case.in_memory && memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+        let watched = watched.unwrap();
         let notes = tempfile::tempdir().unwrap();
         let at = |path: &str| watched.path().join(path).display().to_string();
         for folder in ["volume/plugins", "volume/elsewhere", "home/.docker", "tmp", "etc", "work"] {
@@ -145,12 +158,16 @@ impl Bench {
             ("TMPDIR", at("tmp")),
             ("HTTPS_PROXY", case.net.proxy.url()),
             ("SSL_CERT_FILE", notes.path().join("ca.pem").display().to_string()),
+            ("BUTLER_PLUGINS_LOG_LEVEL", "debug".to_owned()),
+            // One retry is what most rows need; the pauses before more of them are others' tests.
+            ("BUTLER_PLUGINS_TRIES", "2".to_owned()),
         ];
         if let Some((docker_config, netrc)) = &case.logins {
             fs::write(at("home/.docker/config.json"), docker_config).unwrap();
             fs::write(at("home/.netrc"), netrc).unwrap();
             environment.push(("NETRC", at("home/.netrc")));
         }
+        environment.extend(case.environment.iter().cloned());
         Self { watched, notes, environment }
     }
 
@@ -174,12 +191,20 @@ impl Bench {
     }
 
     /// Runs it under a deadline, its memory measured and its sockets traced.
-    fn install(&self, streams: Streams) -> Output {
+    fn install(&self, case: &Case, streams: Streams) -> Output {
         let mut line: Vec<&str> = vec!["timeout", "--signal=KILL", DEADLINE];
         let (peak, trace) = (self.path_of_note("peak"), self.path_of_note("trace"));
         line.extend(["time", "--quiet", "--format=%M", "--output", &peak]);
         if *CAN_TRACE {
-            line.extend(["strace", "--follow-forks", "--quiet=all", "--trace=%network", "--output", &trace]);
+            line.extend([
+                "strace",
+                "--seccomp-bpf",
+                "--follow-forks",
+                "--quiet=all",
+                "--trace=%network",
+                "--output",
+                &trace,
+            ]);
         }
         let redirected = match streams {
             Streams::Captured | Streams::NoReader => None,
@@ -189,10 +214,9 @@ impl Bench {
         line.extend(redirected.iter().flat_map(|script| ["sh", "-c", script]));
         let (config, root) = (self.config().display().to_string(), self.root().display().to_string());
         let termination_log = self.path_of_note("termination-log");
-        line.extend([env!("CARGO_BIN_EXE_butler-plugin-installer"), "--log-level", "debug"]);
+        line.push(env!("CARGO_BIN_EXE_butler-plugin-installer"));
         line.extend(["--config", &config, "--root", &root, "--termination-log", &termination_log]);
-        // One retry is what the rows need; the pauses before more of them are others' tests.
-        line.extend(["--tries", "2"]);
+        line.extend(case.flags);
         let mut command = Command::new(line[0]);
         command.args(&line[1..]).env_clear().envs(self.environment.iter().map(|(key, value)| (key, value)));
         command.current_dir(self.watched.path().join("work")).stdin(Stdio::null());
@@ -201,7 +225,11 @@ impl Bench {
             command.stdout(writer);
             drop(reader);
         }
-        command.output().expect("`timeout` and `time` are installed")
+        let output = match &case.watch {
+            Some(watch) => watched_output(&mut command, watch),
+            None => command.output(),
+        };
+        output.expect("`timeout` and `time` are installed")
     }
 
     fn trees(&self) -> Trees {
@@ -239,6 +267,26 @@ impl Bench {
     fn note(&self, name: &str) -> String {
         fs::read_to_string(self.path_of_note(name)).unwrap_or_default()
     }
+}
+
+/// Runs a command and shows each line of its output as soon as it is written.
+fn watched_output(command: &mut Command, watch: &Watch) -> io::Result<Output> {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let lines = BufReader::new(child.stdout.take().expect("the stream is a pipe")).lines();
+    thread::scope(|scope| {
+        let reading = scope.spawn(|| {
+            let mut stdout = String::new();
+            for line in lines {
+                let line = line?;
+                watch(&line);
+                stdout.extend([&line, "\n"]);
+            }
+            Ok::<_, io::Error>(stdout.into_bytes())
+        });
+        let output = child.wait_with_output()?;
+        let stdout = reading.join().expect("watching does not panic")?;
+        Ok(Output { stdout, ..output })
+    })
 }
 
 /// Whether `strace` is installed and may trace here; without it the proxy alone sees who is asked.

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::bench::{Mode, Seen, Streams};
+use crate::bench::{self, Mode, Seen, Streams};
+use crate::judge;
 use crate::net::{Net, Served};
 
 /// The list that the table calls `A`.
@@ -11,22 +12,43 @@ const LIST_A: &str = "[oci://reg.example.com/my-org, https://artifacts.internal.
 
 /// A condition that is no promise with a code.
 pub(crate) type Condition = Box<dyn Fn(&Seen) -> Result<(), String>>;
+/// Sees each line of the log's first stream while the installer runs.
+pub(crate) type Watch = Box<dyn Fn(&str) + Send + Sync>;
 
 /// A row, ready to be run.
 pub(crate) struct Case {
+    /// Which of the row's instances it is, where there are several.
+    pub(crate) instance: &'static str,
     pub(crate) file: ConfigFile,
     pub(crate) net: Net,
+    /// Whether the volume is a tmpfs, where there is one: what takes long then is none of the disk's doing.
+    pub(crate) in_memory: bool,
     /// What is installed first, and must survive where the row says so.
     pub(crate) before: Option<Listing>,
     /// What somebody else puts on the root, beside which there is a folder `elsewhere`.
     pub(crate) arrange: Option<fn(&Path)>,
     /// `config.json` and `netrc`.
     pub(crate) logins: Option<(String, String)>,
+    /// Credentials, and who may see them.
+    pub(crate) guarded: Vec<Guarded>,
+    /// Flags besides the ones that name files.
+    pub(crate) flags: &'static [&'static str],
+    /// Variables that are set otherwise than usual.
+    pub(crate) environment: Vec<(&'static str, String)>,
     /// What must stand in no output.
     pub(crate) secrets: Vec<String>,
     pub(crate) modes: &'static [Mode],
     pub(crate) streams: &'static [Streams],
-    pub(crate) condition: Option<Condition>,
+    pub(crate) watch: Option<Watch>,
+    pub(crate) conditions: Vec<Condition>,
+    /// More instances of the row, for which the same holds.
+    pub(crate) also: Vec<Case>,
+}
+
+/// A credential, and the only origins that may see it.
+pub(crate) struct Guarded {
+    pub(crate) secret: String,
+    pub(crate) own: Vec<String>,
 }
 
 /// The file that the installer is told to read.
@@ -61,20 +83,27 @@ impl Case {
     /// A case about any file.
     pub(crate) fn of(net: Net, file: ConfigFile) -> Self {
         let modes: &[Mode] = match file {
-            ConfigFile::Listing(_) | ConfigFile::Mounted(_) => &[Mode::FailClosed, Mode::FailOpen],
+            ConfigFile::Listing(_) | ConfigFile::Mounted(_) => &Mode::BOTH,
             // These files do not say, which means the stricter mode.
             ConfigFile::Bytes(_) | ConfigFile::Absent | ConfigFile::Directory => &[Mode::FailClosed],
         };
         Self {
             file,
+            instance: "",
             net,
+            in_memory: false,
             before: None,
             arrange: None,
             logins: None,
+            guarded: Vec::new(),
+            flags: &[],
+            environment: Vec::new(),
             secrets: Vec::new(),
             modes,
             streams: &[Streams::Captured],
-            condition: None,
+            watch: None,
+            conditions: Vec::new(),
+            also: Vec::new(),
         }
     }
 
@@ -86,8 +115,25 @@ impl Case {
 
     /// Also checks this.
     pub(crate) fn holds(mut self, condition: impl Fn(&Seen) -> Result<(), String> + 'static) -> Self {
-        self.condition = Some(Box::new(condition));
+        self.conditions.push(Box::new(condition));
         self
+    }
+
+    /// Several cases of one row, each with its name.
+    pub(crate) fn instances(cases: impl IntoIterator<Item = (&'static str, Self)>) -> Self {
+        let mut cases = cases.into_iter().map(|(instance, case)| Self { instance, ..case });
+        let first = cases.next().expect("a row has an instance");
+        Self { also: cases.collect(), ..first }
+    }
+
+    /// Also runs another case, whose outcome is not the row's, and checks this of it.
+    pub(crate) fn beside(self, other: Self, condition: impl Fn(&Seen) -> Result<(), String> + 'static) -> Self {
+        self.holds(move |seen| {
+            let beside = bench::run(&other, seen.mode, Streams::Captured);
+            judge::always(&other, &beside).and_then(|()| condition(&beside)).map_err(|why| {
+                format!("in another run beside it: {why}; the log was {}{}", beside.stdout, beside.stderr)
+            })
+        })
     }
 
     /// How many entries the file lists, if it is known to list any.

@@ -1,7 +1,9 @@
 //! What was seen, compared with what the row says.
 
+use testkit::Request;
+
 use crate::bench::{Mode, Seen, Streams};
-use crate::case::Case;
+use crate::case::{Case, Guarded};
 use crate::logfmt::{Record, records};
 use crate::row::{Expect, Promise, Row};
 
@@ -12,9 +14,7 @@ const MEMORY_KIB: u64 = 64 * 1024;
 pub(crate) fn problems(row: &Row, case: &Case, seen: &Seen) -> Vec<String> {
     let mut problems = Vec::new();
     let mut note = |checked: Result<(), String>| problems.extend(checked.err());
-    // No row may panic, hang or leak, whatever else it says.
-    note(ends_by_itself(seen));
-    note(tells_no_secret(case, seen));
+    note(always(case, seen));
     if seen.streams == Streams::Captured {
         match Log::read(seen, case) {
             Ok(log) => note(outcome(row, seen, &log)),
@@ -24,16 +24,40 @@ pub(crate) fn problems(row: &Row, case: &Case, seen: &Seen) -> Vec<String> {
     for promise in &row.promises {
         note(kept(*promise, row, case, seen));
     }
-    match &case.condition {
-        Some(condition) => note(condition(seen)),
-        None if row.own_condition.is_empty() => {}
-        None => note(Err(format!("`{}` is a condition of its own, and nothing checks it", row.own_condition))),
+    if case.conditions.is_empty() && !row.own_condition.is_empty() {
+        note(Err(format!("`{}` is a condition of its own, and nothing checks it", row.own_condition)));
+    }
+    for condition in &case.conditions {
+        note(condition(seen));
     }
     if !problems.is_empty() {
         let said: Vec<_> = seen.stdout.lines().chain(seen.stderr.lines()).take(12).map(shortened).collect();
         problems.push(format!("the log was\n    {}", said.join("\n    ")));
     }
     problems
+}
+
+/// No row may panic, hang or leak, whatever else it says.
+pub(crate) fn always(case: &Case, seen: &Seen) -> Result<(), String> {
+    ends_by_itself(seen)?;
+    tells_no_secret(case, seen)?;
+    keeps_credentials(case, seen)
+}
+
+/// The only rejection of a run.
+pub(crate) fn rejection(seen: &Seen) -> Result<Record, String> {
+    let rejected = records(&seen.stderr)?.into_iter().filter(|record| record.event() == "plugin_rejected");
+    let [rejection] = <[Record; 1]>::try_from(rejected.collect::<Vec<_>>())
+        .map_err(|found| format!("expected one rejection, found {found:?}"))?;
+    Ok(rejection)
+}
+
+/// That the only rejection of a run has this cause.
+pub(crate) fn has_cause(seen: &Seen, cause: &str) -> Result<(), String> {
+    match rejection(seen)?.field("cause") {
+        Some(found) if found == cause => Ok(()),
+        found => Err(format!("expected cause `{cause}`, found {found:?}")),
+    }
 }
 
 /// Both streams of a run.
@@ -171,24 +195,35 @@ fn kept(promise: Promise, row: &Row, case: &Case, seen: &Seen) -> Result<(), Str
         Promise::N0 => asks_nobody(case, seen),
         Promise::W0 if !seen.after.staging.is_empty() => Err(format!("W0: left in the root: {:?}", seen.after.staging)),
         Promise::W0 => differ("W0: changed outside the root", &seen.before.outside, &seen.after.outside),
-        Promise::V0 => match seen.after.visible.iter().find(|line| !seen.before.visible.contains(line)) {
-            // An accepted plugin of such a row is meant to be visible.
-            Some(_) if row.expect.contains(&Expect::Either) && seen.stdout.contains("event=plugin_installed") => Ok(()),
-            Some(line) => Err(format!("V0: visible and not there before: {line}")),
-            None => Ok(()),
-        },
+        Promise::V0 => shows_nothing_new(row, seen),
         Promise::P0 if case.before.is_none() => Err("P0: no good copy was there before".to_owned()),
         Promise::P0 if seen.mode == Mode::FailOpen || seen.status == Some(0) => Ok(()),
         Promise::P0 => differ("P0: changed on the root", &seen.before.visible, &seen.after.visible),
         Promise::S0 if case.secrets.is_empty() => Err("S0: nothing says what the secret is".to_owned()),
+        Promise::C0 if case.guarded.is_empty() => Err("C0: nothing says whose the credentials are".to_owned()),
         // Looked at for every row.
-        Promise::S0 | Promise::L1 | Promise::X0 | Promise::T0 => Ok(()),
-        Promise::C0 => Err("C0: no test of these stages records credentials at other origins".to_owned()),
+        Promise::S0 | Promise::C0 | Promise::L1 | Promise::X0 | Promise::T0 => Ok(()),
         Promise::M0 => match seen.peak_kib {
             Some(peak) if peak < MEMORY_KIB => Ok(()),
             Some(peak) => Err(format!("M0: {peak} KiB of memory")),
             None => Err("M0: no memory was measured: is `time` installed?".to_owned()),
         },
+    }
+}
+
+/// A plugin that is meant to be accepted is meant to be visible, and nothing beside it.
+fn shows_nothing_new(row: &Row, seen: &Seen) -> Result<(), String> {
+    let is_meant = row.expect.iter().any(|expect| matches!(expect, Expect::Accept | Expect::Either));
+    let installed = if is_meant { records(&seen.stdout)? } else { Vec::new() };
+    let folders: Vec<_> = installed
+        .iter()
+        .filter(|record| record.event() == "plugin_installed")
+        .filter_map(|record| record.field("dest")?.rsplit('/').next())
+        .collect();
+    let is_theirs = |line: &str| folders.iter().any(|folder| line.contains(&format!("volume/plugins/{folder}")));
+    match seen.after.visible.iter().find(|line| !seen.before.visible.contains(line) && !is_theirs(line)) {
+        Some(line) => Err(format!("V0: visible and not there before: {line}")),
+        None => Ok(()),
     }
 }
 
@@ -216,9 +251,19 @@ fn ends_by_itself(seen: &Seen) -> Result<(), String> {
 
 fn tells_no_secret(case: &Case, seen: &Seen) -> Result<(), String> {
     let outputs = [("stdout", &seen.stdout), ("stderr", &seen.stderr), ("what is left behind", &seen.left_behind)];
-    for secret in &case.secrets {
+    for secret in case.secrets.iter().chain(case.guarded.iter().map(|guarded| &guarded.secret)) {
         if let Some((place, _)) = outputs.iter().find(|(_, text)| text.contains(secret.as_str())) {
             return Err(format!("S0: `{secret}` stands in {place}"));
+        }
+    }
+    Ok(())
+}
+
+fn keeps_credentials(case: &Case, seen: &Seen) -> Result<(), String> {
+    for Guarded { secret, own } in &case.guarded {
+        let elsewhere = |request: &&Request| !own.iter().any(|origin| **origin == *request.origin);
+        if let Some(request) = seen.requests.iter().filter(elsewhere).find(|request| request.holds(secret)) {
+            return Err(format!("C0: `{secret}` was sent to {}{}", request.origin, request.path));
         }
     }
     Ok(())

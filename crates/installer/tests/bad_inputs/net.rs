@@ -1,6 +1,6 @@
 //! The servers of one case, and the only way to them.
 
-use testkit::{HttpServer, Plugin, Proxy, Quirks, Registry, Reply, Request, World, sri};
+use testkit::{HttpServer, Plugin, Proxy, Quirks, Registry, RegistryBuilder, Reply, Request, World, sri};
 
 /// The registry that list `A` allows.
 pub(crate) const REGISTRY: &str = "reg.example.com";
@@ -58,10 +58,16 @@ impl Net {
     pub(crate) fn registry(&mut self, quirks: Quirks) -> &Registry {
         let known = self.registries.iter().position(|registry| registry.host() == quirks.written);
         let at = known.unwrap_or_else(|| {
-            self.registries.push(self.world.registry(quirks));
+            self.start(quirks);
             self.registries.len() - 1
         });
         &self.registries[at]
+    }
+
+    /// Starts a registry that is more than its quirks.
+    pub(crate) fn start(&mut self, settings: impl Into<RegistryBuilder>) -> &Registry {
+        self.registries.push(self.world.registry(settings));
+        &self.registries[self.registries.len() - 1]
     }
 
     /// Starts any other server.
@@ -76,6 +82,12 @@ impl Net {
         self.proxy.asked().into_iter().chain(shown).collect()
     }
 
+    /// Every request that reached a server, the proxy's too.
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        let proxied = self.proxy.server().recorder().requests();
+        proxied.into_iter().chain(self.world.recorder().requests()).collect()
+    }
+
     /// Forgets what was asked so far.
     pub(crate) fn forget(&self) {
         self.proxy.server().recorder().clear();
@@ -85,7 +97,8 @@ impl Net {
 
 /// A registry of that name, without a login.
 pub(crate) fn named(host: &str) -> Quirks {
-    Quirks { host: host.to_owned(), written: host.to_owned(), ..Quirks::plain() }
+    let name = || host.to_owned();
+    Quirks { host: name(), written: name(), config_key: name(), ..Quirks::plain() }
 }
 
 fn is_dns_name(host: &str) -> bool {

@@ -73,7 +73,7 @@ impl Row {
             expect: expect.split('|').map(Expect::parse).collect::<Result<_, _>>()?,
             reasons: reason.split('|').filter(|reason| !reason.is_empty()).map(str::to_owned).collect(),
             promises,
-            own_condition: own_condition.to_owned(),
+            own_condition,
         })
     }
 
@@ -103,27 +103,41 @@ impl Expect {
     }
 }
 
-/// The codes in front, and the words behind them.
-fn promises(mut text: &str) -> (Vec<Promise>, &str) {
+/// The codes, and the words beside them. A code that is meant for one thing only, as in `N0 for that realm`, is no
+/// promise but one of the words.
+fn promises(text: &str) -> (Vec<Promise>, String) {
     let mut promises = Vec::new();
-    loop {
-        text = text.trim_start();
-        let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
-        promises.push(match word {
-            "N0" => Promise::N0,
-            "W0" => Promise::W0,
-            "V0" => Promise::V0,
-            "P0" => Promise::P0,
-            "C0" => Promise::C0,
-            "S0" => Promise::S0,
-            "M0" => Promise::M0,
-            "T0" => Promise::T0,
-            "X0" => Promise::X0,
-            "L1" => Promise::L1,
-            _ => return (promises, text),
-        });
-        text = rest;
+    let mut words = Vec::new();
+    for clause in text.split(", ") {
+        let mut rest = clause.trim();
+        while let Some((promise, after)) = promise(rest).filter(|(_, after)| !after.starts_with("for ")) {
+            promises.push(promise);
+            rest = after;
+        }
+        if !rest.is_empty() {
+            words.push(rest);
+        }
     }
+    (promises, words.join(", "))
+}
+
+/// The code that a text begins with, and what follows it.
+fn promise(text: &str) -> Option<(Promise, &str)> {
+    let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let promise = match word {
+        "N0" => Promise::N0,
+        "W0" => Promise::W0,
+        "V0" => Promise::V0,
+        "P0" => Promise::P0,
+        "C0" => Promise::C0,
+        "S0" => Promise::S0,
+        "M0" => Promise::M0,
+        "T0" => Promise::T0,
+        "X0" => Promise::X0,
+        "L1" => Promise::L1,
+        _ => return None,
+    };
+    Some((promise, rest.trim_start()))
 }
 
 fn unescape(text: &str) -> Result<String, String> {

@@ -111,7 +111,7 @@ fn log_of_a_good_run_is_what_operators_parse() {
     let hello = registry.push("my-org/hello", "1.2.3", &Plugin::frontend("@my-org/hello").version("1.2.3").tarball());
     let portal = Portal::listing(OnReject::Abort, &[entry(&hello), disabled]);
     insta::assert_snapshot!(portal.install().exits(0).log(), @r#"
-    ts=… level=INFO event=startup config_file=/dynamic-plugins.yaml root=/dynamic-plugins-root continue_on_error=false plugin_count=2 allowed_sources=["oci://127.0.0.1:…/my-org"] version=0.1.0
+    ts=… level=INFO event=startup config_file=/dynamic-plugins.yaml root=/dynamic-plugins-root continue_on_error=false plugin_count=2 allowed_sources=["oci://127.0.0.1:…/my-org"] version=0.1.0 sandbox=…
     ts=… level=INFO event=plugin_installed package=oci://127.0.0.1:…/my-org/hello:1.2.3 integrity="sha512-…" digest_verified=ok name=@my-org/hello dest=/dynamic-plugins-root/my-org-hello-dynamic version=1.2.3 bytes=… duration_ms=… manifest=sha256:…
     ts=… level=INFO event=plugin_skipped package=oci://127.0.0.1:…/my-org/test:1.0.0 reason=disabled
     ts=… level=INFO event=completed installed=1 rejected=0 skipped=1 removed=0 duration_ms=…
@@ -124,7 +124,7 @@ fn log_of_an_aborted_run_is_what_operators_parse() {
     let hello = registry.push("my-org/hello", "1.2.3", &Plugin::backend("hello").tarball());
     let portal = Portal::listing(OnReject::Abort, &[entry(&hello), wrong_entry(&test_plugin(&registry))]);
     insta::assert_snapshot!(portal.install_with(|command| command.arg("--jobs=1")).exits(1).log(), @r#"
-    ts=… level=INFO event=startup config_file=/dynamic-plugins.yaml root=/dynamic-plugins-root continue_on_error=false plugin_count=2 allowed_sources=["oci://127.0.0.1:…/my-org"] version=0.1.0
+    ts=… level=INFO event=startup config_file=/dynamic-plugins.yaml root=/dynamic-plugins-root continue_on_error=false plugin_count=2 allowed_sources=["oci://127.0.0.1:…/my-org"] version=0.1.0 sandbox=…
     ts=… level=INFO event=plugin_skipped package=oci://127.0.0.1:…/my-org/hello:1.2.3 reason=aborted
     ts=… level=ERROR event=plugin_rejected package=oci://127.0.0.1:…/my-org/test:1.0.0 reason=integrity_mismatch expected="sha512-…" computed="sha512-…" detail="the artifact's … bytes are not the pinned ones" hint="if the publisher confirms the computed value, pin it; otherwise someone changed the artifact" blame=operator line=6
     ts=… level=ERROR event=fatal reason=continueOnError_false detail="plugin `oci://127.0.0.1:…/my-org/test:1.0.0` was rejected with `integrity_mismatch`" hint="if the publisher confirms the computed value, pin it; otherwise someone changed the artifact" blame=operator
@@ -136,7 +136,7 @@ fn run_without_a_list_of_sources_says_so() {
     let portal = Portal::new();
     portal.write("dynamic-plugins.yaml", "plugins: []\n");
     insta::assert_snapshot!(portal.install().exits(0).log(), @r#"
-    ts=… level=INFO event=startup config_file=/dynamic-plugins.yaml root=/dynamic-plugins-root continue_on_error=false plugin_count=0 allowed_sources=[] version=0.1.0
+    ts=… level=INFO event=startup config_file=/dynamic-plugins.yaml root=/dynamic-plugins-root continue_on_error=false plugin_count=0 allowed_sources=[] version=0.1.0 sandbox=…
     ts=… level=WARN event=startup_permissive_mode reason=allowedSources_unset_permissive
     ts=… level=INFO event=completed installed=0 rejected=0 skipped=0 removed=0 duration_ms=…
     "#);

@@ -184,71 +184,73 @@ fn broken_list_is_told_problem_by_problem() {
 
 #[test]
 fn setting_that_cannot_be_used_ends_the_run_before_the_root_is_touched() {
-    type Change = fn(&Portal, &mut Command) -> String;
+    /// What it says, and for which reason.
+    type Change = fn(&Portal, &mut Command) -> [&'static str; 2];
     let rows: [Change; 12] = [
         |_, command| {
             command.env("CONTINUE_ON_ERROR", "maybe");
-            "`CONTINUE_ON_ERROR` must be `true` or `false`, found `maybe`".to_owned()
+            ["`CONTINUE_ON_ERROR` must be `true` or `false`, found `maybe`", "usage"]
         },
         |_, command| {
             command.arg("--token-realm=gitlab.com");
-            "`--token-realm` must be `REGISTRY=HOST`, found `gitlab.com`".to_owned()
+            ["`--token-realm` must be `REGISTRY=HOST`, found `gitlab.com`", "usage"]
         },
         |_, command| {
             command.env("HTTPS_PROXY", "ftp://proxy");
-            "`HTTPS_PROXY` must be".to_owned()
+            ["`HTTPS_PROXY` must be", "usage"]
         },
         |portal, command| {
             command.arg("--netrc").arg(portal.path("none"));
-            "failed to read `/none`: there is no such file".to_owned()
+            ["failed to read `/none`: there is no such file", "config_unreadable"]
         },
         |portal, command| {
             command.arg("--netrc").arg(portal.root());
-            "found a directory".to_owned()
+            ["found a directory", "config_unreadable"]
         },
         |portal, command| {
             let file = portal.write("netrc", "machine example.com login s3cret passwort s3cret\n");
             command.arg("--netrc").arg(file);
-            "`/netrc` cannot be used".to_owned()
+            ["`/netrc` cannot be used", "config_invalid"]
         },
         |portal, command| {
             command.arg("--ca-file").arg(portal.path("none"));
-            "failed to load CA certificates from `/none`".to_owned()
+            ["failed to load CA certificates from `/none`", "usage"]
         },
         |portal, command| {
             let file = portal.write("empty.pem", "no certificate\n");
             command.arg("--ca-file").arg(file);
-            "expected CA certificates in PEM form in `/empty.pem`, found none".to_owned()
+            ["expected CA certificates in PEM form in `/empty.pem`, found none", "usage"]
         },
         |portal, command| {
             command.arg("--registry-auth-file").arg(portal.path("none"));
-            "failed to read `/none`: there is no such file".to_owned()
+            ["failed to read `/none`: there is no such file", "config_unreadable"]
         },
         |portal, command| {
             portal.write("config.json", "{ s3cret");
             command.env("DOCKER_CONFIG", portal.path("."));
-            "`/./config.json` cannot be used".to_owned()
+            ["`/./config.json` cannot be used", "config_invalid"]
         },
         |portal, command| {
             portal.write("config.json", "[\"s3cret\"]");
             command.env("DOCKER_CONFIG", portal.path("."));
-            "`/./config.json` cannot be used".to_owned()
+            ["`/./config.json` cannot be used", "config_invalid"]
         },
         |portal, command| {
             fs::create_dir(portal.path("config.json")).unwrap();
             command.env("DOCKER_CONFIG", portal.path("."));
-            "found a directory".to_owned()
+            ["found a directory", "config_unreadable"]
         },
     ];
     for change in rows {
         let portal = Portal::listing(OnReject::Continue, &[]);
-        let mut said = String::new();
+        let mut expected = ["", ""];
         let run = portal.install_with(|command| {
-            said = change(&portal, command);
+            expected = change(&portal, command);
             command
         });
-        let run = run.exits(2).says(&said);
-        assert_eq!(run.events(), ["fatal usage"], "{said}");
+        let [said, reason] = expected;
+        let run = run.exits(2).says(said);
+        assert_eq!(run.events(), [format!("fatal {reason}")], "{said}");
         assert!(!run.stderr.contains("s3cret"), "{}", run.stderr);
         assert_eq!(portal.tree().to_string(), "", "{said}");
     }

@@ -58,7 +58,7 @@ impl Pod {
 }
 
 /// The static binary that `cargo xtask test` built, or in a plain `cargo test` the one of this build.
-fn built() -> PathBuf {
+pub(crate) fn built() -> PathBuf {
     std::env::var_os("BUTLER_DIST").map_or_else(
         || {
             println!("not the static binary: `cargo xtask test` builds it and runs this story with it");

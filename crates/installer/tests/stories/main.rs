@@ -14,4 +14,6 @@ mod killed;
 mod lock;
 mod network;
 mod portal;
+mod sandbox;
+mod secrets;
 mod volume;

@@ -274,11 +274,11 @@ fn field<'a>(line: &'a str, key: &str) -> Option<&'a str> {
     line.split(' ').find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
 }
 
-/// A line without time, port, digests and counts of bytes and milliseconds.
+/// A line without time, port, digests, counts of bytes and milliseconds, and what depends on the kernel.
 fn alike(line: &str) -> String {
     let blank = |word: &str| {
         let (key, value) = word.split_once('=')?;
-        matches!(key, "ts" | "bytes" | "duration_ms").then(|| {
+        matches!(key, "ts" | "bytes" | "duration_ms" | "sandbox").then(|| {
             let end = if value.ends_with('\n') { "\n" } else { "" };
             format!("{key}=…{end}")
         })
