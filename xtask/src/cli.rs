@@ -4,7 +4,7 @@ use clap::Parser as _;
 
 use crate::bench::Scale;
 use crate::docs::Pages;
-use crate::{bench, ci, demo, dist, docs, fixtures, test, tidy};
+use crate::{bench, ci, demo, dist, docs, fixtures, fuzz, test, tidy};
 
 /// The workspace's own commands.
 #[derive(clap::Parser)]
@@ -17,7 +17,11 @@ enum Xtask {
     /// Checks the rules of the house that neither the compiler nor clippy knows.
     Tidy,
     /// Brings what tests need of others: real plugins, the exporter's output for ours, a client of registries.
-    Fixtures,
+    Fixtures {
+        /// The packages of 200 publishers, and nothing else
+        #[arg(long)]
+        sample: bool,
+    },
     /// Writes the reference pages, and man pages and completions into `target/docs/`.
     Docs {
         /// Only complain about pages that are not what would be written
@@ -32,6 +36,15 @@ enum Xtask {
         #[arg(long)]
         quick: bool,
     },
+    /// Looks for bytes for which something does not hold, and keeps what it learns for the tests.
+    Fuzz {
+        /// How long each target runs
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+        seconds: u64,
+        /// One target instead of all
+        #[arg(long, value_name = "NAME")]
+        target: Option<String>,
+    },
     /// Everything a change must pass: format, tidy, clippy, docs, cargo-deny, tests.
     Ci,
 }
@@ -42,12 +55,14 @@ pub(crate) fn run() -> anyhow::Result<()> {
         Xtask::Demo => demo::run(),
         Xtask::Test => test::run(),
         Xtask::Tidy => tidy::run(),
-        Xtask::Fixtures => fixtures::run(),
+        Xtask::Fixtures { sample: false } => fixtures::run(),
+        Xtask::Fixtures { sample: true } => fixtures::sample(),
         Xtask::Docs { check: false } => docs::run(Pages::Write),
         Xtask::Docs { check: true } => docs::run(Pages::Check),
         Xtask::Dist => dist::run().map(drop),
         Xtask::Bench { quick: true } => bench::run(Scale::Quick),
         Xtask::Bench { quick: false } => bench::run(Scale::Full),
+        Xtask::Fuzz { seconds, target } => fuzz::run(seconds, target.as_deref()),
         Xtask::Ci => ci::run(),
     }
 }

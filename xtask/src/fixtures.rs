@@ -1,6 +1,7 @@
 //! `cargo xtask fixtures`: what tests take from elsewhere, or have made by the tools of others, in `target/fixtures/`.
 //!
-//! The real plugins of `fixtures/real.toml` are downloaded once and checked every time.
+//! The real plugins of `fixtures/real.toml` are downloaded once and checked every time; so is the larger sample of
+//! `fixtures/npm-sample.toml` where it is asked for.
 
 mod export;
 mod oras;
@@ -16,31 +17,42 @@ use crate::{command, workspace};
 
 /// Brings what is missing or has changed.
 pub(crate) fn run() -> anyhow::Result<()> {
-    download()?;
+    download("fixtures/real.toml", &workspace::fixtures())?;
     oras::run()?;
     export::run()
 }
 
-/// Makes sure that every listed tarball lies in `target/fixtures/` and is the listed one.
-fn download() -> anyhow::Result<()> {
-    let list = workspace::root().join("fixtures/real.toml");
-    let text = fs::read_to_string(&list).with_context(|| format!("could not read `{}`", list.display()))?;
-    let folder = workspace::fixtures();
-    fs::create_dir_all(&folder).with_context(|| format!("could not create `{}`", folder.display()))?;
-    for plugin in parse(&text)? {
-        let tarball = folder.join(plugin.file_name());
-        if tarball.exists() && check(&tarball, &plugin.integrity).is_ok() {
-            println!("kept       {}", plugin.file_name());
-            continue;
-        }
-        plugin.download(&folder)?;
-        check(&tarball, &plugin.integrity)?;
+/// Brings the packages of `fixtures/npm-sample.toml`, hundreds of megabytes which only one test asks for.
+pub(crate) fn sample() -> anyhow::Result<()> {
+    download("fixtures/npm-sample.toml", &workspace::fixtures().join("npm-sample"))
+}
+
+/// Makes sure that every listed tarball lies in the folder and is the listed one.
+fn download(list: &str, folder: &Path) -> anyhow::Result<()> {
+    let text = fs::read_to_string(workspace::root().join(list)).with_context(|| format!("could not read `{list}`"))?;
+    let plugins = parse(&text).with_context(|| format!("could not understand `{list}`"))?;
+    fs::create_dir_all(folder).with_context(|| format!("could not create `{}`", folder.display()))?;
+    let tarball = |plugin: &Plugin| folder.join(plugin.file_name());
+    let (kept, missing): (Vec<_>, Vec<_>) = plugins
+        .iter()
+        .partition(|plugin| tarball(plugin).exists() && check(&tarball(plugin), &plugin.integrity).is_ok());
+    for plugin in kept {
+        println!("kept       {}", plugin.file_name());
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    // The npm client, so that a mirror or proxy it is set up for is used here, too. Once, as it takes a second to start.
+    let mut npm = command::program("npm", &["pack", "--silent", "--ignore-scripts", "--pack-destination"]);
+    command::run(npm.arg(folder).args(missing.iter().map(|plugin| plugin.spec())))?;
+    for plugin in missing {
+        check(&tarball(plugin), &plugin.integrity)?;
         println!("downloaded {}", plugin.file_name());
     }
     Ok(())
 }
 
-/// One table of `real.toml`.
+/// One table of a list.
 #[derive(Debug, PartialEq)]
 struct Plugin {
     name: String,
@@ -54,15 +66,13 @@ impl Plugin {
         format!("{}-{}.tgz", self.name.trim_start_matches('@').replace('/', "-"), self.version)
     }
 
-    /// Goes through the npm client, so that a mirror or proxy it is set up for is used here, too.
-    fn download(&self, folder: &Path) -> anyhow::Result<()> {
-        let spec = format!("{}@{}", self.name, self.version);
-        let mut npm = command::program("npm", &["pack", &spec, "--silent", "--ignore-scripts", "--pack-destination"]);
-        command::run(npm.arg(folder)).with_context(|| format!("could not download `{spec}`"))
+    /// What the npm client calls it.
+    fn spec(&self) -> String {
+        format!("{}@{}", self.name, self.version)
     }
 }
 
-/// Reads the part of TOML that `real.toml` needs: `[[plugin]]`, `key = "value"`, comments.
+/// Reads the part of TOML that the lists need: `[[plugin]]`, `key = "value"`, comments.
 fn parse(text: &str) -> anyhow::Result<Vec<Plugin>> {
     text.split("[[plugin]]").skip(1).map(parse_plugin).collect()
 }
@@ -73,7 +83,7 @@ fn parse_plugin(table: &str) -> anyhow::Result<Plugin> {
             .lines()
             .filter_map(|line| line.split_once(" = "))
             .find_map(|(name, value)| (name == key).then(|| value.trim_matches('"').to_owned()))
-            .with_context(|| format!("a plugin in `fixtures/real.toml` has no `{key}`"))
+            .with_context(|| format!("a plugin has no `{key}`"))
     };
     let name = value("name")?;
     let integrity = value("integrity")?.parse().with_context(|| format!("could not read the integrity of `{name}`"))?;
@@ -93,6 +103,8 @@ fn check(tarball: &Path, pinned: &Integrity) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     const PIN: &str = "sha512-m3HSJL1i83hdltRq0+o9czGb+8KJDKra4t/3JRlnPKcjI8PZm6XBHXx6zG4UuMXaDEZjR1wuXDre9G9zvN7AQw==";
@@ -109,12 +121,18 @@ mod tests {
     #[test]
     fn a_missing_key_is_named() {
         let error = parse("[[plugin]]\nname = \"x\"\n").unwrap_err();
-        assert_eq!(error.to_string(), "a plugin in `fixtures/real.toml` has no `integrity`");
+        assert_eq!(error.to_string(), "a plugin has no `integrity`");
     }
 
     #[test]
     fn the_list_in_the_repository_holds_three_plugins() {
         assert_eq!(parse(include_str!("../../fixtures/real.toml")).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn the_sample_holds_two_hundred_packages_with_a_file_name_each() {
+        let plugins = parse(include_str!("../../fixtures/npm-sample.toml")).unwrap();
+        assert_eq!(plugins.iter().map(Plugin::file_name).collect::<BTreeSet<_>>().len(), 200);
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod demo;
 mod dist;
 mod docs;
 mod fixtures;
+mod fuzz;
 mod test;
 mod tidy;
 #[path = "../../crates/installer/src/units.rs"]

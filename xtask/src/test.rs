@@ -11,7 +11,7 @@ use crate::{bench, dist, fixtures};
 const DIST_VARIABLE: &str = "BUTLER_DIST";
 
 /// Programs that tests start, and the Debian packages that hold them.
-const NEEDED: [(&str, &str); 9] = [
+const NEEDED: [(&str, &str); 10] = [
     ("docker-registry", "docker-registry"),
     ("skopeo", "skopeo"),
     ("buildah", "buildah"),
@@ -21,6 +21,7 @@ const NEEDED: [(&str, &str); 9] = [
     ("python3", "python3-venv"),
     ("time", "time"),
     ("strace", "strace"),
+    ("bsdtar", "libarchive-tools"),
 ];
 
 /// Brings what is missing, builds the static binaries, looks at their limits, runs unit tests, stories and doctests.

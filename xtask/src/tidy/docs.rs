@@ -1,4 +1,5 @@
-//! That the documents hang together: decision records are numbered and listed, local links lead somewhere.
+//! That the documents hang together: decision records are numbered and listed, local links lead somewhere, and the tests
+//! that answer a threat exist.
 
 use std::collections::BTreeSet;
 
@@ -6,10 +7,11 @@ use super::{Complaint, File};
 
 const DECISIONS: &str = "docs/decisions/";
 const ARCHITECTURE: &str = "docs/ARCHITECTURE.md";
+const THREATS: &str = "docs/threats.md";
 
 /// Checks the documents against each other and against the other files.
 pub(super) fn check(files: &[File]) -> Vec<Complaint> {
-    [numbers, listed, links].iter().flat_map(|rule| rule(files)).collect()
+    [numbers, listed, links, tests_of_threats].iter().flat_map(|rule| rule(files)).collect()
 }
 
 /// The file names of the decision records, in order.
@@ -79,6 +81,35 @@ fn resolve(file: &str, target: &str) -> String {
     path.join("/")
 }
 
+/// A test stands there as `file: name`; those of the same file may follow by name alone.
+fn tests_of_threats(files: &[File]) -> Vec<Complaint> {
+    let Some(threats) = files.iter().find(|file| file.path == THREATS) else { return Vec::new() };
+    let mut complaints = Vec::new();
+    for (index, line) in threats.text.lines().enumerate() {
+        let mut place = None;
+        for code in line.split('`').skip(1).step_by(2) {
+            let name = match code.split_once(".rs: ") {
+                Some((path, name)) => {
+                    place = Some(format!("{path}.rs"));
+                    name
+                }
+                None => code,
+            };
+            let names_a_test =
+                name.contains('_') && name.bytes().all(|b| b.is_ascii_lowercase() || b"_0123456789".contains(&b));
+            let Some(place) = place.as_deref().filter(|_| names_a_test) else { continue };
+            let is_there = |file: &File| {
+                file.path.strip_prefix("crates/").unwrap_or(&file.path) == place
+                    && file.text.contains(&format!("fn {name}("))
+            };
+            if !files.iter().any(is_there) {
+                complaints.push(Complaint::at(THREATS, index + 1, format!("there is no test `{name}` in `{place}`")));
+            }
+        }
+    }
+    complaints
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tests::{file, shown};
@@ -118,6 +149,25 @@ mod tests {
         for (name, text, good) in rows {
             let files = [file("docs/a.md", text), file("docs/b.md", ""), file("crates/oci/Cargo.toml", "")];
             assert_eq!(check(&files).is_empty(), good, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_threat_whose_test_is_gone_is_a_complaint() {
+        let tests = file("crates/oci/tests/a.rs", "fn lies_are_not_believed() {}\nfn others_are_told() {}\n");
+        for (text, complaint) in [
+            ("| x | `oci/tests/a.rs: lies_are_not_believed`, `others_are_told` |", None),
+            ("| `Verified`, `some_word` | `oci/tests/a.rs: lies_are_not_believed` |", None),
+            ("`oci/tests/a.rs: lies_are_told`", Some("there is no test `lies_are_told` in `oci/tests/a.rs`")),
+            ("`oci/tests/b.rs: others_are_told`", Some("there is no test `others_are_told` in `oci/tests/b.rs`")),
+            (
+                "`oci/tests/a.rs: others_are_told`, `lies_are_told`",
+                Some("there is no test `lies_are_told` in `oci/tests/a.rs`"),
+            ),
+        ] {
+            let found = shown(&check(&[file(ARCHITECTURE, ""), file(THREATS, text), file(&tests.path, &tests.text)]));
+            let expected: Vec<_> = complaint.map(|text| format!("docs/threats.md:1: {text}")).into_iter().collect();
+            assert_eq!(found, expected, "{text}");
         }
     }
 }

@@ -7,7 +7,7 @@ use super::Complaint;
 
 /// Each member and the members it may use. An edge that is not listed is a complaint; one that is listed and not used
 /// is not. `docs/ARCHITECTURE.md` shows the same table, and the reasons.
-const MAY_USE: [(&str, &[&str]); 15] = [
+const MAY_USE: [(&str, &[&str]); 16] = [
     ("integrity", &[]),
     ("transport", &[]),
     ("source", &["integrity"]),
@@ -22,7 +22,8 @@ const MAY_USE: [(&str, &[&str]); 15] = [
     ("publish", &["config", "contract", "fetch", "integrity", "oci", "source", "tarball", "transport"]),
     ("publisher", &["audit", "config", "fetch", "oci", "publish", "source", "transport"]),
     ("testkit", &["integrity"]),
-    ("xtask", &["contract", "integrity", "testkit"]),
+    ("fuzz", &["audit", "config", "integrity", "oci", "source", "tarball", "testkit", "transport"]),
+    ("xtask", &["contract", "fuzz", "integrity", "testkit"]),
 ];
 
 /// Tests of every member may use these as well.
@@ -63,7 +64,7 @@ fn member(package: &Value, root: &str) -> anyhow::Result<Member> {
 
 /// The name that the workspace uses inside, from the one it publishes.
 fn short(published: &str) -> String {
-    published.trim_start_matches("butler-plugin-").to_owned()
+    published.trim_start_matches("butler-plugins-").trim_start_matches("butler-plugin-").to_owned()
 }
 
 /// Complains about every edge that the table does not list.

@@ -1,0 +1,4 @@
+//! Lets libFuzzer call [`fuzz::manifest`].
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::manifest::target(bytes));
