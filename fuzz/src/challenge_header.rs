@@ -75,7 +75,14 @@ pub fn target(bytes: &[u8]) {
     }
     let asked = network.asked();
     assert!(asked.len() <= 16, "{} requests", asked.len());
-    asked.iter().for_each(check);
+    for request in &asked {
+        check(request);
+        // A server that knows the password may write it into the addresses that it names.
+        assert!(
+            text.contains(PASSWORD) || !request.url.with_query().contains(PASSWORD),
+            "the password stands in a URL"
+        );
+    }
 }
 
 /// Challenges as registries send them, and as attackers do.
@@ -115,7 +122,6 @@ fn answer(request: &Request, challenges: &str, token: &str, location: &str) -> A
 fn check(request: &Request) {
     let url = &request.url;
     assert_eq!(url.scheme(), Scheme::Https, "{url}");
-    assert!(!url.with_query().contains(PASSWORD), "the password stands in a URL");
     assert!(url.target().bytes().all(|b| b.is_ascii_graphic()), "{url}");
     for (name, value) in &request.headers {
         assert!(!value.contains(PASSWORD) && !value.contains(is_invisible), "{name}: {value}");

@@ -14,8 +14,11 @@ use std::time::Duration;
 use base64ct::{Base64, Encoding};
 use bench::{Bench, Setup, everything_said, fetch, outcome, verified};
 use fetch::{Access, Credentials, HelperProcess};
+use serde_json::{Value, json};
 use tempfile::TempDir;
-use testkit::{Auth, DockerRegistry, Login, Plugin, Quirks, Registry, RegistryBuilder, Request, docker_config};
+use testkit::{
+    Auth, DockerRegistry, Login, OCI_MANIFEST, Plugin, Quirks, Registry, RegistryBuilder, Reply, Request, docker_config,
+};
 
 const INSTALLED: &str = "installed";
 const UNAUTHORIZED: &str = "oci_pull_failed unauthorized";
@@ -294,4 +297,51 @@ fn credential_helper_on_path_is_asked_for_its_registry() {
             assert!(!everything_said(&error).contains("made-password"), "{name}");
         }
     }
+}
+
+/// What a registry puts into its answer, where it is asked with a login.
+type Word = fn(&str) -> Reply;
+
+/// It knows the login by right, and may be careless with it.
+#[test]
+fn registry_that_repeats_a_login_in_any_field_is_not_quoted() {
+    const PASSWORD: &str = "made+pass/word";
+    let words: [(&str, bool, Word); 7] = [
+        ("realm", true, |word| {
+            Reply::status(401).header("www-authenticate", &format!("Bearer realm=\"http://a.example/{word}\""))
+        }),
+        ("media type", true, |word| {
+            let document = json!({ "schemaVersion": 2, "mediaType": word });
+            Reply::ok().header("content-type", word).body(document.to_string().into_bytes())
+        }),
+        ("layer's media type", true, |word| manifest(&json!(2), word)),
+        ("schema version", true, |word| manifest(&json!(word), "application/gzip")),
+        ("reason", true, |word| Reply::status(400).json(&json!({ "errors": [{ "message": word }] }))),
+        ("digest", false, |word| Reply::ok().header("docker-content-digest", word).body(*b"{}")),
+        ("redirect", false, |word| Reply::redirect(307, &format!("https://a.example/{word}"))),
+    ];
+    for (name, is_quoted, word) in words {
+        let said = |text: &str| {
+            let bench = Bench::new();
+            let registry = bench.world.registry(Quirks { auth: Auth::basic("octocat", PASSWORD), ..Quirks::plain() });
+            let pushed = registry.push("my-org/hello", "1", b"tarball");
+            let fetcher = bench.fetcher(setup(access(&docker_config(registry.host(), "octocat", PASSWORD))));
+            drop(fetch(&fetcher, &pushed.reference).unwrap());
+            let text = text.to_owned();
+            registry.server().intercept(move |_, _| word(&text));
+            everything_said(&fetch(&fetcher, &pushed.reference).unwrap_err())
+        };
+        assert_eq!(said("not/secret").contains("not/secret"), is_quoted, "{name}");
+        for form in ["made+pass/word", "MADE%2bpass%2fword", "bWFkZStwYXNzL3dvcmQ", "6d6164652B706173732f776F7264"] {
+            let said = said(form);
+            assert!(!said.to_lowercase().contains(&form.to_lowercase()), "{name}: {said}");
+        }
+    }
+}
+
+fn manifest(version: &Value, media_type: &str) -> Reply {
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let layer = json!({ "mediaType": media_type, "digest": digest, "size": 3 });
+    let manifest = json!({ "schemaVersion": version, "mediaType": OCI_MANIFEST, "layers": [layer] });
+    Reply::ok().header("content-type", OCI_MANIFEST).body(manifest.to_string().into_bytes())
 }

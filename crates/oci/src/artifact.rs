@@ -115,7 +115,7 @@ impl Client {
         match look_up(&Conversation::push(self, reference, None, patience), &tag) {
             Ok(digest) => Ok(Some(digest)),
             Err(Failure::NotFound { .. }) => Ok(None),
-            Err(why) => Err(OciError::new(Act::LookUpTag, reference, why)),
+            Err(why) => Err(self.error(Act::LookUpTag, reference, why)),
         }
     }
 
@@ -134,7 +134,7 @@ impl Client {
         patience: Patience<'_>,
     ) -> Result<OciDigest, OciError> {
         write(&Conversation::push(self, to, None, patience), to, artifact)
-            .map_err(|why| OciError::new(Act::PushManifest, to, why))
+            .map_err(|why| self.error(Act::PushManifest, to, why))
     }
 }
 

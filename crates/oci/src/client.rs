@@ -3,11 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
-use integrity::{Algorithm, OciDigest};
+use integrity::{Algorithm, Chain, OciDigest};
 use source::{Authority, OciReference, PluginPath};
-use transport::{Patience, Request, Response, Transport};
+use transport::{Patience, Request, Response, Secret, Transport};
 
-use crate::conversation::{Conversation, Redirects, Session};
+use crate::conversation::{Conversation, Redirects, Session, lock};
 use crate::error::Act;
 use crate::manifest::{DOCKER_INDEX, DOCKER_MANIFEST, Document, OCI_INDEX, OCI_MANIFEST};
 use crate::scope::Scope;
@@ -36,6 +36,8 @@ pub struct Client {
     pub(crate) limits: AnswerLimits,
     /// `Authorization` values that worked, by registry and what for.
     pub(crate) sessions: Mutex<HashMap<(Authority, Scope), Session>>,
+    /// What was shown to a registry or came from a token server.
+    pub(crate) given: Mutex<Vec<Secret>>,
     /// Loopback registries found to speak plain http.
     pub(crate) plain: Mutex<HashSet<Authority>>,
 }
@@ -57,7 +59,8 @@ impl Client {
     /// A client that asks over `transport` and proves itself with `credentials`.
     pub fn new(transport: Arc<dyn Transport>, credentials: Credentials, realms: TrustedRealms) -> Self {
         let limits = AnswerLimits::default();
-        Self { transport, credentials, realms, limits, sessions: Mutex::default(), plain: Mutex::default() }
+        let (sessions, given, plain) = Default::default();
+        Self { transport, credentials, realms, limits, sessions, given, plain }
     }
 
     /// The same, with other limits than the customary ones.
@@ -79,7 +82,7 @@ impl Client {
         patience: Patience<'_>,
     ) -> Result<Resolved, OciError> {
         resolve(&Conversation::pull(self, reference, patience), reference, platform)
-            .map_err(|why| OciError::new(Act::Resolve, reference, why))
+            .map_err(|why| self.error(Act::Resolve, reference, why))
     }
 
     /// Opens the layer's blob from byte `offset` on. The answer may be 200 with the whole blob even for an offset:
@@ -95,7 +98,7 @@ impl Client {
         patience: Patience<'_>,
     ) -> Result<Response, OciError> {
         open_blob(&Conversation::pull(self, reference, patience), descriptor, offset)
-            .map_err(|why| OciError::new(Act::OpenLayer, reference, why))
+            .map_err(|why| self.error(Act::OpenLayer, reference, why))
     }
 
     /// Asks whether the registry takes the credentials that are there for it; one that wants none takes anybody.
@@ -105,7 +108,20 @@ impl Client {
     /// the end of patience.
     pub fn log_in(&self, registry: &Authority, patience: Patience<'_>) -> Result<(), OciError> {
         log_in(&Conversation { client: self, registry, scope: Scope::Registry, patience })
-            .map_err(|why| OciError::about_registry(Act::LogIn, registry, why))
+            .map_err(|why| OciError::about_registry(Act::LogIn, registry, self.conceal(why)))
+    }
+
+    pub(crate) fn error(&self, act: Act, reference: &OciReference, why: Failure) -> OciError {
+        OciError::new(act, reference, self.conceal(why))
+    }
+
+    /// Whatever a registry put into its answer, nothing that is to be kept from a log is repeated.
+    fn conceal(&self, why: Failure) -> Failure {
+        let text = Chain(&why).to_string();
+        if lock(&self.given).iter().any(|secret| words::repeats(&text, secret)) {
+            return Failure::Concealed { code: why.code(), is_transient: why.is_transient() };
+        }
+        why
     }
 }
 

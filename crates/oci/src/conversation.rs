@@ -115,6 +115,7 @@ impl<'a> Conversation<'a> {
         self.patience.check(asked).map_err(Failure::Transport)?;
         let credential = self.client.credentials.lookup(self.registry, self.scope.repository());
         let credential = credential.map_err(Failure::Credentials)?;
+        self.remember(credential.as_ref().map(Credential::secrets).unwrap_or_default());
         let (realm, service, scope) = match challenge {
             Challenge::Basic => {
                 let authorization = credential.as_ref().and_then(token::basic);
@@ -155,7 +156,18 @@ impl<'a> Conversation<'a> {
         }
         let limit = self.client.limits.token_bytes;
         let json = self.read_small(&mut response, limit).map_err(Failure::Transport)?;
-        Ok(Session { authorization: Some(token::parse(&json)?), login })
+        let token = token::parse(&json)?;
+        self.remember(words::secrets(&token));
+        Ok(Session { authorization: Some(token), login })
+    }
+
+    fn remember(&self, secrets: Vec<Secret>) {
+        let mut given = lock(&self.client.given);
+        for secret in secrets {
+            if !given.iter().any(|known| known.expose() == secret.expose()) {
+                given.push(secret);
+            }
+        }
     }
 
     /// Sends to the registry's API, over https; to loopback over http where it turns out to speak no TLS.
@@ -290,7 +302,7 @@ impl<'a> Conversation<'a> {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // The maps are whole after every single operation, so a panic elsewhere leaves nothing half-done in them.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -10,6 +10,7 @@ use source::Authority;
 use transport::Secret;
 
 use crate::docker_hub::{DOCKER_HUB, DOCKER_HUB_KEY, one_name};
+use crate::{token, words};
 
 /// The user name by which a helper says that its secret is an identity token.
 const TOKEN_USER: &str = "<token>";
@@ -23,6 +24,16 @@ pub(crate) enum Credential {
     Identity(Secret),
     /// A token the registry itself takes.
     Bearer(Secret),
+}
+
+impl Credential {
+    /// What no answer may repeat.
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
+        match self {
+            Self::Basic { .. } => token::basic(self).iter().flat_map(words::secrets).collect(),
+            Self::Identity(token) | Self::Bearer(token) => vec![token.clone()],
+        }
+    }
 }
 
 /// Runs `docker-credential-<name> get`.

@@ -205,6 +205,14 @@ pub enum Failure {
     /// `config.json` or a helper.
     #[error(transparent)]
     Credentials(CredentialsError),
+    /// Any of the others, told in words that repeat a login or token.
+    #[error("what the registry says repeats a login or token, and is not shown")]
+    Concealed {
+        /// The value of the log's `cause=` field.
+        code: &'static str,
+        /// Whether another try may do better.
+        is_transient: bool,
+    },
 }
 
 /// As whom a server was asked.
@@ -304,6 +312,7 @@ impl OciError {
             | Failure::Credentials(_) => Blame::Operator,
             Failure::RateLimited { .. }
             | Failure::Status { .. }
+            | Failure::Concealed { .. }
             | Failure::RedirectDenied { .. }
             | Failure::LocationDenied { .. }
             | Failure::StoredOther { .. }
@@ -399,7 +408,10 @@ impl OciError {
                 "nothing can be pushed there: it is read-only, a mirror, or no registry"
             }
             Failure::MediaType { .. } => "push the tarball as one layer of type `application/gzip`",
-            Failure::Status { status: 500.., .. } => "the registry has trouble: try again later, or ask its operator",
+            Failure::Status { status: 500..=599, .. } => {
+                "the registry has trouble: try again later, or ask its operator"
+            }
+            Failure::Concealed { .. } => "ask the registry's operator why its answers repeat what clients send",
             Failure::Status { .. }
             | Failure::RedirectDenied { .. }
             | Failure::DigestMismatch { .. }
@@ -442,7 +454,7 @@ impl Failure {
             Self::Status { status, .. } => {
                 if *status == 408 {
                     "timeout"
-                } else if *status >= 500 {
+                } else if matches!(status, 500..=599) {
                     "server_error"
                 } else {
                     "protocol"
@@ -460,6 +472,17 @@ impl Failure {
             Self::MediaType { .. } => "media_type",
             Self::Shape { .. } | Self::Json { .. } | Self::NoPlatform { .. } | Self::NoPluginPath { .. } => "shape",
             Self::Credentials(_) => "credentials",
+            Self::Concealed { code, .. } => code,
+        }
+    }
+
+    pub(crate) const fn is_transient(&self) -> bool {
+        match self {
+            Self::Transport(error) => error.cause().is_transient(),
+            Self::RateLimited { .. } => true,
+            Self::Status { status, .. } => matches!(status, 408 | 500..=599),
+            Self::Concealed { is_transient, .. } => *is_transient,
+            _ => false,
         }
     }
 
@@ -475,12 +498,7 @@ impl Failure {
 
 impl Retryable for OciError {
     fn is_transient(&self) -> bool {
-        match &self.failure {
-            Failure::Transport(error) => error.cause().is_transient(),
-            Failure::RateLimited { .. } => true,
-            Failure::Status { status, .. } => matches!(status, 408 | 500..),
-            _ => false,
-        }
+        self.failure.is_transient()
     }
 
     fn retry_after(&self) -> Option<Duration> {

@@ -142,7 +142,7 @@ impl Client {
         patience: Patience<'_>,
     ) -> Result<Stored, OciError> {
         let how = Push { client: self, to, blob, options, patience }.run();
-        let how = how.map_err(|why| OciError::new(Act::PushBlob, to, why))?;
+        let how = how.map_err(|why| self.error(Act::PushBlob, to, why))?;
         Ok(Stored { descriptor: blob.descriptor.clone(), repository: repository_of(to), how })
     }
 }

@@ -2,9 +2,11 @@
 
 use std::fmt::Display;
 
-use base64ct::{Base64, Encoding};
+use base64ct::{Base64, Base64Unpadded, Encoding};
 use serde::Deserialize;
 use transport::Secret;
+
+use crate::token;
 
 /// Most characters that are shown of one text.
 const TEXT_LIMIT: usize = 200;
@@ -12,6 +14,8 @@ const TEXT_LIMIT: usize = 200;
 const LIST_LIMIT: usize = 20;
 /// Most characters that are shown of an answer's reasons together.
 const REASONS_LIMIT: usize = 300;
+/// Bytes below which a secret is not looked for: it would stand in any text.
+const SHORTEST_SECRET: usize = 4;
 
 /// The body of an answer that is a failure (distribution-spec, "Error Codes").
 #[derive(Deserialize)]
@@ -53,7 +57,7 @@ pub(crate) fn list<T: Display>(texts: impl IntoIterator<Item = T>) -> String {
 pub(crate) fn reasons(json: &[u8], authorization: Option<&Secret>) -> Option<String> {
     let Refusal { errors } = serde_json::from_slice(json).ok()?;
     let secrets = authorization.map(secrets).unwrap_or_default();
-    if errors.iter().flat_map(Reason::texts).any(|text| secrets.iter().any(|secret| text.contains(secret.as_str()))) {
+    if errors.iter().flat_map(Reason::texts).any(|text| secrets.iter().any(|secret| repeats(text, secret))) {
         return None;
     }
     // What looks like a URL's secret is cut before the length is: half of it would no longer look like one.
@@ -62,13 +66,24 @@ pub(crate) fn reasons(json: &[u8], authorization: Option<&Secret>) -> Option<Str
     (!reasons.is_empty()).then(|| cut(&reasons.join("; "), REASONS_LIMIT))
 }
 
-/// What must not be repeated of an `Authorization`: a token, or a password in both of its forms.
-fn secrets(authorization: &Secret) -> Vec<String> {
+/// Whether a text repeats a secret: as it is, percent-encoded, in base64 or in hex.
+pub(crate) fn repeats(text: &str, secret: &Secret) -> bool {
+    let secret = secret.expose();
+    let base64 = Base64Unpadded::encode_string(secret.as_bytes());
+    let hex =
+        secret.bytes().flat_map(|byte| [byte >> 4, byte & 0xf]).filter_map(|half| char::from_digit(half.into(), 16));
+    let forms = [secret.to_owned(), token::encode(secret), base64, hex.collect()];
+    let text = text.to_ascii_lowercase();
+    secret.len() >= SHORTEST_SECRET && forms.iter().any(|form| text.contains(&form.to_ascii_lowercase()))
+}
+
+/// What must not be repeated of an `Authorization`: a token, or a password and its proof.
+pub(crate) fn secrets(authorization: &Secret) -> Vec<Secret> {
     let (scheme, proof) = authorization.expose().split_once(' ').unwrap_or_default();
     let pair = if scheme == "Basic" { Base64::decode_vec(proof).ok() } else { None };
     let pair = pair.and_then(|pair| String::from_utf8(pair).ok());
     let password = pair.as_deref().and_then(|pair| pair.split_once(':')).map(|(_, password)| password);
-    [Some(proof), password].into_iter().flatten().filter(|secret| !secret.is_empty()).map(str::to_owned).collect()
+    [Some(proof), password].into_iter().flatten().map(|secret| Secret::new(secret.to_owned())).collect()
 }
 
 fn cut(text: &str, most: usize) -> String {
@@ -123,6 +138,9 @@ mod tests {
             ("nothing of it", &basic, "octocat may not", Some("octocat may not")),
             ("the header", &basic, "Authorization: Basic b2N0b2NhdDpwYXNzOndvcmQ=", None),
             ("the password", &basic, "octocat may not with pass:word", None),
+            ("the password, encoded", &basic, "password=PASS%3aword", None),
+            ("the password in base64", &basic, "it was cGFzczp3b3Jk", None),
+            ("the password in hex", &basic, "it was 706173733A776F7264", None),
             ("the token", &bearer, "<a.token> has expired", None),
         ] {
             let long = "x".repeat(REASONS_LIMIT);

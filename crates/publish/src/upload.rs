@@ -169,7 +169,7 @@ impl Delivery<'_> {
         match response.status() {
             200 => {}
             404 | 410 => return Ok(Place::Free),
-            status @ (408 | 429 | 500..) => return Err(self.refusal(&response, status)),
+            status @ (408 | 429 | 500..=599) => return Err(self.refusal(&response, status)),
             status => return Err(UploadFailure::Unseen { status, with_token: self.server.token.is_some() }),
         }
         let mut hasher = HashingWriter::new(io::sink());

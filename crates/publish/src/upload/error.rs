@@ -150,7 +150,7 @@ impl Retryable for UploadError {
     fn is_transient(&self) -> bool {
         match &self.failure {
             UploadFailure::Transport(error) => error.cause().is_transient(),
-            UploadFailure::Status { status, .. } => matches!(status, 408 | 429 | 500..),
+            UploadFailure::Status { status, .. } => matches!(status, 408 | 429 | 500..=599),
             UploadFailure::Url(_)
             | UploadFailure::Unseen { .. }
             | UploadFailure::Redirect { .. }
