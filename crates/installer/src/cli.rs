@@ -132,6 +132,16 @@ pub(crate) struct LimitArgs {
     #[arg(value_parser = units::bytes, default_value = "512MiB")]
     pub(crate) max_artifact_bytes: u64,
 
+    /// Largest manifest or index of a registry
+    #[arg(long, value_name = "BYTES", env = "BUTLER_PLUGINS_MAX_MANIFEST_BYTES", hide_env_values = true)]
+    #[arg(value_parser = units::bytes, default_value = "4MiB", hide_short_help = true)]
+    pub(crate) max_manifest_bytes: u64,
+
+    /// Largest token answer, and most that is read of an answer that is an error
+    #[arg(long, value_name = "BYTES", env = "BUTLER_PLUGINS_MAX_TOKEN_BYTES", hide_env_values = true)]
+    #[arg(value_parser = units::bytes, default_value = "64KiB", hide_short_help = true)]
+    pub(crate) max_token_bytes: u64,
+
     /// Largest plugin, unpacked
     #[arg(long, value_name = "BYTES", env = "BUTLER_PLUGINS_MAX_EXPANDED_BYTES", hide_env_values = true)]
     #[arg(value_parser = units::bytes, default_value = "2GiB")]

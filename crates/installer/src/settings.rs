@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use config::{OnReject, Plan};
-use fetch::{Access, FetchLimits, Fetcher, HelperProcess, Logins, SurroundingsError, Unreadable};
+use fetch::{Access, AnswerLimits, FetchLimits, Fetcher, HelperProcess, Logins, SurroundingsError, Unreadable};
 use install::Limits;
 use source::SourcePolicy;
 use transport::{Clock, Retry, Timeouts};
@@ -113,6 +113,10 @@ pub(crate) fn fetcher(
     let client = environment.servers.client(USER_AGENT, &args.access.ca_file, timeouts)?;
     let limits = FetchLimits {
         artifact_bytes: args.limits.max_artifact_bytes,
+        answers: AnswerLimits {
+            manifest_bytes: in_memory(args.limits.max_manifest_bytes),
+            token_bytes: in_memory(args.limits.max_token_bytes),
+        },
         plugin_time: args.limits.plugin_timeout,
         stall_time: args.limits.stall_timeout,
         ..FetchLimits::default()
@@ -126,6 +130,10 @@ pub(crate) fn fetcher(
         Rules { root, programs: programs(&access, &logins.helper_path) }.enforce()
     };
     Ok((Fetcher::new(Arc::new(client), clock, policy, access, limits, retry), sandbox))
+}
+
+fn in_memory(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
 /// The credential helpers that `config.json` names, with all that it takes to start them.

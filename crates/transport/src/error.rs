@@ -263,7 +263,11 @@ impl TransportError {
             ureq::Error::Io(io) => io_cause(io),
             _ => Cause::Protocol,
         };
-        Self::because(url, cause, error)
+        match error {
+            // The library would put its own word before the system's.
+            ureq::Error::Other(error) => Self::because(url, cause, error),
+            error => Self::because(url, cause, error),
+        }
     }
 
     /// What the library says is kept where it adds something in words: names, and times.

@@ -124,3 +124,34 @@ fn https_tarball_is_fetched_with_the_login_of_its_host() {
     let run = portal_without.install_behind(&proxy, &world).exits(1);
     run.says("reason=https_pull_failed cause=unauthorized").says("`--netrc`");
 }
+
+#[test]
+fn what_a_registry_says_has_limits_that_can_be_set() {
+    let registry = Registry::builder().auth(Auth::bearer("octocat", "made")).start();
+    let pushed = publish(&registry, "hello", "1");
+    let padded = |len: usize| {
+        move |mut body: Vec<u8>| {
+            body.resize(len, b' ');
+            body
+        }
+    };
+    registry.server().intercept(move |request, answer| match &*request.path {
+        "/token" => answer().with_body(padded(300)),
+        path if path.contains("/manifests/") && request.header("authorization").is_some() => {
+            answer().without("docker-content-digest").with_body(padded(3000))
+        }
+        _ => answer(),
+    });
+    for (flag, status) in [
+        ("--max-manifest-bytes=3000", 0),
+        ("--max-manifest-bytes=2999", 1),
+        ("--max-token-bytes=300", 0),
+        ("--max-token-bytes=299", 1),
+    ] {
+        let portal = Portal::listing(OnReject::Abort, &[entry(&pushed)]);
+        portal.write("config.json", registry.docker_config());
+        let run = portal.install_with(|command| command.env("DOCKER_CONFIG", portal.path(".")).arg(flag));
+        assert_eq!(run.log().contains("cause=too_large"), status == 1, "{flag}: {}", run.log());
+        run.exits(status);
+    }
+}
