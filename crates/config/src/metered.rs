@@ -26,11 +26,13 @@ pub(crate) struct Metered<'a> {
     given: usize,
     /// How many may be given without another look.
     bound: usize,
+    /// Where the last look found a value, in characters and in bytes: what stands before it is not looked at again.
+    seen: (usize, usize),
 }
 
 impl<'a> Metered<'a> {
     pub(crate) fn new(text: &'a str, meter: &'a Meter) -> Self {
-        Self { text, meter, chars: text.chars(), given: 0, bound: MAX_LOOKAHEAD }
+        Self { text, meter, chars: text.chars(), given: 0, bound: MAX_LOOKAHEAD, seen: (0, 0) }
     }
 
     /// Looks at what the parser has been silent about: a long text is one value, whereas brackets hold many.
@@ -40,11 +42,14 @@ impl<'a> Metered<'a> {
         if self.given < self.bound {
             return true;
         }
-        let mut untold = self.text.chars();
-        if let Some(last) = told.checked_sub(1) {
+        let (characters, bytes) = self.seen;
+        let mut untold = self.text[bytes..].chars();
+        if let Some(last) = told.saturating_sub(characters).checked_sub(1) {
             untold.nth(last);
         }
         let value = first_value(untold.as_str());
+        let passed = &self.text[bytes..self.text.len() - value.len()];
+        self.seen = (characters + passed.chars().count(), bytes + passed.len());
         if value.starts_with(['[', '{']) {
             self.meter.overrun.set(Some(self.text.len() - value.len()));
             return false;
