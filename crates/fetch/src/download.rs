@@ -4,8 +4,8 @@ use std::io::Write;
 use std::time::Duration;
 
 use integrity::{Algorithm, Hashed, HashingWriter};
-use oci::Descriptor;
-use transport::{Patience, Response, Retryable as _};
+use oci::{Descriptor, is_part_from};
+use transport::{Cause, Patience, Response, Retryable as _, TransportError};
 
 use crate::error::TransferFailure;
 use crate::{FetchError, FetchLimits, Spool};
@@ -21,6 +21,8 @@ pub(crate) struct Download<'a> {
     pub(crate) limits: &'a FetchLimits,
     pub(crate) patience: Patience<'a>,
     writer: Option<HashingWriter<Spool>>,
+    /// Whether parts may be asked for: not of a server that gave the whole when it was asked for one.
+    gives_parts: bool,
 }
 
 impl<'a> Download<'a> {
@@ -32,12 +34,12 @@ impl<'a> Download<'a> {
         spool: Spool,
     ) -> Self {
         let writer = Some(HashingWriter::with(algorithm(descriptor), spool));
-        Self { package, descriptor, limits, patience, writer }
+        Self { package, descriptor, limits, patience, writer, gives_parts: true }
     }
 
-    /// How many bytes are there already: where the next answer should begin.
+    /// Where the next answer should begin: behind the bytes that are there already.
     pub(crate) fn offset(&self) -> u64 {
-        self.writer.as_ref().map_or(0, HashingWriter::len)
+        self.writer.as_ref().filter(|_| self.gives_parts).map_or(0, HashingWriter::len)
     }
 
     /// Forgets what is there already: the next answer should begin at the first byte.
@@ -50,15 +52,24 @@ impl<'a> Download<'a> {
     pub(crate) fn take(&mut self, response: Response) -> Result<Hashed<Spool>, FetchError> {
         let mut writer = self.writer.take().ok_or_else(|| self.transfer(TransferFailure::WrongRange))?;
         match response.status() {
-            206 if Self::continues_at(&response, writer.len()) => {}
+            206 if !writer.is_empty() && is_part_from(&response, writer.len()) => {}
             206 => return Err(self.transfer(TransferFailure::WrongRange)),
             // A server that knows no ranges starts over, and so do the hashes.
-            _ => writer = self.emptied(writer)?,
+            _ => {
+                self.gives_parts &= writer.is_empty();
+                writer = self.emptied(writer)?;
+            }
         }
+        let cut = ends_with_its_connection(&response).then(|| TransportError::new(response.url(), Cause::Truncated));
         let announced = response.content_length().map_or(0, |left| left.saturating_add(writer.len()));
         self.check_size(announced)?;
         let is_whole = |len| self.descriptor.is_some_and(|descriptor| descriptor.size == len);
-        match self.copy(response, &mut writer) {
+        let is_short = |len| self.descriptor.is_some_and(|descriptor| descriptor.size > len);
+        let copied = match (self.copy(response, &mut writer), cut) {
+            (Ok(()), Some(cut)) if is_short(writer.len()) => Err(self.transfer(TransferFailure::Transport(cut))),
+            (copied, _) => copied,
+        };
+        match copied {
             Ok(()) => self.finish(writer),
             // What breaks behind the last promised byte spoils nothing, and there is nothing left to ask for.
             Err(error) if error.is_transient() && is_whole(writer.len()) => self.finish(writer),
@@ -75,12 +86,6 @@ impl<'a> Download<'a> {
         }
         let spool = writer.abandon().clear().map_err(|source| self.spool_error(source))?;
         Ok(HashingWriter::with(algorithm(self.descriptor), spool))
-    }
-
-    fn continues_at(response: &Response, offset: u64) -> bool {
-        let range = response.headers().first("content-range").and_then(|value| value.strip_prefix("bytes "));
-        let first = range.and_then(|range| range.split_once('-')).and_then(|(first, _)| first.parse().ok());
-        offset > 0 && first == Some(offset)
     }
 
     fn copy(&self, mut response: Response, writer: &mut HashingWriter<Spool>) -> Result<(), FetchError> {
@@ -155,6 +160,11 @@ impl<'a> Download<'a> {
 /// The algorithm that a transfer is hashed with besides the one of integrities.
 fn algorithm(descriptor: Option<&Descriptor>) -> Algorithm {
     descriptor.map_or(Algorithm::Sha512, |descriptor| descriptor.digest.algorithm())
+}
+
+/// Whether nothing but the connection's end says where a body ends (RFC 9112, section 6.3), which a cut looks like.
+fn ends_with_its_connection(response: &Response) -> bool {
+    response.content_length().is_none() && response.headers().first("transfer-encoding").is_none()
 }
 
 /// Bytes since a moment.

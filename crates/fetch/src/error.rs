@@ -51,6 +51,18 @@ pub enum FetchError {
         /// Why.
         source: io::Error,
     },
+    /// Any of the others, told in words that repeat a login or token.
+    #[error("failed to fetch `{package}`: what the server says repeats a login or token, and is not shown")]
+    Concealed {
+        /// The source.
+        package: String,
+        /// The reason code of the audit log.
+        reason: &'static str,
+        /// The value of the log's `cause=` field.
+        cause: Option<&'static str>,
+        /// Whether another try may do better.
+        is_transient: bool,
+    },
     /// The run was asked to stop.
     #[error("stopped while fetching `{package}`")]
     Stopped {
@@ -148,6 +160,7 @@ impl FetchError {
             Self::TooLarge { .. } => "artifact_too_large",
             Self::Spool { .. } => "io_error",
             Self::Stopped { .. } => "interrupted",
+            Self::Concealed { reason, .. } => reason,
         }
     }
 
@@ -157,6 +170,7 @@ impl FetchError {
             Self::Oci(error) => Some(error.cause()),
             Self::Https { source, .. } => Some(source.code()),
             Self::Transfer { source, .. } => Some(source.code()),
+            Self::Concealed { cause, .. } => *cause,
             Self::TooLarge { .. } | Self::Spool { .. } | Self::Stopped { .. } => None,
         }
     }
@@ -166,7 +180,7 @@ impl FetchError {
         match self {
             Self::Oci(error) => error.blame(),
             Self::Https { source, .. } => source.blame(),
-            Self::Transfer { .. } => Blame::Network,
+            Self::Transfer { .. } | Self::Concealed { .. } => Blame::Network,
             Self::TooLarge { .. } | Self::Stopped { .. } => Blame::Operator,
             Self::Spool { .. } => Blame::Host,
         }
@@ -192,6 +206,7 @@ impl FetchError {
             Self::Transfer { source: TransferFailure::Stalled { .. }, .. } => {
                 return Cause::Stalled.hint().map(str::to_owned);
             }
+            Self::Concealed { .. } => "ask the server's operator why its answers repeat what clients send",
             Self::Spool { .. } | Self::Transfer { .. } | Self::Stopped { .. } => return None,
         };
         Some(text.to_owned())
@@ -286,6 +301,7 @@ impl Retryable for FetchError {
             | Self::Transfer { source: TransferFailure::Transport(error), .. } => error.cause().is_transient(),
             Self::Https { source: HttpsFailure::Status { status, .. }, .. } => matches!(status, 408 | 429 | 500..=599),
             Self::Transfer { source: TransferFailure::Stalled { .. }, .. } => true,
+            Self::Concealed { is_transient, .. } => *is_transient,
             _ => false,
         }
     }

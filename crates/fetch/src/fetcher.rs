@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use integrity::{Hashed, Integrity, Mismatch, OciDigest, Verified};
+use integrity::{Chain, Hashed, Integrity, Mismatch, OciDigest, Verified};
 use oci::{AnswerLimits, Client, Platform, Resolved};
 use source::{Allowed, AllowedKind, HttpsUrl, OciReference, PluginPath, Source, SourcePolicy};
-use transport::{Clock, Deadline, Patience, Response, Retry, Stop, Transport};
+use transport::{Clock, Deadline, Patience, Response, Retry, Retryable as _, Stop, Transport};
 
 use crate::download::Download;
 use crate::tarball_url::{self, Rest, Validator};
@@ -196,7 +196,7 @@ impl Fetcher {
         let mut download = Download::into_spool(package, Some(layer), &self.limits, patience, spool);
         let hashed = self.retry.run(patience, waiting, || {
             let blob = self.client.open_blob(reference, layer, download.offset(), patience).map_err(FetchError::Oci)?;
-            download.take(blob)
+            download.take(blob).map_err(|error| self.conceal(package, error))
         })?;
         let (named, manifest) = (Some(resolved.named), Some(resolved.manifest));
         let origin = Origin { named, manifest, plugin_path: resolved.plugin_path };
@@ -229,7 +229,7 @@ impl Fetcher {
             if response.status() == 200 {
                 validator = Validator::of(response.headers());
             }
-            download.take(response)
+            download.take(response).map_err(|error| self.conceal(package, error))
         })?;
         Ok(Fetched { hashed, origin: Origin::default() })
     }
@@ -261,5 +261,16 @@ impl Fetcher {
     ) -> Result<Response, FetchError> {
         tarball_url::open(&*self.transport, &self.policy, &self.netrc, url, rest, patience)
             .map_err(|source| FetchError::Https { url: url.subject().to_string(), source })
+            .map_err(|error| self.conceal(&url.subject().to_string(), error))
+    }
+
+    /// Whatever a server put into its answer, nothing that is to be kept from a log is repeated.
+    fn conceal(&self, package: &str, error: FetchError) -> FetchError {
+        let text = Chain(&error).to_string();
+        if !self.netrc.is_quoted_in(&text) && !self.client.is_quoted_in(&text) {
+            return error;
+        }
+        let (reason, cause, is_transient) = (error.reason(), error.cause(), error.is_transient());
+        FetchError::Concealed { package: package.to_owned(), reason, cause, is_transient }
     }
 }

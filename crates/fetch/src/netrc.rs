@@ -34,6 +34,11 @@ impl NetrcError {
 }
 
 impl Netrc {
+    /// Whether a text repeats one of the passwords.
+    pub(crate) fn is_quoted_in(&self, text: &str) -> bool {
+        self.machines.values().filter_map(|login| login.password.as_ref()).any(|secret| secret.is_repeated_in(text))
+    }
+
     /// No logins at all.
     pub fn none() -> Self {
         Self::default()

@@ -143,6 +143,44 @@ fn login_does_not_follow_a_redirect_to_another_port() {
 }
 
 #[test]
+fn login_goes_to_no_port_that_another_server_chose() {
+    let bench = Bench::new();
+    let leaf = bench.world.ca().leaf(&["localhost"]);
+    let there = HttpServer::builder().tls_with(leaf.server_config()).start(|request| {
+        assert!(request.header("authorization").is_none(), "a stranger's redirect led here");
+        Reply::ok().body(TARBALL)
+    });
+    let port = there.address().port();
+    let _files = files(&bench.world, move |_| Reply::redirect(302, &format!("https://localhost:{port}/x")));
+    let setup = Setup { no_proxy: "localhost", ..netrc("machine localhost login bob password made-password") };
+    verified(bench.fetch(setup, FILE).unwrap(), &sri(TARBALL));
+}
+
+/// It knows the login by right, and may be careless with it.
+#[test]
+fn server_that_repeats_a_login_in_an_address_is_not_quoted() {
+    for word in ["made+pass/word", "MADE%2Bpass%2Fword", "bWFkZStwYXNzL3dvcmQ", "6d6164652B706173732f776F7264", "word"]
+    {
+        for place in ["https://evil.example/", "http://files.example.com/", "https://files.example.com/gone/"] {
+            let bench = Bench::new();
+            let location = format!("{place}{word}");
+            let _files = files(&bench.world, move |request| match &*request.path {
+                "/plugins/hello.tgz" => Reply::redirect(302, &location),
+                _ => Reply::broken(Fault::Reset),
+            });
+            let login = netrc("machine files.example.com login bob password made+pass/word");
+            let setup = Setup { access: login.access, ..only(&["https://files.example.com"]) };
+            let error = bench.fetch(setup, FILE).unwrap_err();
+            let said = everything_said(&error);
+            // What is no secret is shown, so that an operator sees where it leads.
+            assert_eq!(said.contains(word), word == "word", "{place}{word}: {said}");
+            let cause = if place.ends_with("/gone/") && !word.contains('%') { "reset" } else { "redirect_denied" };
+            assert_eq!(error.cause(), Some(cause), "{place}{word}");
+        }
+    }
+}
+
+#[test]
 fn part_of_a_file_that_nobody_asked_for_is_no_sign_of_the_file() {
     let bench = Bench::new();
     let _files = files(&bench.world, |_| Reply::status(206).header("content-range", "bytes 0-6/7").body(TARBALL));
@@ -281,6 +319,33 @@ fn file_that_is_replaced_between_two_tries_is_the_new_file() {
         assert_eq!(&verified(fetched, &sri(new)), new, "{name}");
         assert_eq!(server.recorder().requests().len(), tries, "{name}");
         assert_eq!(bench.waits().len(), 1, "{name}: starting over is no try of its own");
+    }
+}
+
+#[test]
+fn part_that_is_not_the_rest_is_not_taken() {
+    let bytes = numbers(0..50_000);
+    let len = bytes.len();
+    for (name, range, part) in [
+        ("shorter than it should be", "bytes 150000-150009/*LEN*", 150_000..150_010),
+        ("empty", "bytes 150000-149999/*LEN*", 150_000..150_000),
+        ("another total", "bytes 150000-*LAST*/7", 150_000..len),
+        ("of another length", "bytes 150000-*LAST*/*LEN*", 150_000..len - 7),
+        ("signed", "bytes +150000-*LAST*/*LEN*", 150_000..len),
+        ("no range", "150000-*LAST*", 150_000..len),
+    ] {
+        let bench = Bench::new();
+        let (whole, part) = (bytes.clone(), bytes[part].to_vec());
+        let range = range.replace("*LAST*", &(len - 1).to_string()).replace("*LEN*", &len.to_string());
+        let tagged = |reply: Reply| reply.header("etag", "\"v1\"");
+        let server = files(&bench.world, move |request| match request.header("range") {
+            Some(_) => tagged(Reply::status(206).header("content-range", &range).body(part.clone())),
+            None => tagged(Reply::ok().body(whole.clone())),
+        });
+        let first = bytes.clone();
+        server.first(1, |_| true, move || tagged(Reply::ok().body(first.clone())).broken_after(150_000, Fault::Close));
+        assert_eq!(verified(bench.fetch(Setup::default(), FILE).unwrap(), &sri(&bytes)), bytes, "{name}");
+        assert_eq!(server.recorder().requests().len(), 3, "{name}");
     }
 }
 

@@ -1,8 +1,9 @@
 //! What this process may still do once its settings are known: Landlock and `no_new_privs`.
 //!
-//! It writes below the root and nowhere else, reads what the system's resolver needs, and starts the credential helpers
-//! that `config.json` names and nothing else. Everything else it needs was opened before. Only the calling thread and
-//! those it starts are confined, so this comes before the first of them.
+//! It makes, opens for writing, renames and removes files below the root and nowhere else, reads what the system's
+//! resolver needs, and starts no file but the credential helpers that `config.json` names. It signals nobody outside.
+//! Everything else it needs was opened before. Only the calling thread and those it starts are confined, so this comes
+//! before the first of them. Modes, owners and times of files are beyond what Landlock knows.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,11 +11,13 @@ use std::path::{Path, PathBuf};
 use audit::{Event, Log};
 use landlock::{
     ABI, Access as _, AccessFs, BitFlags, CompatLevel, Compatible as _, LandlockStatus, PathBeneath, PathFd, Ruleset,
-    RulesetAttr as _, RulesetCreated, RulesetCreatedAttr as _, RulesetError, RulesetStatus, make_bitflags,
+    RulesetAttr as _, RulesetCreated, RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope, make_bitflags,
 };
 
 /// The rights that are handled: all that this file was written for, as far as the kernel knows them.
 const RIGHTS: ABI = ABI::V5;
+/// The first version that knows them.
+const SCOPES: ABI = ABI::V6;
 /// What is done to the root: everything but making devices, sockets and pipes, and running what was unpacked.
 const CHANGE: BitFlags<AccessFs> = make_bitflags!(AccessFs::{
     ReadFile | ReadDir | WriteFile | Truncate | RemoveFile | RemoveDir | MakeReg | MakeDir | MakeSym | Refer
@@ -69,6 +72,8 @@ impl Rules<'_> {
             .handle_access(AccessFs::Refer)?
             .set_compatibility(CompatLevel::BestEffort)
             .handle_access(AccessFs::from_all(RIGHTS))?
+            // Signals to others, and their sockets without a path.
+            .scope(Scope::from_all(SCOPES))?
             .create()?;
         // What is not there needs no rule: whoever opens it says so.
         let mut allow = |path: &Path, rights: BitFlags<AccessFs>| match PathFd::new(path) {

@@ -34,7 +34,7 @@ pub struct Client {
     pub(crate) credentials: Credentials,
     pub(crate) realms: TrustedRealms,
     pub(crate) limits: AnswerLimits,
-    /// `Authorization` values that worked, by registry and what for.
+    /// `Authorization` values that were not refused, by registry and what for.
     pub(crate) sessions: Mutex<HashMap<(Authority, Scope), Session>>,
     /// What was shown to a registry or came from a token server.
     pub(crate) given: Mutex<Vec<Secret>>,
@@ -85,8 +85,8 @@ impl Client {
             .map_err(|why| self.error(Act::Resolve, reference, why))
     }
 
-    /// Opens the layer's blob from byte `offset` on. The answer may be 200 with the whole blob even for an offset:
-    /// look at its status. Its bytes are not checked here.
+    /// Opens the layer's blob from byte `offset` on. The answer may be 200 with the whole blob even for an offset, as a
+    /// registry that has no such part is asked for the whole: look at its status. Its bytes are not checked here.
     ///
     /// # Errors
     /// Whatever the registry answers, or a redirect that must not be followed; and the end of patience.
@@ -115,10 +115,14 @@ impl Client {
         OciError::new(act, reference, self.conceal(why))
     }
 
+    /// Whether a text repeats a login that was shown to a registry, or a token.
+    pub fn is_quoted_in(&self, text: &str) -> bool {
+        lock(&self.given).iter().any(|secret| secret.is_repeated_in(text))
+    }
+
     /// Whatever a registry put into its answer, nothing that is to be kept from a log is repeated.
     fn conceal(&self, why: Failure) -> Failure {
-        let text = Chain(&why).to_string();
-        if lock(&self.given).iter().any(|secret| words::repeats(&text, secret)) {
+        if self.is_quoted_in(&Chain(&why).to_string()) {
             return Failure::Concealed { code: why.code(), is_transient: why.is_transient() };
         }
         why
@@ -145,11 +149,28 @@ fn log_in(conversation: &Conversation<'_>) -> Result<(), Failure> {
 }
 
 fn open_blob(conversation: &Conversation<'_>, layer: &Descriptor, offset: u64) -> Result<Response, Failure> {
-    let mut request = Request::get(conversation.url(&format!("blobs/{}", layer.digest))?);
+    let whole = Request::get(conversation.url(&format!("blobs/{}", layer.digest))?);
     if offset > 0 {
-        request = request.header("range", format!("bytes={offset}-{}", layer.size.saturating_sub(1)));
+        let rest = whole.clone().header("range", format!("bytes={offset}-{}", layer.size.saturating_sub(1)));
+        match conversation.ask(rest, "blob", Redirects::AnyHttps) {
+            // It has no such part, or gives another one: the whole is still to be had.
+            Err(Failure::Status { status: 416, .. }) => {}
+            Ok(response) if response.status() == 206 && !is_part_from(&response, offset) => {
+                conversation.drain(response);
+            }
+            answered => return answered,
+        }
     }
-    conversation.ask(request, "blob", Redirects::AnyHttps)
+    conversation.ask(whole, "blob", Redirects::AnyHttps)
+}
+
+/// Whether an answer says that it is the part from byte `offset` on (RFC 9110, section 14.4).
+pub fn is_part_from(response: &Response, offset: u64) -> bool {
+    let range = response.headers().first("content-range").and_then(|value| value.strip_prefix("bytes "));
+    let first = range.and_then(|range| range.split_once('-')).map(|(first, _)| first);
+    // A parser of numbers takes signs, too.
+    let first = first.filter(|first| first.bytes().all(|digit| digit.is_ascii_digit()));
+    first.and_then(|first| first.parse().ok()) == Some(offset)
 }
 
 fn resolve(

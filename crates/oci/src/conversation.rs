@@ -101,10 +101,12 @@ impl<'a> Conversation<'a> {
         self.drain(response);
         let fresh = self.log_in(&request.url, &challenge)?;
         let request = request.authorization(fresh.authorization.clone());
-        let response = self.follow(&request, redirects)?;
         let login = fresh.login.clone();
-        if response.status() != 401 {
-            lock(&self.client.sessions).insert(key, fresh);
+        // Kept before it is used: whoever tries again after a broken connection has no need for another one.
+        lock(&self.client.sessions).insert(key.clone(), fresh);
+        let response = self.follow(&request, redirects)?;
+        if response.status() == 401 {
+            lock(&self.client.sessions).remove(&key);
         }
         self.judge(response, &request, what, login)
     }
@@ -164,7 +166,7 @@ impl<'a> Conversation<'a> {
     fn remember(&self, secrets: Vec<Secret>) {
         let mut given = lock(&self.client.given);
         for secret in secrets {
-            if !given.iter().any(|known| known.expose() == secret.expose()) {
+            if !given.contains(&secret) {
                 given.push(secret);
             }
         }

@@ -2,17 +2,17 @@
 
 use std::fmt;
 
-use base64ct::{Base64, Encoding};
 use integrity::OciDigest;
-use serde::de::{MapAccess, Visitor};
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use source::PluginPath;
 
-use crate::unambiguous::Unambiguous;
-use crate::{Failure, words};
+use crate::few::Few;
+use crate::plugin_folders::PLUGINS_ANNOTATION;
+use crate::{Failure, plugin_folders, unambiguous, words};
 
-/// The manifest annotation that names an image's plugin folders.
-const PLUGINS_ANNOTATION: &str = "io.backstage.dynamic-packages";
+/// Most entries of an index.
+const ENTRY_LIMIT: usize = 16_384;
 /// What marks an index entry as a statement about another one.
 const ATTESTATION_ANNOTATION: &str = "vnd.docker.reference.type";
 
@@ -96,8 +96,8 @@ pub(crate) struct Index {
 struct RawDocument {
     schema_version: u64,
     media_type: Option<String>,
-    layers: Option<Vec<RawDescriptor>>,
-    manifests: Option<Vec<RawDescriptor>>,
+    layers: Option<Few<RawDescriptor, 1>>,
+    manifests: Option<Few<IndexEntry, ENTRY_LIMIT>>,
     #[serde(default)]
     annotations: Annotations,
 }
@@ -108,13 +108,14 @@ struct RawDescriptor {
     media_type: String,
     digest: String,
     size: u64,
-    urls: Option<Vec<String>>,
+    urls: Option<Few<IgnoredAny, 0>>,
     platform: Option<Platform>,
     #[serde(default)]
     annotations: Annotations,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "RawDescriptor")]
 struct IndexEntry {
     digest: OciDigest,
     platform: Option<Platform>,
@@ -133,7 +134,7 @@ impl Document {
     pub(crate) fn parse(bytes: &[u8], content_type: Option<&str>) -> Result<Self, Failure> {
         let shape = |what: &str| Failure::Shape { what: what.to_owned() };
         let json = |error: serde_json::Error| Failure::Json { source: bounded(&error) };
-        serde_json::from_slice::<Unambiguous>(bytes).map_err(json)?;
+        unambiguous::check(bytes).map_err(json)?;
         let raw: RawDocument = serde_json::from_slice(bytes).map_err(json)?;
         if raw.schema_version != 2 {
             return Err(shape("expected `schemaVersion` 2"));
@@ -155,13 +156,13 @@ impl Document {
             (Some(_), Some(_)) => Err(shape("a document with both `layers` and `manifests`")),
             (None, None) => Err(shape("a document with neither `layers` nor `manifests`")),
             (Some(layers), None) => {
-                let plugins = raw.annotations.plugins.map(|text| decode_plugins(&text)).transpose()?;
+                let plugins = raw.annotations.plugins.map(|text| plugin_folders::decode(&text)).transpose()?;
                 Ok(Self::Manifest(Manifest { layer: only_layer(layers)?, plugins }))
             }
-            (None, Some(entries)) => {
-                let entries = entries.into_iter().map(index_entry).collect::<Result<_, _>>()?;
-                Ok(Self::Index(Index { entries }))
+            (None, Some(entries)) if entries.count > ENTRY_LIMIT => {
+                Err(shape(&format!("expected at most {ENTRY_LIMIT} entries of an index, found {}", entries.count)))
             }
+            (None, Some(entries)) => Ok(Self::Index(Index { entries: entries.first })),
         }
     }
 }
@@ -189,11 +190,11 @@ fn bounded(error: &serde_json::Error) -> serde_json::Error {
     serde::de::Error::custom(words::shown(&error.to_string()))
 }
 
-fn only_layer(layers: Vec<RawDescriptor>) -> Result<Descriptor, Failure> {
-    let count = layers.len();
-    let [layer] = <[RawDescriptor; 1]>::try_from(layers)
-        .map_err(|_| Failure::Shape { what: format!("expected one layer, found {count}") })?;
-    if layer.urls.is_some_and(|urls| !urls.is_empty()) {
+fn only_layer(layers: Few<RawDescriptor, 1>) -> Result<Descriptor, Failure> {
+    let count = layers.count;
+    let layer = layers.first.into_iter().next().filter(|_| count == 1);
+    let layer = layer.ok_or_else(|| Failure::Shape { what: format!("expected one layer, found {count}") })?;
+    if layer.urls.is_some_and(|urls| urls.count > 0) {
         return Err(Failure::Shape { what: "a layer that lies on another server (`urls`)".to_owned() });
     }
     let kind = match layer.media_type.as_str() {
@@ -203,27 +204,24 @@ fn only_layer(layers: Vec<RawDescriptor>) -> Result<Descriptor, Failure> {
         }
         other => return Err(Failure::MediaType { what: "layer", found: words::shown(other) }),
     };
-    Ok(Descriptor { digest: parse_digest(&layer.digest)?, size: layer.size, kind })
+    let digest = parse_digest(&layer.digest).map_err(|why| Failure::Shape { what: why.to_owned() })?;
+    Ok(Descriptor { digest, size: layer.size, kind })
 }
 
-fn index_entry(raw: RawDescriptor) -> Result<IndexEntry, Failure> {
-    Ok(IndexEntry {
-        digest: parse_digest(&raw.digest)?,
-        platform: raw.platform,
-        is_attestation: raw.annotations.is_attestation,
-    })
+impl TryFrom<RawDescriptor> for IndexEntry {
+    type Error = &'static str;
+
+    fn try_from(raw: RawDescriptor) -> Result<Self, &'static str> {
+        Ok(Self {
+            digest: parse_digest(&raw.digest)?,
+            platform: raw.platform,
+            is_attestation: raw.annotations.is_attestation,
+        })
+    }
 }
 
-fn parse_digest(text: &str) -> Result<OciDigest, Failure> {
-    OciDigest::parse(text).map_err(|_| Failure::Shape { what: "a descriptor whose digest is none".to_owned() })
-}
-
-/// base64 of a JSON array of objects whose keys are plugin folders.
-fn decode_plugins(text: &str) -> Result<Vec<PluginPath>, Failure> {
-    let broken = || Failure::Shape { what: format!("an annotation `{PLUGINS_ANNOTATION}` that cannot be decoded") };
-    let json = Base64::decode_vec(text.trim()).map_err(|_| broken())?;
-    let items: Vec<serde_json::Map<String, serde_json::Value>> = serde_json::from_slice(&json).map_err(|_| broken())?;
-    items.iter().flat_map(serde_json::Map::keys).map(|key| PluginPath::parse(key).map_err(|_| broken())).collect()
+fn parse_digest(text: &str) -> Result<OciDigest, &'static str> {
+    OciDigest::parse(text).map_err(|_| "a descriptor whose digest is none")
 }
 
 impl<'de> Deserialize<'de> for Annotations {
@@ -431,15 +429,36 @@ mod tests {
     }
 
     #[test]
-    fn the_annotation_lists_plugin_folders() {
-        let encode = |json: &str| Base64::encode_string(json.as_bytes());
-        let paths = |text: &str| {
-            decode_plugins(text).ok().map(|paths| paths.iter().map(ToString::to_string).collect::<Vec<_>>())
+    fn small_things_in_large_numbers_are_not_kept() {
+        let entry = |rest: &str| format!(r#"{{"mediaType":"","digest":"sha256:{HEX}","size":1{rest}}}"#);
+        let index =
+            |count: usize| format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, vec![entry(""); count].join(","));
+        let layers = |count: usize| manifest(&vec!["{}"; count].join(","), "");
+        let urls = format!(r#","urls":[{}]"#, vec![r#""""#; 100_000].join(","));
+        let said = |text: &str, content_type| {
+            Document::parse(text.as_bytes(), Some(content_type)).err().map(|failure| failure.to_string())
         };
-        assert_eq!(paths(&encode(r#"[{"a":{}},{"b/c":{"name":"x"}}]"#)), Some(vec!["a".to_owned(), "b/c".to_owned()]));
-        assert_eq!(paths(&encode("[]")), Some(vec![]));
-        for bad in [encode("{}"), encode(r#"[{"../x":{}}]"#), "!".to_owned(), encode("[1]")] {
-            assert_eq!(paths(&bad), None, "{bad}");
+        assert_eq!(said(&index(ENTRY_LIMIT), OCI_INDEX), None);
+        for (text, content_type, expected) in [
+            (index(ENTRY_LIMIT + 1), OCI_INDEX, "expected at most 16384 entries of an index, found 16385"),
+            (manifest(&[layer("application/gzip", ""), layers(9)].join(","), ""), OCI_MANIFEST, "found 2"),
+            (
+                manifest(&vec![layer("application/gzip", ""); 20_000].join(","), ""),
+                OCI_MANIFEST,
+                "expected one layer, found 20000",
+            ),
+            (
+                manifest(&layer("application/gzip", &urls), ""),
+                OCI_MANIFEST,
+                "a layer that lies on another server (`urls`)",
+            ),
+        ] {
+            let found = said(&text, content_type).unwrap();
+            assert!(found.ends_with(expected), "{found}");
+        }
+        for urls in ["null", "[]"] {
+            let text = manifest(&layer("application/gzip", &format!(r#","urls":{urls}"#)), "");
+            assert_eq!(said(&text, OCI_MANIFEST), None, "{urls}");
         }
     }
 }

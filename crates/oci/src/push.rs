@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use integrity::{Algorithm, OciDigest};
 use source::OciReference;
-use transport::{Body, Cause, Content, Method, Patience, Request, Response, TransportError, Upload, Url};
+use transport::{
+    Body, Cause, Content, Method, Patience, Request, Response, TransportError, Upload, Url, percent_encoded,
+};
 
 use crate::artifact::EMPTY;
 use crate::client::named_digest;
 use crate::conversation::{Conversation, Redirects};
 use crate::error::Act;
-use crate::token::{encode, with_query};
+use crate::token::with_query;
 use crate::{Client, Failure, OciError, words};
 
 /// What bytes are while they travel; their own media type stands in the manifest.
@@ -188,7 +190,11 @@ impl Push<'_> {
         }
         if let Some(from) = self.options.mount_from.as_deref().filter(|from| *from != self.to.repository()) {
             let mounting = Conversation::push(self.client, self.to, Some(from), self.patience);
-            let query = format!("?mount={}&from={}", encode(&self.blob.descriptor.digest.to_string()), encode(from));
+            let query = format!(
+                "?mount={}&from={}",
+                percent_encoded(&self.blob.descriptor.digest.to_string()),
+                percent_encoded(from)
+            );
             match begin(&mounting, &query) {
                 Ok(answer) if answer.status() == 201 => {
                     mounting.drain(answer);
@@ -273,7 +279,7 @@ impl Push<'_> {
             None => (begun.at, self.part(0, *size)),
             Some(chunk) => (self.send_chunks(conversation, begun, chunk)?, Body::Empty),
         };
-        let closing = with_query(&at, &format!("digest={}", encode(&digest.to_string())));
+        let closing = with_query(&at, &format!("digest={}", percent_encoded(&digest.to_string())));
         let closing = closing.ok_or_else(|| denied(&at, "its URL is malformed"))?;
         let answer = conversation.ask(written(Method::Put, closing, body), "upload", Redirects::None)?;
         expect_digest(&answer, digest)?;

@@ -2,7 +2,7 @@
 
 use base64ct::{Base64, Encoding};
 use serde::Deserialize;
-use transport::{Body, Method, Request, Secret, Url};
+use transport::{Body, Method, Request, Secret, Url, percent_encoded};
 
 use crate::Failure;
 use crate::credentials::Credential;
@@ -25,11 +25,11 @@ pub(crate) fn request(
     scopes: &[String],
     credential: Option<&Credential>,
 ) -> Option<Request> {
-    let service = service.map(|service| format!("service={}", encode(service)));
-    let scope = |text: &str| format!("scope={}", encode(text));
+    let service = service.map(|service| format!("service={}", percent_encoded(service)));
+    let scope = |text: &str| format!("scope={}", percent_encoded(text));
     if let Some(Credential::Identity(token)) = credential {
         let fields = ["grant_type=refresh_token".to_owned(), format!("client_id={CLIENT_ID}")];
-        let secret = format!("refresh_token={}", encode(token.expose()));
+        let secret = format!("refresh_token={}", percent_encoded(token.expose()));
         // A form has one field for all scopes, a query one for each.
         let scopes = (!scopes.is_empty()).then(|| scope(&scopes.join(" ")));
         let form: Vec<String> = fields.into_iter().chain(service).chain(scopes).chain([secret]).collect();
@@ -74,20 +74,6 @@ pub(crate) fn basic(credential: &Credential) -> Option<Secret> {
         }
         Credential::Identity(_) | Credential::Bearer(_) => None,
     }
-}
-
-/// Percent-encodes everything but unreserved characters (RFC 3986, section 2.3).
-pub(crate) fn encode(text: &str) -> String {
-    use std::fmt::Write as _;
-    text.bytes().fold(String::with_capacity(text.len()), |mut encoded, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-        encoded
-    })
 }
 
 #[cfg(test)]

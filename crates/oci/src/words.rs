@@ -2,11 +2,9 @@
 
 use std::fmt::Display;
 
-use base64ct::{Base64, Base64Unpadded, Encoding};
+use base64ct::{Base64, Encoding};
 use serde::Deserialize;
 use transport::Secret;
-
-use crate::token;
 
 /// Most characters that are shown of one text.
 const TEXT_LIMIT: usize = 200;
@@ -14,9 +12,6 @@ const TEXT_LIMIT: usize = 200;
 const LIST_LIMIT: usize = 20;
 /// Most characters that are shown of an answer's reasons together.
 const REASONS_LIMIT: usize = 300;
-/// Bytes below which a secret is not looked for: it would stand in any text.
-const SHORTEST_SECRET: usize = 4;
-
 /// The body of an answer that is a failure (distribution-spec, "Error Codes").
 #[derive(Deserialize)]
 struct Refusal {
@@ -57,24 +52,13 @@ pub(crate) fn list<T: Display>(texts: impl IntoIterator<Item = T>) -> String {
 pub(crate) fn reasons(json: &[u8], authorization: Option<&Secret>) -> Option<String> {
     let Refusal { errors } = serde_json::from_slice(json).ok()?;
     let secrets = authorization.map(secrets).unwrap_or_default();
-    if errors.iter().flat_map(Reason::texts).any(|text| secrets.iter().any(|secret| repeats(text, secret))) {
+    if errors.iter().flat_map(Reason::texts).any(|text| secrets.iter().any(|secret| secret.is_repeated_in(text))) {
         return None;
     }
     // What looks like a URL's secret is cut before the length is: half of it would no longer look like one.
     let reason = |reason: &Reason| reason.texts().map(source::redact).collect::<Vec<_>>().join(": ");
     let reasons: Vec<String> = errors.iter().map(reason).filter(|reason| !reason.is_empty()).collect();
     (!reasons.is_empty()).then(|| cut(&reasons.join("; "), REASONS_LIMIT))
-}
-
-/// Whether a text repeats a secret: as it is, percent-encoded, in base64 or in hex.
-pub(crate) fn repeats(text: &str, secret: &Secret) -> bool {
-    let secret = secret.expose();
-    let base64 = Base64Unpadded::encode_string(secret.as_bytes());
-    let hex =
-        secret.bytes().flat_map(|byte| [byte >> 4, byte & 0xf]).filter_map(|half| char::from_digit(half.into(), 16));
-    let forms = [secret.to_owned(), token::encode(secret), base64, hex.collect()];
-    let text = text.to_ascii_lowercase();
-    secret.len() >= SHORTEST_SECRET && forms.iter().any(|form| text.contains(&form.to_ascii_lowercase()))
 }
 
 /// What must not be repeated of an `Authorization`: a token, or a password and its proof.

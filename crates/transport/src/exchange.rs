@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, Read};
 use std::time::Duration;
 
-use crate::{Cause, Deadline, Patience, TransportError, Upload, Url};
+use crate::{Cause, Deadline, Patience, Secret, TransportError, Upload, Url};
 
 /// Performs one exchange. It follows no redirect and treats no status as an error.
 pub trait Transport: Send + Sync {
@@ -14,36 +14,6 @@ pub trait Transport: Send + Sync {
     /// # Errors
     /// When there is no well-formed answer: see [`Cause`].
     fn send(&self, request: &Request, within: Duration) -> Result<Response, TransportError>;
-}
-
-/// A text that must never be printed: passwords, tokens, `Authorization` values.
-///
-/// ```compile_fail,E0277
-/// println!("{}", transport::Secret::new("hunter2".to_owned()));
-/// ```
-///
-/// ```
-/// println!("{}", transport::Secret::new("hunter2".to_owned()).expose());
-/// ```
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps a secret text.
-    pub const fn new(text: String) -> Self {
-        Self(text)
-    }
-
-    /// The text itself. Every call is a place to look at in a review.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("…")
-    }
 }
 
 /// A request method.

@@ -162,7 +162,9 @@ fn split_authority(authority: &str, scheme: Scheme) -> Result<(String, u16), Url
         Some(ip) => ip.parse::<std::net::Ipv6Addr>().is_ok(),
         None => !host.is_empty() && host.bytes().all(name),
     };
-    let port = port.map_or(Some(default_port), |port| port.parse().ok().filter(|&port| port != 0));
+    // A parser of numbers takes signs and leading zeros, too.
+    let is_number = |text: &&str| !text.starts_with('0') && text.bytes().all(|digit| digit.is_ascii_digit());
+    let port = port.map_or(Some(default_port), |port| Some(port).filter(is_number)?.parse().ok());
     match port {
         Some(port) if plain => Ok((host.to_ascii_lowercase(), port)),
         _ => Err(UrlError::Malformed),
@@ -195,6 +197,13 @@ mod tests {
             ("/v2/", Some(UrlError::Scheme)),
             ("https://u:p@a.example.com/", Some(UrlError::Malformed)),
             ("https://a.example.com:x/", Some(UrlError::Malformed)),
+            ("https://a.example.com:+443/", Some(UrlError::Malformed)),
+            ("https://a.example.com:0443/", Some(UrlError::Malformed)),
+            ("https://[::1]:+443/", Some(UrlError::Malformed)),
+            ("https://a.example.com:0/", Some(UrlError::Malformed)),
+            ("https://a.example.com:65536/", Some(UrlError::Malformed)),
+            ("https://a.example.com:65535/", None),
+            ("https://a.example.com:/", Some(UrlError::Malformed)),
             ("https:///x", Some(UrlError::Malformed)),
             ("https://a.example.com/\r\nx", Some(UrlError::Malformed)),
             ("https://a.example.com\\@b/", Some(UrlError::Malformed)),

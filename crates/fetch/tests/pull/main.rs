@@ -139,7 +139,7 @@ type Lie = (&'static str, fn(&Request) -> bool, fn(Reply) -> Reply, &'static str
 fn no_lie_is_believed_or_asked_for_twice() {
     let is_token = |request: &Request| request.path == "/service/token";
     let is_anonymous = |request: &Request| is_manifest(request) && request.header("authorization").is_none();
-    let lies: [Lie; 36] = [
+    let lies: [Lie; 38] = [
         ("another manifest", is_manifest, |answer| answer.body(*b"{}"), "digest_mismatch"),
         (
             "another digest in the header",
@@ -160,7 +160,9 @@ fn no_lie_is_believed_or_asked_for_twice() {
         ("longer layer", is_blob, |answer| answer.body(*b"tarball and more"), "size_mismatch"),
         ("longer layer, unannounced", is_blob, |answer| answer.body(*b"tarball and more").chunked(), "size_mismatch"),
         ("shorter layer", is_blob, |answer| answer.body(*b"tar"), "size_mismatch"),
-        ("shorter layer, unannounced", is_blob, |answer| answer.body(*b"tar").until_close(), "size_mismatch"),
+        ("shorter layer, unannounced", is_blob, |answer| answer.body(*b"tar").chunked(), "size_mismatch"),
+        ("longer layer, until the end", is_blob, |answer| answer.body(*b"tarball!").until_close(), "size_mismatch"),
+        ("other layer, until the end", is_blob, |answer| answer.body(*b"tarbomb").until_close(), "digest_mismatch"),
         ("empty layer", is_blob, |_| Reply::ok(), "size_mismatch"),
         ("endless layer", is_blob, |_| endless(200), "size_mismatch"),
         ("layer past the limit", is_blob, |_| Reply::ok().stream(io::empty(), 1 << 40), "-"),

@@ -1,5 +1,7 @@
 //! Connections and servers that break, stall, or ask to be left alone, where the matrix has no place for it.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::*;
 
 /// How a server fails: what it answers, whom, how often, what comes of it, and after how many tries.
@@ -8,7 +10,7 @@ type Trouble = (&'static str, fn(&Request) -> bool, usize, fn() -> Reply, &'stat
 #[test]
 fn passing_trouble_is_waited_out_and_lasting_trouble_ends() {
     const EVER: usize = usize::MAX;
-    let troubles: [Trouble; 12] = [
+    let troubles: [Trouble; 15] = [
         ("503 once", is_manifest, 1, || Reply::status(503), "installed", 2),
         ("502 four times", is_manifest, 4, || Reply::status(502), "installed", 5),
         ("503 for ever", is_manifest, EVER, || Reply::status(503), "server_error", 5),
@@ -19,6 +21,9 @@ fn passing_trouble_is_waited_out_and_lasting_trouble_ends() {
         ("reset twice", is_manifest, 2, || Reply::broken(Fault::Reset), "installed", 3),
         ("reset layer", is_blob, 2, || short(Fault::Reset), "installed", 3),
         ("cut behind the last byte", is_blob, 1, || whole().broken_after(7, Fault::Close), "installed", 1),
+        ("ends with its connection, and early", is_blob, 1, ended, "installed", 2),
+        ("ends with its connection, and early, for ever", is_blob, EVER, ended, "truncated", 5),
+        ("ends with its connection before it begins", is_blob, 1, || Reply::ok().until_close(), "installed", 2),
         ("broken chunk", is_blob, 1, broken_chunk, "installed", 2),
         ("broken chunk for ever", is_blob, EVER, broken_chunk, "truncated", 5),
     ];
@@ -40,6 +45,11 @@ fn passing_trouble_is_waited_out_and_lasting_trouble_ends() {
 /// Less than it announces: the first bytes of an artifact `tarball`, whoever asked for what.
 fn short(fault: Fault) -> Reply {
     Reply::ok().body(*b"tarball").broken_after(3, fault)
+}
+
+/// The first bytes of it, with nothing to say that they are not all.
+fn ended() -> Reply {
+    Reply::ok().body(*b"tar").until_close()
 }
 
 /// All of it, in chunks, so that one more has to say that it was all.
@@ -98,17 +108,117 @@ fn broken_transfer_goes_on_where_it_broke_off() {
 }
 
 #[test]
-fn part_from_another_place_is_not_taken() {
-    for range in ["bytes 0-6/7", "bytes 4-6/7", "bytes */7", "3-6", ""] {
-        let bench = Bench::new();
-        let (registry, pushed) = stocked(&bench, b"tarball");
-        registry.server().intercept(move |request, answer| match request.header("range") {
-            Some(_) => part(range, b"ball"),
-            None if is_blob(request) => short(Fault::Close),
-            None => answer(),
-        });
-        assert_eq!(outcome(&bench.fetch(Setup::default(), &pushed.reference)), "oci_pull_failed protocol", "{range}");
+fn registry_without_the_missing_part_is_asked_for_the_whole_and_for_no_part_again() {
+    let has_range = |request: &Request| request.header("range").is_some();
+    for (status, range) in [
+        (416, Some("bytes */7")),
+        (416, None),
+        (206, Some("bytes 0-6/7")),
+        (206, Some("bytes 4-6/7")),
+        (206, Some("bytes +3-6/7")),
+        (206, Some("bytes */7")),
+        (206, Some("bytes -6/7")),
+        (206, Some("3-6")),
+        (206, Some("")),
+        (206, None),
+    ] {
+        for (cuts, expected, requests, waits) in
+            [(1, "installed", 3, 1), (2, "installed", 4, 2), (usize::MAX, "oci_pull_failed truncated", 6, 4)]
+        {
+            let bench = Bench::new();
+            let (registry, pushed) = stocked(&bench, b"tarball");
+            registry.server().first(cuts, move |r| is_blob(r) && !has_range(r), || short(Fault::Close));
+            registry.server().first(usize::MAX, has_range, move || {
+                let rest = Reply::status(status).body(*b"ball");
+                if let Some(range) = range { rest.header("content-range", range) } else { rest }
+            });
+            let name = format!("{status} {range:?} after {cuts}");
+            let result = bench.fetch(Setup::default(), &pushed.reference);
+            assert_eq!(outcome(&result), expected, "{name}");
+            if let Ok(fetched) = result {
+                assert_eq!(verified(fetched, &pushed.integrity), b"tarball", "{name}");
+            }
+            assert_eq!(registry.recorder().requests().iter().filter(|r| is_blob(r)).count(), requests, "{name}");
+            assert_eq!(registry.recorder().with_header("range").len(), 1, "{name}");
+            assert_eq!(bench.waits().len(), waits, "{name}");
+        }
     }
+}
+
+#[test]
+fn trouble_after_a_login_is_no_reason_for_another_one() {
+    let is_let_in = |request: &Request| request.header("authorization").is_some();
+    let resets = || Reply::broken(Fault::Reset);
+    let expired = || Reply::status(401).header("www-authenticate", "Basic realm=\"x\"");
+    for (name, times, reply, expected, [anonymous, logins, let_in]) in [
+        ("reset once", 1, resets as fn() -> Reply, "installed", [1, 1, 2]),
+        ("reset for ever", usize::MAX, resets, "oci_pull_failed reset", [1, 1, 5]),
+        ("503 for ever", usize::MAX, || Reply::status(503), "oci_pull_failed server_error", [1, 1, 5]),
+        ("refused for ever", usize::MAX, expired, "oci_pull_failed unauthorized", [1, 1, 1]),
+    ] {
+        let bench = Bench::new();
+        let registry = bench.world.registry(Quirks::harbor());
+        let pushed = registry.push(REPOSITORY, "1", b"tarball");
+        registry.server().first(times, move |request| is_manifest(request) && is_let_in(request), reply);
+        let result = bench.fetch(setup(access(&registry.docker_config())), &pushed.reference);
+        assert_eq!(outcome(&result), expected, "{name}");
+        let requests = registry.recorder().requests();
+        let count = |matches: &dyn Fn(&Request) -> bool| requests.iter().filter(|request| matches(request)).count();
+        let found = [
+            count(&|request| is_manifest(request) && !is_let_in(request)),
+            count(&|request| request.path == "/service/token"),
+            count(&|request| is_manifest(request) && is_let_in(request)),
+        ];
+        assert_eq!(found, [anonymous, logins, let_in], "{name}");
+    }
+}
+
+#[test]
+fn token_that_is_refused_later_is_replaced_once() {
+    for (name, refusals, expected, manifests) in
+        [("once", 1, "installed", 4), ("for ever", usize::MAX, "oci_pull_failed unauthorized", 4)]
+    {
+        let bench = Bench::new();
+        let registry = bench.world.registry(Quirks::harbor());
+        let pushed = registry.push(REPOSITORY, "1", b"tarball");
+        let (challenge, seen) = (challenge_of(&registry), AtomicUsize::new(0));
+        registry.server().intercept(move |request, answer| {
+            if !is_manifest(request) || request.header("authorization").is_none() {
+                return answer();
+            }
+            // The token is good for a server that is in trouble, and has run out when that is over.
+            match seen.fetch_add(1, Ordering::SeqCst) {
+                0 => Reply::status(503),
+                n if n <= refusals => Reply::status(401).header("www-authenticate", &challenge),
+                _ => answer(),
+            }
+        });
+        let result = bench.fetch(setup(access(&registry.docker_config())), &pushed.reference);
+        assert_eq!(outcome(&result), expected, "{name}");
+        let requests = registry.recorder().requests();
+        assert_eq!(requests.iter().filter(|request| is_manifest(request)).count(), manifests, "{name}");
+        assert_eq!(requests.iter().filter(|request| request.path == "/service/token").count(), 2, "{name}");
+    }
+}
+
+#[test]
+fn refused_token_is_not_shown_again() {
+    let bench = Bench::new();
+    let registry = bench.world.registry(Quirks::harbor());
+    let pushed = registry.push(REPOSITORY, "1", b"tarball");
+    let is_let_in = |request: &Request| is_manifest(request) && request.header("authorization").is_some();
+    registry.server().first(1, is_let_in, || Reply::status(401));
+    let fetcher = bench.fetcher(setup(access(&registry.docker_config())));
+    assert_eq!(outcome(&fetch(&fetcher, &pushed.reference)), "oci_pull_failed unauthorized");
+    assert_eq!(outcome(&fetch(&fetcher, &pushed.reference)), "installed");
+    let requests = registry.recorder().requests();
+    let shown: Vec<_> = requests.iter().filter(|request| is_manifest(request)).map(is_let_in).collect();
+    assert_eq!(shown, [false, true, false, true]);
+}
+
+/// What a registry says to somebody whom it does not know.
+fn challenge_of(registry: &Registry) -> String {
+    format!("Bearer realm=\"https://{}/service/token\",service=\"harbor-registry\"", registry.host())
 }
 
 #[test]

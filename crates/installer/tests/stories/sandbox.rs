@@ -33,7 +33,7 @@ impl Stage {
 said=$( {{ {act}; }} 2>&1 )
 case "$said" in
     "") user={FREE} ;;
-    *"Permission denied"*) user={HELD} ;;
+    *"Permission denied"* | *"not permitted"*) user={HELD} ;;
     *) user="$said" ;;
 esac
 printf '{{"Username":"%s","Secret":"made-password"}}' "$user"
@@ -165,11 +165,11 @@ fn startup_tells_what_confines_the_process() {
 
 #[test]
 fn kernel_holds_a_helper_to_reading_and_to_itself() {
-    if landlock().is_none() {
-        return;
-    }
+    let Some(version) = landlock() else { return };
     let (shell, env) = ("#!/bin/sh", "#!/usr/bin/env sh");
+    let signal = format!("kill -0 {}", std::process::id());
     for (name, head, act, expected) in [
+        ("signals somebody else", shell, &*signal, if version < 6 { FREE } else { HELD }),
         ("does nothing", shell, ":", FREE),
         ("is started by env", env, ":", FREE),
         ("reads", shell, "read -r line < HERE/beside", FREE),
