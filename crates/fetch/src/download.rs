@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use integrity::{Algorithm, Hashed, HashingWriter};
-use oci::{Descriptor, is_part_from};
+use oci::Descriptor;
 use transport::{Cause, Patience, Response, Retryable as _, TransportError};
 
 use crate::error::TransferFailure;
@@ -52,7 +52,7 @@ impl<'a> Download<'a> {
     pub(crate) fn take(&mut self, response: Response) -> Result<Hashed<Spool>, FetchError> {
         let mut writer = self.writer.take().ok_or_else(|| self.transfer(TransferFailure::WrongRange))?;
         match response.status() {
-            206 if !writer.is_empty() && is_part_from(&response, writer.len()) => {}
+            206 if !writer.is_empty() && response.is_rest_from(writer.len()) => {}
             206 => return Err(self.transfer(TransferFailure::WrongRange)),
             // A server that knows no ranges starts over, and so do the hashes.
             _ => {

@@ -37,23 +37,11 @@ impl Rest<'_> {
     pub(crate) fn is_answered_by(&self, response: &Response) -> bool {
         match response.status() {
             200 => true,
-            206 => Validator::of(response.headers()).as_ref() == Some(self.validator) && self.is_rest(response),
+            206 => {
+                Validator::of(response.headers()).as_ref() == Some(self.validator) && response.is_rest_from(self.offset)
+            }
             _ => false,
         }
-    }
-
-    /// Whether a part goes from the offset to the end of the file (RFC 9110, section 14.4).
-    fn is_rest(&self, response: &Response) -> bool {
-        let mut ranges = response.headers().all("content-range");
-        let (Some(range), None) = (ranges.next(), ranges.next()) else { return false };
-        parse_range(range).is_some_and(|(first, last, whole)| {
-            let end = last.checked_add(1);
-            let len = end.and_then(|end| end.checked_sub(first)).filter(|len| *len > 0);
-            first == self.offset
-                && len.is_some()
-                && whole.is_none_or(|whole| Some(whole) == end)
-                && response.content_length().is_none_or(|announced| Some(announced) == len)
-        })
     }
 }
 
@@ -100,16 +88,6 @@ pub(crate) fn open(
     }
     let server = hop.subject().authority().to_string();
     Err(HttpsFailure::RedirectDenied { server, why: format!("more than {REDIRECT_LIMIT} redirects") })
-}
-
-/// First and last byte of a part, and how many the whole has where that is known.
-fn parse_range(value: &str) -> Option<(u64, u64, Option<u64>)> {
-    // The standard parser takes a sign and zeros in front.
-    let number = |text: &str| text.parse().ok().filter(|number: &u64| number.to_string() == text);
-    let (part, whole) = value.strip_prefix("bytes ")?.split_once('/')?;
-    let (first, last) = part.split_once('-')?;
-    let whole = if whole == "*" { None } else { Some(number(whole)?) };
-    Some((number(first)?, number(last)?, whole))
 }
 
 /// Where a redirect leads, or why it is not followed.

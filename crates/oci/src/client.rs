@@ -155,22 +155,13 @@ fn open_blob(conversation: &Conversation<'_>, layer: &Descriptor, offset: u64) -
         match conversation.ask(rest, "blob", Redirects::AnyHttps) {
             // It has no such part, or gives another one: the whole is still to be had.
             Err(Failure::Status { status: 416, .. }) => {}
-            Ok(response) if response.status() == 206 && !is_part_from(&response, offset) => {
+            Ok(response) if response.status() == 206 && !response.is_rest_from(offset) => {
                 conversation.drain(response);
             }
             answered => return answered,
         }
     }
     conversation.ask(whole, "blob", Redirects::AnyHttps)
-}
-
-/// Whether an answer says that it is the part from byte `offset` on (RFC 9110, section 14.4).
-pub fn is_part_from(response: &Response, offset: u64) -> bool {
-    let range = response.headers().first("content-range").and_then(|value| value.strip_prefix("bytes "));
-    let first = range.and_then(|range| range.split_once('-')).map(|(first, _)| first);
-    // A parser of numbers takes signs, too.
-    let first = first.filter(|first| first.bytes().all(|digit| digit.is_ascii_digit()));
-    first.and_then(|first| first.parse().ok()) == Some(offset)
 }
 
 fn resolve(

@@ -61,7 +61,7 @@ mod words;
 
 pub use artifact::Artifact;
 pub use auth::TrustedRealms;
-pub use client::{AnswerLimits, Client, Resolved, is_part_from};
+pub use client::{AnswerLimits, Client, Resolved};
 pub use credentials::{CredentialHelper, Credentials, CredentialsError, HelperError};
 pub use error::{Failure, Login, OciError, blame_of};
 pub use login_file::{LoginFile, LoginPlace, Removed};

@@ -96,6 +96,19 @@ impl Headers {
     }
 }
 
+/// The standard parser takes a sign and zeros in front.
+fn number(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|number: &u64| number.to_string() == text)
+}
+
+/// First and last byte of a part, and how many the whole has where that is known.
+fn parse_range(value: &str) -> Option<(u64, u64, Option<u64>)> {
+    let (part, whole) = value.strip_prefix("bytes ")?.split_once('/')?;
+    let (first, last) = part.split_once('-')?;
+    let whole = if whole == "*" { None } else { Some(number(whole)?) };
+    Some((number(first)?, number(last)?, whole))
+}
+
 impl fmt::Debug for Headers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.iter().map(|(name, _)| name)).finish()
@@ -139,7 +152,21 @@ impl Response {
 
     /// `Content-Length`, when there is a well-formed one.
     pub fn content_length(&self) -> Option<u64> {
-        self.headers.first("content-length").and_then(|value| value.parse().ok())
+        self.headers.first("content-length").and_then(number)
+    }
+
+    /// Whether it says that it is the part from byte `offset` to the end (RFC 9110, section 14.4).
+    pub fn is_rest_from(&self, offset: u64) -> bool {
+        let mut ranges = self.headers.all("content-range");
+        let (Some(range), None) = (ranges.next(), ranges.next()) else { return false };
+        parse_range(range).is_some_and(|(first, last, whole)| {
+            let end = last.checked_add(1);
+            let len = end.and_then(|end| end.checked_sub(first)).filter(|len| *len > 0);
+            first == offset
+                && len.is_some()
+                && whole.is_none_or(|whole| Some(whole) == end)
+                && self.content_length().is_none_or(|announced| Some(announced) == len)
+        })
     }
 
     /// Reads the next bytes of the body; 0 at its end.
