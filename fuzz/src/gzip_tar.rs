@@ -134,6 +134,7 @@ fn limits() -> Limits {
         extension: 4 * 1024,
         manifest: 8 * 1024,
         symlinks: 4 * 1024,
+        opened: 500,
         symlink_steps: 10_000,
         ..Limits::default()
     }

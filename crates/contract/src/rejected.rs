@@ -59,7 +59,7 @@ fn limit(exceeded: &Exceeded) -> (&'static Rule, Option<&str>) {
     match exceeded {
         Exceeded::Expanded { .. } | Exceeded::Ratio { .. } => (&rules::EXPANDED_LIMIT, None),
         Exceeded::File { entry, .. } => (&rules::FILE_LIMIT, Some(entry)),
-        Exceeded::Entries { .. } | Exceeded::Symlinks { .. } => (&rules::ENTRIES_LIMIT, None),
+        Exceeded::Entries { .. } | Exceeded::Symlinks { .. } | Exceeded::Opened { .. } => (&rules::ENTRIES_LIMIT, None),
         Exceeded::SymlinkSteps { .. } => (&rules::LINK_STRAY, None),
         // Only archives have extension headers.
         _ => (&rules::ARCHIVE_INVALID, None),

@@ -188,7 +188,7 @@ pub enum Malformed {
     Checksum,
     /// A header that is neither ustar nor GNU nor v7, or none of them alone.
     Magic,
-    /// A number that is not octal, is negative or too large.
+    /// A number that is not octal, is negative where none can be, or too large.
     Number,
     /// The stream ends inside a header or a file.
     Truncated,
@@ -214,7 +214,7 @@ pub enum Malformed {
     SizeDisagrees,
     /// A link or directory with a payload.
     Payload,
-    /// A file or directory with an extension header that tells a link's target.
+    /// A file or directory for which a link's target is told.
     Target,
 }
 
@@ -223,8 +223,8 @@ impl fmt::Display for Malformed {
         f.write_str(match self {
             Self::AfterGzip => "expected the end of the artifact after one gzip member, found more bytes",
             Self::Checksum => "found a header with a wrong checksum",
-            Self::Magic => "expected a ustar, GNU or v7 header, found another magic",
-            Self::Number => "expected an octal or base-256 number in a header, found something else",
+            Self::Magic => "expected a plain ustar, GNU or v7 header, found another one",
+            Self::Number => "expected an octal or base-256 number within its range in a header, found something else",
             Self::Truncated => "expected the rest of an entry, found the end of the stream",
             Self::Size => "found a file larger than the artifact can expand to",
             Self::NoEnd => "expected two end-of-archive blocks, found the end of the stream",
@@ -237,7 +237,7 @@ impl fmt::Display for Malformed {
             Self::Dangling => "expected an entry after an extension header, found the end of the archive",
             Self::SizeDisagrees => "found a PAX size and another one in the header",
             Self::Payload => "expected a payload only on files, found one on a link or directory",
-            Self::Target => "expected a target only on links, found one in an extension header of a file or directory",
+            Self::Target => "expected a target only on links, found one on a file or directory",
         })
     }
 }
@@ -280,6 +280,11 @@ pub enum Exceeded {
         /// The limit.
         max: usize,
     },
+    /// Folders opened.
+    Opened {
+        /// The limit.
+        max: u64,
+    },
     /// Memory for symlinks.
     Symlinks {
         /// The limit, in bytes.
@@ -304,6 +309,9 @@ impl fmt::Display for Exceeded {
             Self::Extension { max } => write!(f, "expected at most {max} bytes in an extension header, found more"),
             Self::Extensions { max } => {
                 write!(f, "expected at most {max} extension headers before an entry, found more")
+            }
+            Self::Opened { max } => {
+                write!(f, "expected entries to be placed by opening at most {max} folders, found more")
             }
             Self::Symlinks { max } => write!(f, "expected at most {max} bytes of symlinks, found more"),
             Self::SymlinkSteps { max } => {

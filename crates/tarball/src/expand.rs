@@ -16,10 +16,16 @@ const EXPANDED: usize = 64 * 1024;
 /// Bytes that one byte of deflate can expand to at the very most.
 const DEFLATE_MAX: u64 = 1032;
 
+/// Bytes that may go in before any come out, and beyond those that do: more are only needed by blocks made to be empty.
+const IDLE: u64 = 1024 * 1024;
+/// Deflate grows what it cannot compress by far less than one byte in so many.
+const GROWTH: u64 = 64;
+
 /// The expanded bytes of an artifact. The end is told only after checksum, length and the end of the artifact itself
 /// were proved.
-pub(crate) struct Expanded<R> {
-    gzip: GzDecoder<BufReader<R>>,
+pub(crate) struct Expanded<'l, R> {
+    gzip: GzDecoder<BufReader<Rationed<R>>>,
+    stopped: &'l dyn Fn() -> bool,
     buffer: Box<[u8]>,
     unread: Range<usize>,
     ended: bool,
@@ -29,17 +35,38 @@ pub(crate) struct Expanded<R> {
     possible: u64,
 }
 
-impl<R: Read> Expanded<R> {
-    /// `compressed` is the length of the artifact in bytes.
-    pub(crate) fn new(artifact: R, compressed: u64, limits: &Limits) -> Self {
+/// A reader that gives no more than it is allowed to.
+struct Rationed<R> {
+    from: R,
+    given: u64,
+    allowed: u64,
+}
+
+impl<R: Read> Read for Rationed<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.given > self.allowed {
+            let why = "expected something to come out of the deflate stream, found blocks without content";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        }
+        let n = self.from.read(into)?;
+        self.given += n as u64;
+        Ok(n)
+    }
+}
+
+impl<'l, R: Read> Expanded<'l, R> {
+    /// `compressed` is the length of the artifact in bytes. Each time some of it is expanded, `stopped` is asked.
+    pub(crate) fn new(artifact: R, compressed: u64, limits: &Limits, stopped: &'l dyn Fn() -> bool) -> Self {
         let by_ratio = limits.by_ratio(compressed);
         let exceeded = if by_ratio < limits.expanded {
             Exceeded::Ratio { max: limits.ratio }
         } else {
             Exceeded::Expanded { max: limits.expanded }
         };
+        let rationed = Rationed { from: artifact, given: 0, allowed: 0 };
         Self {
-            gzip: GzDecoder::new(BufReader::with_capacity(COMPRESSED, artifact)),
+            gzip: GzDecoder::new(BufReader::with_capacity(COMPRESSED, rationed)),
+            stopped,
             buffer: vec![0; EXPANDED].into_boxed_slice(),
             unread: 0..0,
             ended: false,
@@ -97,6 +124,10 @@ impl<R: Read> Expanded<R> {
         if self.ended {
             return Ok(false);
         }
+        if (self.stopped)() {
+            return Err(UnpackError::Stopped);
+        }
+        self.gzip.get_mut().get_mut().allowed = self.out + self.out / GROWTH + IDLE;
         let n = retried(|| self.gzip.read(&mut self.buffer)).map_err(unreadable)?;
         if n == 0 {
             if retried(|| self.gzip.get_mut().fill_buf().map(<[u8]>::len)).map_err(unreadable)? > 0 {

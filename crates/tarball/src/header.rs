@@ -21,10 +21,16 @@ pub(crate) const MAJOR: Range<usize> = 329..337;
 pub(crate) const MINOR: Range<usize> = 337..345;
 pub(crate) const PREFIX: Range<usize> = 345..500;
 
+pub(crate) const VERSION: Range<usize> = 263..265;
+
 /// The magic of GNU, which takes the version's bytes as well.
 const GNU: &[u8] = b"ustar  \0";
-/// Where GNU has the map of a sparse file. Some readers go by it, whatever the type says.
-const SPARSE: Range<usize> = 386..BLOCK;
+/// Types of entries that are unpacked, and of headers about them.
+const TYPES: [u8; 9] = [0, b'0', b'1', b'2', b'5', b'x', b'g', b'L', b'K'];
+/// As much as octal digits can tell of a mode.
+const MODE_MAX: i64 = 0o7777_7777;
+/// The year 33,658: all readers know times before it.
+const TIME_MAX: i64 = 999_999_999_999;
 /// What star writes at the very end, and how much of the prefix is a prefix then.
 const STAR: (&[u8], usize) = (b"tar\0", 130);
 
@@ -45,27 +51,66 @@ enum Dialect {
 
 impl<'b> Header<'b> {
     pub(crate) fn parse(block: &'b [u8; BLOCK]) -> Result<Self, Malformed> {
-        let sum = |bytes: &[u8]| bytes.iter().map(|byte| u64::from(*byte)).sum::<u64>();
-        let blanks = u64::from(b' ') * CHECKSUM.len() as u64;
+        let sum = |bytes: &[u8]| bytes.iter().map(|byte| i64::from(*byte)).sum::<i64>();
+        let blanks = sum(&[b' '; CHECKSUM.end - CHECKSUM.start]);
         let computed = sum(&block[..CHECKSUM.start]) + blanks + sum(&block[CHECKSUM.end..]);
         if octal(&block[CHECKSUM])? != computed {
             return Err(Malformed::Checksum);
         }
-        // Little of this is needed here, but some readers give up where one of them is rubbish.
-        if ![MODE, OWNER, GROUP, TIME, MAJOR, MINOR].into_iter().all(|field| is_a_number(&block[field])) {
-            return Err(Malformed::Number);
-        }
         let dialect = match &block[MAGIC.start..] {
             rest if rest.starts_with(b"ustar\0") => Dialect::Ustar,
-            rest if rest.starts_with(GNU) && (block[FLAG] == b'S' || blank(&block[SPARSE])) => Dialect::Gnu,
-            // Some readers take a prefix from there all the same.
-            rest if blank(rest) => Dialect::V7,
+            rest if rest.starts_with(GNU) => Dialect::Gnu,
+            // GNU tar tells devices even there.
+            _ if blank(&block[MAGIC.start..MAJOR.start]) => Dialect::V7,
             _ => return Err(Malformed::Magic),
         };
-        if block.ends_with(STAR.0) && text(&block[PREFIX]).len() > STAR.1 {
-            return Err(Malformed::Magic);
+        let header = Self { block, dialect };
+        // A label or a dump leaves out or adds fields; it is no broken header, but a type that is refused.
+        if header.is_known() {
+            header.has_numbers()?;
+            header.has_one_prefix()?;
         }
-        Ok(Self { block, dialect })
+        Ok(header)
+    }
+
+    /// Whether this is a type that a plugin may have. Of any other only type and name are of use.
+    pub(crate) fn is_known(&self) -> bool {
+        TYPES.contains(&self.flag())
+    }
+
+    /// Little of this is needed here, but some readers give up where a number is rubbish or too large.
+    fn has_numbers(&self) -> Result<(), Malformed> {
+        let id = 0..=i64::from(u32::MAX);
+        let any = i64::MIN..=i64::MAX;
+        let fields = [
+            (MODE, 0..=MODE_MAX),
+            (OWNER, id.clone()),
+            (GROUP, id),
+            (TIME, -TIME_MAX..=TIME_MAX),
+            (MAJOR, any.clone()),
+            (MINOR, any),
+        ];
+        for (field, range) in fields {
+            let field = &self.block[field];
+            let left_out = field.iter().all(|byte| matches!(byte, b' ' | 0));
+            if !left_out && !range.contains(&signed(field)?) {
+                return Err(Malformed::Number);
+            }
+        }
+        Ok(())
+    }
+
+    /// What stands where ustar has the prefix is one to some readers, whatever the dialect.
+    fn has_one_prefix(&self) -> Result<(), Malformed> {
+        let one = match self.dialect {
+            Dialect::Ustar => {
+                let prefix = text(&self.block[PREFIX]);
+                let star = self.block.ends_with(STAR.0);
+                prefix.is_empty() || self.block[VERSION] == *b"00" && !(star && prefix.len() > STAR.1)
+            }
+            Dialect::Gnu | Dialect::V7 => blank(&self.block[PREFIX.start..]),
+        };
+        if one { Ok(()) } else { Err(Malformed::Magic) }
     }
 
     pub(crate) const fn flag(&self) -> u8 {
@@ -107,31 +152,31 @@ fn text(field: &[u8]) -> &[u8] {
     field.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
-/// An octal number, or a big-endian one with the top bit of the first byte set (GNU, star).
 fn number(field: &[u8]) -> Result<u64, Malformed> {
-    match field {
-        [0x80, digits @ ..] => digits
-            .iter()
-            .try_fold(0_u64, |value, byte| value.checked_mul(256).map(|value| value | u64::from(*byte)))
-            .ok_or(Malformed::Number),
-        [first, ..] if first & 0x80 != 0 => Err(Malformed::Number),
-        _ => octal(field),
-    }
+    u64::try_from(signed(field)?).map_err(|_| Malformed::Number)
 }
 
-/// Whether a field holds a number of any sign, or none at all.
-fn is_a_number(field: &[u8]) -> bool {
-    matches!(field, [0x80 | 0xff, ..]) || octal(field).is_ok() || field.iter().all(|byte| matches!(byte, b' ' | 0))
+/// An octal number, or a big-endian one with the top bit of the first byte set (GNU, star).
+fn signed(field: &[u8]) -> Result<i64, Malformed> {
+    let (sign, digits) = match field {
+        [0x80, digits @ ..] => (0, digits),
+        [0xff, digits @ ..] => (-1, digits),
+        _ => return octal(field),
+    };
+    digits
+        .iter()
+        .try_fold(sign, |value: i64, byte| value.checked_mul(256)?.checked_add(i64::from(*byte)))
+        .ok_or(Malformed::Number)
 }
 
 /// An octal number between blanks. A field without a digit is zero to some readers and an error to others.
-fn octal(field: &[u8]) -> Result<u64, Malformed> {
+fn octal(field: &[u8]) -> Result<i64, Malformed> {
     let start = field.iter().take_while(|byte| **byte == b' ').count();
     let digits = field[start..].iter().take_while(|byte| (b'0'..=b'7').contains(*byte)).count();
     if digits == 0 || field[start + digits..].iter().any(|byte| !matches!(byte, b' ' | 0)) {
         return Err(Malformed::Number);
     }
-    Ok(field[start..start + digits].iter().fold(0, |value, digit| value << 3 | u64::from(digit - b'0')))
+    Ok(field[start..start + digits].iter().fold(0, |value, digit| value << 3 | i64::from(digit - b'0')))
 }
 
 #[cfg(test)]
@@ -140,7 +185,7 @@ mod tests {
 
     #[test]
     fn numbers_are_octal_or_base_256_and_never_negative() {
-        let rows: [(&[u8], Option<u64>); 17] = [
+        let rows: [(&[u8], Option<u64>); 18] = [
             (b"0000644\0", Some(0o644)),
             (b"000644 \0", Some(0o644)),
             (b"   644 \0", Some(0o644)),
@@ -154,7 +199,8 @@ mod tests {
             (b"-000001\0", None),
             (b"64\x006\0\0\0\0", None),
             (b"\x80\0\0\0\0\0\0\0\0\0\x01\0", Some(256)),
-            (b"\x80\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff", Some(u64::MAX)),
+            (b"\x80\0\0\0\x7f\xff\xff\xff\xff\xff\xff\xff", Some(i64::MAX as u64)),
+            (b"\x80\0\0\0\x80\0\0\0\0\0\0\0", None),
             (b"\x80\0\0\x01\0\0\0\0\0\0\0\0", None),
             (b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", None),
             (b"\x81\0\0\0\0\0\0\0\0\0\0\0", None),

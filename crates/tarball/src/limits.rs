@@ -25,6 +25,8 @@ pub struct Limits {
     pub extensions: usize,
     /// Bytes of `package.json`.
     pub manifest: u64,
+    /// Folders opened while placing the entries: one is opened again when an archive comes back to it.
+    pub opened: u64,
     /// Bytes of memory for symlinks, which are made after all files.
     pub symlinks: usize,
     /// Path components walked, and folders opened, while proving that all symlinks stay inside.
@@ -55,6 +57,7 @@ impl Default for Limits {
             extension: 64 * KIB,
             extensions: 3,
             manifest: MIB,
+            opened: 1_000_000,
             symlinks: 8 * 1024 * 1024,
             symlink_steps: 1_000_000,
         }

@@ -16,6 +16,9 @@ const VERSION_MAX: usize = 256;
 /// Bytes of the longest role.
 const ROLE_MAX: usize = 64;
 
+/// U+FEFF in UTF-8, and in both orders of UTF-16. No editor shows it, and JSON must not begin with it.
+const BYTE_ORDER_MARKS: [&[u8]; 3] = [b"\xef\xbb\xbf", b"\xfe\xff", b"\xff\xfe"];
+
 /// What a plugin says about itself. Only [`read_manifest`] makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
@@ -63,6 +66,10 @@ pub fn read_manifest(dir: &Dir, limits: &Limits) -> Result<Manifest, ManifestErr
 }
 
 fn parse(text: &[u8]) -> Result<Manifest, ManifestError> {
+    if BYTE_ORDER_MARKS.iter().any(|mark| text.starts_with(mark)) {
+        let source = serde_json::Error::custom("a byte order mark in front of the JSON");
+        return Err(ManifestError::Json { source });
+    }
     let mut found = Found::default();
     let mut json = serde_json::Deserializer::from_slice(text);
     Scan { at: At::Top, found: &mut found }
@@ -307,6 +314,7 @@ mod tests {
             ("too deep", &deep, "JSON"),
             ("a key twice", r#"{"name": "x", "name": "y"}"#, "JSON"),
             ("a key twice, deep and escaped", r#"{"a": [{"b": 1, "\u0062": 2}]}"#, "JSON"),
+            ("a byte order mark", "\u{feff}{}", "JSON"),
             ("an array", r#"["x", "1"]"#, "`name`"),
             ("no name", r#"{"version": "1"}"#, "`name`"),
             ("name no string", r#"{"name": {"name": "x"}}"#, "`name`"),
@@ -323,6 +331,8 @@ mod tests {
             assert_eq!(error.reason(), "manifest_invalid", "{name}");
             assert!(error.to_string().contains(said), "{name}: {error}");
         }
+        let marked = std::error::Error::source(&parse("\u{feff}{}".as_bytes()).unwrap_err()).unwrap().to_string();
+        assert_eq!(marked, "a byte order mark in front of the JSON");
         let longest = |n: usize| format!(r#"{{"name":"x","version":"{}","backstage":{{"role":"r"}}}}"#, "1".repeat(n));
         assert!(parse(longest(VERSION_MAX).as_bytes()).is_ok());
         assert!(parse(longest(VERSION_MAX + 1).as_bytes()).is_err());

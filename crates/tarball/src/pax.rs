@@ -2,6 +2,11 @@
 
 use crate::error::Malformed;
 
+/// Digits of the largest time, in whole seconds: all readers know those.
+const TIME_DIGITS: usize = 12;
+/// Digits of the largest owner or group.
+const ID_DIGITS: usize = 10;
+
 /// The records that change what an entry is. Times, owners, comments and attributes are checked for form and dropped.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pax {
@@ -22,6 +27,9 @@ impl Pax {
                 b"path" => set(&mut pax.path, text(value)?)?,
                 b"linkpath" => set(&mut pax.link, text(value)?)?,
                 b"size" => set(&mut pax.size, decimal(value).ok_or(Malformed::PaxRecord)?)?,
+                // Not needed here, but some readers give up on one that is rubbish or too large.
+                b"mtime" | b"atime" | b"ctime" if !is_time(value) => return Err(Malformed::PaxRecord),
+                b"uid" | b"gid" if !is_id(value) => return Err(Malformed::PaxRecord),
                 b"hdrcharset" if !matches!(value, b"BINARY" | b"ISO-IR 10646 2000 UTF-8") => {
                     return Err(Malformed::PaxCharset);
                 }
@@ -43,14 +51,40 @@ impl Pax {
 /// `<length> <key>=<value>\n`, where the length counts itself.
 fn record(records: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let blank = records.iter().position(|byte| *byte == b' ')?;
-    let len = usize::try_from(decimal(&records[..blank])?).ok()?;
+    let digits = &records[..blank];
+    if digits.starts_with(b"0") {
+        return None;
+    }
+    let len = usize::try_from(decimal(digits)?).ok()?;
     let (record, rest) = records.split_at_checked(len)?;
     let body = record.get(blank + 1..)?.strip_suffix(b"\n")?;
     let equals = body.iter().position(|byte| *byte == b'=')?;
     let (key, value) = (&body[..equals], &body[equals + 1..]);
     // Some readers skip blanks before a key, or end it at a NUL, and find `path` where others find nothing they know.
     let plain = !key.starts_with(b" ") && !key.iter().any(u8::is_ascii_control);
-    (plain && !key.is_empty()).then_some((key, value, rest))
+    (plain && !key.is_empty() && !hides_a_record(value)).then_some((key, value, rest))
+}
+
+/// Whether a reader that goes line by line would find another record in a value.
+fn hides_a_record(value: &[u8]) -> bool {
+    value.split(|byte| *byte == b'\n').skip(1).any(|line| {
+        let line = String::from_utf8_lossy(line);
+        // What JavaScript passes over before a number.
+        let line = line.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '\u{feff}' | '+'));
+        line.starts_with(|c: char| c.is_ascii_digit()) && line.contains('=')
+    })
+}
+
+/// Seconds since 1970, or before it.
+fn is_time(value: &[u8]) -> bool {
+    let seconds = value.strip_prefix(b"-").unwrap_or(value);
+    let mut parts = seconds.splitn(2, |byte| *byte == b'.');
+    let digits = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+    parts.next().is_some_and(|whole| digits(whole) && whole.len() <= TIME_DIGITS) && parts.all(digits)
+}
+
+fn is_id(value: &[u8]) -> bool {
+    value.len() <= ID_DIGITS && decimal(value).is_some_and(|id| u32::try_from(id).is_ok())
 }
 
 fn decimal(digits: &[u8]) -> Option<u64> {

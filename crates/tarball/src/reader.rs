@@ -11,7 +11,7 @@ use crate::{Limits, UnpackError};
 
 /// A strict tar reader. What two readers could understand differently is an error, never a choice.
 pub(crate) struct Tar<'l, R> {
-    stream: Expanded<R>,
+    stream: Expanded<'l, R>,
     limits: &'l Limits,
     entries: u64,
     /// The name of the current entry, for messages.
@@ -38,8 +38,9 @@ pub(crate) enum EntryKind {
 }
 
 impl<'l, R: Read> Tar<'l, R> {
-    pub(crate) fn new(artifact: R, compressed: u64, limits: &'l Limits) -> Self {
-        let stream = Expanded::new(artifact, compressed, limits);
+    /// Like [`Expanded::new`].
+    pub(crate) fn new(artifact: R, compressed: u64, limits: &'l Limits, stopped: &'l dyn Fn() -> bool) -> Self {
+        let stream = Expanded::new(artifact, compressed, limits, stopped);
         Self { stream, limits, entries: 0, current: Vec::new(), payload: 0, padding: 0 }
     }
 
@@ -101,11 +102,16 @@ impl<'l, R: Read> Tar<'l, R> {
         let own_is_folder = own.ends_with(b"/");
         let name = extensions.name.or(extensions.pax.path).unwrap_or(own);
         self.current.clone_from(&name);
-        let told = extensions.link.or(extensions.pax.link);
-        if told.is_some() && !matches!(header.flag(), b'1' | b'2') {
+        match header.flag() {
+            b'S' => return Err(UnpackError::unsafe_entry(&name, Unsafe::Sparse)),
+            flag if !header.is_known() => return Err(UnpackError::unsafe_entry(&name, Unsafe::Type { flag })),
+            _ => {}
+        }
+        let (told, own) = (extensions.link.or(extensions.pax.link), header.link());
+        if (told.is_some() || !own.is_empty()) && !matches!(header.flag(), b'1' | b'2') {
             return Err(Malformed::Target.into());
         }
-        let target = || told.unwrap_or_else(|| header.link());
+        let target = told.unwrap_or(own);
         let len = match (header.size()?, extensions.pax.size) {
             (len, None) | (0, Some(len)) => len,
             (len, Some(pax)) if len == pax => len,
@@ -121,12 +127,10 @@ impl<'l, R: Read> Tar<'l, R> {
             0 | b'0' | b'1' | b'2' if is_a_folders(&name) => {
                 return Err(UnpackError::unsafe_entry(&name, Unsafe::FileNamedAsFolder));
             }
-            0 | b'0' => EntryKind::File { executable: header.executable()?, len },
-            b'1' => EntryKind::HardLink { target: target() },
-            b'2' => EntryKind::Symlink { target: target() },
+            b'1' => EntryKind::HardLink { target },
+            b'2' => EntryKind::Symlink { target },
             b'5' => EntryKind::Directory,
-            b'S' => return Err(UnpackError::unsafe_entry(&name, Unsafe::Sparse)),
-            flag => return Err(UnpackError::unsafe_entry(&name, Unsafe::Type { flag })),
+            _ => EntryKind::File { executable: header.executable()?, len },
         };
         match kind {
             EntryKind::File { .. } => self.claim(&name, len)?,

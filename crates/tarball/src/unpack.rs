@@ -1,5 +1,6 @@
 //! From a verified artifact to a tree of files.
 
+use std::cell::RefCell;
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::PermissionsExt;
 
@@ -26,7 +27,7 @@ pub trait Record {
     /// An error ends the unpacking.
     fn written(&mut self, entry: &Written<'_>) -> io::Result<()>;
 
-    /// Asked before each entry and each 128 KiB: whether to stop.
+    /// Asked before each entry and for each 64 KiB expanded, written or not: whether to stop.
     fn stopped(&self) -> bool {
         false
     }
@@ -122,20 +123,23 @@ pub fn unpack<R: Read + Seek>(
 ) -> Result<Unpacked, UnpackError> {
     artifact.rewind().map_err(|source| UnpackError::Artifact { source })?;
     let compressed = artifact.len();
-    let mut tar = Tar::new(artifact, compressed, limits);
+    let record = RefCell::new(record);
+    let stopped = || record.borrow().stopped();
+    let mut tar = Tar::new(artifact, compressed, limits, &stopped);
     let mut selection = Selection::new(layout);
     let mut unpacking = Unpacking {
         layout,
         limits,
         tree: Tree::new(into),
         links: Links::default(),
-        record,
+        record: &record,
         buffer: vec![0; CHUNK].into_boxed_slice(),
         files: 0,
         bytes: 0,
     };
     while let Some(entry) = tar.next()? {
         unpacking.entry(&mut tar, &mut selection, &entry)?;
+        unpacking.count_opened(&entry.name)?;
     }
     selection.finish()?;
     unpacking.symlinks()?;
@@ -143,18 +147,19 @@ pub fn unpack<R: Read + Seek>(
     Ok(Unpacked { manifest: read_manifest(into, limits)?, files, bytes })
 }
 
-struct Unpacking<'a> {
+struct Unpacking<'a, 'r> {
     layout: &'a Layout,
     limits: &'a Limits,
     tree: Tree<'a>,
     links: Links,
-    record: &'a mut dyn Record,
+    /// Shared with what expands the archive, which asks it whether to stop.
+    record: &'a RefCell<&'r mut dyn Record>,
     buffer: Box<[u8]>,
     files: u64,
     bytes: u64,
 }
 
-impl Unpacking<'_> {
+impl Unpacking<'_, '_> {
     fn entry<R: Read>(
         &mut self,
         tar: &mut Tar<'_, R>,
@@ -213,9 +218,7 @@ impl Unpacking<'_> {
     ) -> Result<(), UnpackError> {
         self.count(place, len)?;
         let mut file = self.tree.make_file(place, mode).map_err(|error| blocked(place, error))?;
-        let record = &*self.record;
         let sha256 = hashed(&mut self.buffer, |chunk| {
-            go_on(record)?;
             let n = tar.read(chunk)?;
             file.write_all(&chunk[..n]).map_err(|error| UnpackError::host("write", place, error))?;
             Ok(n)
@@ -239,7 +242,7 @@ impl Unpacking<'_> {
         let mode = if executable { FileMode::Executable } else { FileMode::Plain };
         let len = metadata.len();
         self.count(place, len)?;
-        let record = &*self.record;
+        let record = self.record;
         let sha256 = hashed(&mut self.buffer, |chunk| {
             go_on(record)?;
             file.read(chunk).map_err(|error| UnpackError::host("read", source, error))
@@ -256,6 +259,7 @@ impl Unpacking<'_> {
             let (parent, name) = split(&link.path);
             let made = self.tree.make_dir(parent).and_then(|dir| dir.symlink(&*link.target, name));
             made.map_err(|error| blocked(&link.path, error))?;
+            self.count_opened(link.path.as_bytes())?;
         }
         let links = std::mem::take(&mut self.links);
         let mut steps = 0;
@@ -276,14 +280,23 @@ impl Unpacking<'_> {
         Ok(())
     }
 
+    /// Entries that go from one deep folder to another cost little in an archive, and much to place.
+    fn count_opened(&self, entry: &[u8]) -> Result<(), UnpackError> {
+        let max = self.limits.opened;
+        if self.tree.opened() > max {
+            return Err(UnpackError::from(Exceeded::Opened { max }).with_entry(entry));
+        }
+        Ok(())
+    }
+
     fn told(&mut self, written: &Written<'_>) -> Result<(), UnpackError> {
         self.files += 1;
-        self.record.written(written).map_err(|error| UnpackError::host("record", written.path, error))
+        self.record.borrow_mut().written(written).map_err(|error| UnpackError::host("record", written.path, error))
     }
 }
 
-fn go_on(record: &dyn Record) -> Result<(), UnpackError> {
-    if record.stopped() { Err(UnpackError::Stopped) } else { Ok(()) }
+fn go_on(record: &RefCell<&mut dyn Record>) -> Result<(), UnpackError> {
+    if record.borrow().stopped() { Err(UnpackError::Stopped) } else { Ok(()) }
 }
 
 fn limit(place: &str, exceeded: Exceeded) -> UnpackError {

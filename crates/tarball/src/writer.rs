@@ -3,7 +3,9 @@
 
 use std::ops::Range;
 
-use crate::header::{BLOCK, CHECKSUM, FLAG, GROUP, LINK, MAGIC, MAJOR, MINOR, MODE, NAME, OWNER, PREFIX, SIZE, TIME};
+use crate::header::{
+    BLOCK, CHECKSUM, FLAG, GROUP, LINK, MAGIC, MAJOR, MINOR, MODE, NAME, OWNER, PREFIX, SIZE, TIME, VERSION,
+};
 
 /// Bytes of the largest file that a ustar header can tell.
 pub(crate) const FILE_MAX: u64 = 0o777_7777_7777;
@@ -14,8 +16,6 @@ pub(crate) const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
 const MODIFIED: u64 = 499_162_500;
 /// The name of a PAX header itself, which only a reader that knows none would see.
 const PAX_NAME: &str = "PaxHeader";
-
-const VERSION: Range<usize> = 263..265;
 
 /// What an entry is, as far as its headers tell.
 #[derive(Debug, Clone, Copy)]

@@ -1,5 +1,6 @@
 //! Archives that real packers make.
 
+use std::cell::Cell;
 use std::io;
 
 use crate::writer::{FILE, Header, Tar, octal};
@@ -174,6 +175,34 @@ fn an_artifact_is_read_from_its_start_each_time() {
         let into = Dir::open(temp.path()).unwrap();
         let _ =
             unpack(&mut artifact, &Layout::Package, &into, &Limits::default(), &mut crate::Told::default()).unwrap();
+    }
+}
+
+#[test]
+fn what_is_passed_over_can_be_stopped_too() {
+    struct Patient(Cell<u32>);
+    impl Record for Patient {
+        fn written(&mut self, _: &Written<'_>) -> io::Result<()> {
+            Ok(())
+        }
+        fn stopped(&self) -> bool {
+            self.0.set(self.0.get() - 1);
+            self.0.get() == 0
+        }
+    }
+    let plugin = || Tar::default().file("a/package.json", MANIFEST);
+    let zeros = vec![0; 8 << 20];
+    let layout = Layout::Folder(EntryPath::parse(b"a", &Limits::default()).unwrap());
+    for (name, artifact, reason) in [
+        ("little", plugin().gz(), ""),
+        ("a file beside it", plugin().file("b/x", &zeros).gz(), "interrupted"),
+        ("zeros after the end", plugin().payload(&zeros).gz(), "interrupted"),
+    ] {
+        let temp = tempfile::tempdir().unwrap();
+        let into = Dir::open(temp.path()).unwrap();
+        let mut record = Patient(Cell::new(50));
+        let result = unpack(&mut verified(&artifact), &layout, &into, &Limits::default(), &mut record);
+        assert_eq!(result.err().map_or("", |error| error.reason()), reason, "{name}");
     }
 }
 

@@ -4,6 +4,15 @@ use testkit::{Entry, Field, Gzip, Tarball, base_256, gzip};
 
 use crate::{MANIFEST, outcome, shown_file};
 
+const GNU: &[u8] = b"ustar  \0";
+
+/// A number of eight bytes in base 256.
+fn eight(value: i64) -> [u8; 8] {
+    let mut field = value.to_be_bytes();
+    field[0] |= 0x80;
+    field
+}
+
 fn package() -> Tarball {
     Tarball::new().file("package/package.json", MANIFEST)
 }
@@ -29,6 +38,8 @@ fn all_are(reason: &str, rows: Vec<(&'static str, Tarball)>) {
 fn numbers_without_one_meaning_are_invalid() {
     let size = |bytes: &[u8; 12]| with(file().size_field(*bytes));
     let mode = |bytes: &[u8]| with(file().field(Field::Mode, bytes));
+    let pax = |key: &str, value: &str| with(file().pax(key, value));
+    let global = |key: &str, value: &str| with(Entry::pax_global(&[(key, value)])).entry(file());
     all_are(
         "archive_invalid",
         vec![
@@ -56,6 +67,39 @@ fn numbers_without_one_meaning_are_invalid() {
             ("device that is no number", with(file().field(Field::DeviceMajor, "g"))),
             ("device with a NUL in front", with(file().field(Field::DeviceMinor, "\x000000001"))),
             ("mode that is no number", mode(b"rw-r--r-")),
+            ("owner of 2^32", with(file().field(Field::Uid, eight(1 << 32)))),
+            ("negative owner", with(file().field(Field::Uid, eight(-1)))),
+            ("negative group", with(file().field(Field::Gid, eight(-2)))),
+            ("group beyond 2^63", with(file().field(Field::Gid, b"\x80\x7f\x7f\x7f\x7f\x7f\x7f\x7f"))),
+            ("time of 10^12", with(file().field(Field::Mtime, base_256(1_000_000_000_000)))),
+            ("time of -10^12", with(file().field(Field::Mtime, base_256(-1_000_000_000_000)))),
+            ("time beyond 2^63", with(file().field(Field::Mtime, [&[0x80][..], &[0x7f; 11]].concat()))),
+            ("time below -2^63", with(file().field(Field::Mtime, [&[0xff, 0x80][..], &[0; 10]].concat()))),
+            ("negative mode", mode(&eight(-1))),
+            ("huge mode", mode(b"\x80\x7f\x7f\x7f\x7f\x7f\x7f\x7f")),
+            ("mode of 2^24", mode(&eight(1 << 24))),
+            ("time of another prefix of base 256", with(file().field(Field::Mtime, [0x81; 12]))),
+            ("PAX time that is no number", pax("mtime", "nan")),
+            ("PAX time without end", pax("mtime", "inf")),
+            ("PAX time with an exponent", pax("mtime", "1e300")),
+            ("PAX time of thirteen digits", pax("mtime", "1000000000000")),
+            ("PAX time of thirteen digits before 1970", pax("atime", "-1000000000000.5")),
+            ("PAX time with two points", pax("ctime", "1.2.3")),
+            ("PAX time without digits", pax("mtime", "-")),
+            ("PAX time that ends in a point", pax("mtime", "1.")),
+            ("PAX time that begins with a point", pax("mtime", ".5")),
+            ("PAX time with an underscore", pax("mtime", "1_0")),
+            ("PAX time with a blank", pax("mtime", "1 ")),
+            ("PAX time with a plus", pax("mtime", "+1")),
+            ("empty PAX time", pax("mtime", "")),
+            ("PAX owner that is no number", pax("uid", "abc")),
+            ("PAX owner of thirty digits", pax("uid", &"9".repeat(30))),
+            ("PAX owner of 2^32", pax("uid", "4294967296")),
+            ("PAX owner of eleven digits", pax("uid", "00000000001")),
+            ("negative PAX group", pax("gid", "-1")),
+            ("PAX group with an underscore", pax("gid", "1_0")),
+            ("global PAX time that is no number", global("mtime", "nan")),
+            ("global PAX owner of thirty digits", global("uid", &"9".repeat(30))),
             ("PAX size with a sign", with(file().pax("size", "+1"))),
             ("PAX size with a fraction", with(file().pax("size", "1.0"))),
             ("PAX size with a blank", with(file().pax("size", " 1"))),
@@ -71,6 +115,8 @@ fn numbers_without_one_meaning_are_invalid() {
 fn headers_of_no_one_dialect_are_invalid() {
     let magic = |bytes: &[u8]| with(file().field(Field::Magic, bytes));
     let v7 = || Entry::file("package/x", "").typeflag(0).field(Field::Magic, "");
+    let gnu = || file().field(Field::Magic, GNU);
+    let prefixed = |magic: &str| with(Entry::file("x", "").field(Field::Magic, magic).field(Field::Prefix, "package"));
     all_are(
         "archive_invalid",
         vec![
@@ -82,6 +128,24 @@ fn headers_of_no_one_dialect_are_invalid() {
             ("v7 with a prefix", with(v7().field(Field::Prefix, "package/.."))),
             ("v7 with an owner", with(v7().field(Field::UserName, "root"))),
             ("v7 with something in the padding", with(v7().field(Field::Padding, "x"))),
+            ("v7 with a time in the prefix's place", with(v7().field(Field::Prefix, "14000000000"))),
+            ("GNU's, with a prefix", with(gnu().field(Field::Prefix, "package/d"))),
+            ("GNU's, with a prefix that leads out", with(gnu().field(Field::Prefix, "../.."))),
+            ("GNU's, with times", with(gnu().field(Field::Prefix, "14000000000\x0014000000000\0"))),
+            ("GNU's, with an offset", with(gnu().field(Field::Prefix, [&[0; 24][..], b"00000000777"].concat()))),
+            ("GNU's, with long names", with(gnu().field(Field::Prefix, [&[0; 36][..], b"1234"].concat()))),
+            ("GNU's, with something in the padding", with(gnu().field(Field::Padding, "\0\0\0x"))),
+            ("GNU's, of a folder", with(Entry::dir("package/d").field(Field::Magic, GNU).field(Field::Prefix, "x"))),
+            ("GNU's, of a link", {
+                with(Entry::link(b'2', "package/l", "x").field(Field::Magic, GNU).field(Field::Prefix, "x"))
+            }),
+            ("GNU's, of a long name", {
+                let name = Entry::extension(b'L', "package/y\0").field(Field::Magic, GNU).field(Field::Prefix, "x");
+                with(name).entry(file())
+            }),
+            ("ustar of version 1, with a prefix", prefixed("ustar\x0001")),
+            ("ustar of no version, with a prefix", prefixed("ustar\0\0\0")),
+            ("ustar of a blank version, with a prefix", prefixed("ustar\0  ")),
             ("GNU's, with a sparse map", {
                 let times = [&[0; 41][..], b"00000000000\x0000000001000"].concat();
                 with(file().field(Field::Magic, "ustar  \0").field(Field::Prefix, times))
@@ -117,6 +181,16 @@ fn extension_headers_without_one_meaning_are_invalid() {
             ("length in hexadecimal", x(b"0x14 path=package/y\n")),
             ("length that ends inside the value", x(b"12 path=package/y\n")),
             ("no blank after a length", x(b"18\tpath=package/y\n")),
+            ("zero before a length", x(b"019 path=package/y\n")),
+            ("a record in a value", pax("comment", "a\n18 path=package/y")),
+            ("a record in the middle of a value", pax("comment", "a\n18 path=package/y\nb")),
+            ("a record in an attribute", pax("SCHILY.xattr.user.a", "a\n19 linkpath=/etc/x\n")),
+            ("a record in an access list", pax("SCHILY.acl.access", "user::rw-\n9 size=1")),
+            ("a record in a value, after a blank", pax("comment", "a\n\t 20 path=package/y")),
+            ("a record in a value, after no blank of ASCII", pax("comment", "a\n\u{feff}\u{a0}21 path=package/y")),
+            ("a record in a value, its length signed", pax("comment", "a\n+19 path=package/y")),
+            ("a record in a value, with no blank in it", pax("comment", "a\n18xpath=package/y")),
+            ("a record in a value of all", global("comment", "a\n18 path=package/y\n")),
             ("zeros after the records", x(b"18 path=package/y\n\0\0\0")),
             ("only zeros", x(&[0; 512])),
             ("NUL in a path", pax("path", "package/y\0z")),
@@ -127,6 +201,10 @@ fn extension_headers_without_one_meaning_are_invalid() {
             ("another charset for all", global("hdrcharset", "ISO-IR 8859 1 1998")),
             ("target of a file", pax("linkpath", "package/package.json")),
             ("target of a folder", with(Entry::dir("package/d").pax("linkpath", "package/package.json"))),
+            ("target in the header of a file", with(file().field(Field::Link, "/etc/passwd"))),
+            ("target in the header of an old file", with(file().typeflag(0).field(Field::Link, "x"))),
+            ("target in the header of a folder", with(Entry::dir("package/d").field(Field::Link, "x"))),
+            ("empty GNU target of a file", then(b'K', b"\0")),
             ("GNU target of a file", then(b'K', b"package/package.json\0")),
             ("global path", global("path", "package/y")),
             ("global target", global("linkpath", "package/y")),
@@ -299,12 +377,36 @@ fn streams_that_end_otherwise_are_invalid() {
     );
 }
 
+fn is_accepted(name: &str, archive: &Tarball, path: &str) {
+    let outcome = outcome(&archive.gzip());
+    assert_eq!(outcome.reason(), "accepted", "{name}: {:?}", outcome.result);
+    assert_eq!(outcome.tree.get(path), Some(&shown_file(b"x", 0o644)), "{name}: {:?}", outcome.tree);
+}
+
+#[test]
+fn numbers_that_all_readers_take_are_accepted() {
+    for (name, archive) in [
+        ("numbers at their limits", {
+            let ids = file().field(Field::Uid, eight(u32::MAX.into())).field(Field::Gid, eight(u32::MAX.into()));
+            let mode = eight(0o7777_7644);
+            with(ids.field(Field::Mtime, base_256(999_999_999_999)).field(Field::Mode, mode))
+        }),
+        ("no numbers", with(file().field(Field::Uid, "").field(Field::Gid, " ").field(Field::Mtime, ""))),
+        ("PAX numbers at their limits", {
+            let times = file().pax("mtime", "999999999999.999999999").pax("atime", "-999999999999").pax("ctime", "0");
+            with(times.pax("uid", "4294967295").pax("gid", "0000000000"))
+        }),
+    ] {
+        is_accepted(name, &archive, "x");
+    }
+}
+
 #[test]
 fn what_all_readers_agree_on_is_accepted() {
     let hundred = format!("package/{}", "n".repeat(92));
     let prefix = format!("package/{}", "p".repeat(147));
     let v7 = || Entry::file("package/x", "x").typeflag(0).field(Field::Magic, "");
-    let gnu = || file().field(Field::Magic, "ustar  \0");
+    let gnu = || file().field(Field::Magic, GNU);
     let named = |name: &str| with(Entry::file(name, "x"));
     for (name, archive, path) in [
         ("a name of 100 bytes, without a NUL", named(&hundred), &hundred[8..]),
@@ -331,9 +433,11 @@ fn what_all_readers_agree_on_is_accepted() {
         ("a folder after its file", package().file("package/d/x", "x").dir("package/d"), "d/x"),
         ("v7", with(v7()), "x"),
         ("GNU", with(gnu()), "x"),
+        ("v7 with devices", with(v7().field(Field::DeviceMajor, "0000000").field(Field::DeviceMinor, "0000000")), "x"),
+        ("ustar of no version, without a prefix", with(file().field(Field::Magic, "ustar\0\0\0")), "x"),
         (
-            "GNU with times in the place of the prefix",
-            with(gnu().field(Field::Prefix, "14000000000\x0014000000000\0")),
+            "access lists",
+            with(file().pax("SCHILY.acl.access", "user::rw-\nuser:1000:r--\ngroup::r--\n\n1000 is no record\n")),
             "x",
         ),
         ("octal with blanks", with(file().size_field(*b"          1 ")), "x"),
@@ -364,7 +468,7 @@ fn what_all_readers_agree_on_is_accepted() {
             "owners that lie",
             {
                 let lies = file()
-                    .field(Field::Uid, [0xff; 8])
+                    .field(Field::Uid, eight(3_000_000))
                     .field(Field::Mtime, base_256(-1))
                     .field(Field::UserName, [b'r'; 32]);
                 with(
@@ -375,11 +479,8 @@ fn what_all_readers_agree_on_is_accepted() {
             },
             "x",
         ),
-        ("a target in the header of a file", with(file().field(Field::Link, "/etc/passwd")), "x"),
         ("zeros after the end", with(file()).ending(vec![0; 20_000]), "x"),
     ] {
-        let outcome = outcome(&archive.gzip());
-        assert_eq!(outcome.reason(), "accepted", "{name}: {:?}", outcome.result);
-        assert_eq!(outcome.tree.get(path), Some(&shown_file(b"x", 0o644)), "{name}: {:?}", outcome.tree);
+        is_accepted(name, &archive, path);
     }
 }

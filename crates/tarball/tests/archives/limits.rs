@@ -1,9 +1,14 @@
 //! Every limit, at the limit and one past it.
 
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
 use crate::writer::{Tar, gzip};
 use crate::{MANIFEST, outcome, outcome_of};
 use tarball::{Layout, Limits};
-use testkit::{Entry, Tarball, base_256};
+use testkit::{Bomb, Entry, Tarball, base_256};
 
 fn reason(artifact: &[u8], limits: &Limits) -> &'static str {
     outcome_of(artifact, &Layout::Package, limits).reason()
@@ -39,13 +44,19 @@ fn every_limit_holds_at_the_limit_and_not_one_past_it() {
         component: _,
         symlinks: _,
         symlink_steps: _,
+        opened: _,
         extension: _,
         extensions: _,
         ratio: _,
         ratio_from: _,
         manifest: _,
     } = all;
-    let rows: [(&str, &[u8], Limits, Limits); 14] = [
+    // `a`, then `b` and what is below it, then `a` again: four folders are opened.
+    let back = |tar: Tar| tar.file("package/a/1", b"").file("package/b/c/2", b"");
+    let files = back(Tar::package()).file("package/a/3", b"").gz();
+    let hard = Tar::package().file("package/b/c/2", b"").hard_link("package/a/h", "package/b/c/2").gz();
+    let soft = back(Tar::package()).symlink("package/a/l", "x").gz();
+    let rows: [(&str, &[u8], Limits, Limits); 17] = [
         ("entries", &three, Limits { entries: 3, ..all }, Limits { entries: 2, ..all }),
         ("file", &file, Limits { file: 1000, ..all }, Limits { file: 999, ..all }),
         ("expanded", &file, Limits { expanded, ..all }, Limits { expanded: expanded - 1, ..all }),
@@ -63,6 +74,9 @@ fn every_limit_holds_at_the_limit_and_not_one_past_it() {
         ("symlink steps", &symlinked, Limits { symlink_steps: 4, ..all }, Limits { symlink_steps: 3, ..all }),
         // Five names, and two folders opened.
         ("symlink steps and folders", &walked, Limits { symlink_steps: 7, ..all }, Limits { symlink_steps: 6, ..all }),
+        ("opened", &files, Limits { opened: 4, ..all }, Limits { opened: 3, ..all }),
+        ("opened for a hard link", &hard, Limits { opened: 3, ..all }, Limits { opened: 2, ..all }),
+        ("opened for a symlink", &soft, Limits { opened: 4, ..all }, Limits { opened: 3, ..all }),
         ("extension", &pax, Limits { extension: 20, ..all }, Limits { extension: 19, ..all }),
         ("GNU name", &gnu, Limits { extension: 10, ..all }, Limits { extension: 9, ..all }),
         ("extensions", &row, Limits { extensions: 3, ..all }, Limits { extensions: 2, ..all }),
@@ -104,6 +118,7 @@ fn limits_without_measure_do_no_harm() {
         manifest: u64::MAX,
         symlinks: usize::MAX,
         symlink_steps: u64::MAX,
+        opened: u64::MAX,
     };
     let huge = |flag: u8, size: i64| {
         let lie = Entry::file("package/x", "").typeflag(flag).size_field(base_256(size));
@@ -130,6 +145,49 @@ fn a_ratio_counts_once_enough_is_out() {
 }
 
 #[test]
+fn deflate_blocks_without_content_are_no_way_to_keep_us_busy() {
+    let package = || Tarball::new().file("package/package.json", MANIFEST);
+    let all = |n| Bomb::new().empty_blocks(n).archive(&package()).gzip();
+    let middle = |n| {
+        let rest = Tarball::new().file("package/x", "x");
+        Bomb::new().archive(&package().ending([])).empty_blocks(n).archive(&rest).gzip()
+    };
+    let end = |n| Bomb::new().archive(&package()).empty_blocks(n).gzip();
+    let often = |n| {
+        let file = Entry::file("package/x", "").declared_size(1000 * 512);
+        let block = Tarball::new().raw_header([0; 512]).ending([]);
+        let start = Bomb::new().archive(&package().entry(file).ending([]));
+        let blocks = (0..1000).fold(start, |bomb, _| bomb.archive(&block).empty_blocks(n / 1000));
+        blocks.archive(&Tarball::new()).gzip()
+    };
+    // Under a mebibyte, and well over it.
+    for (n, reason) in [(190_000, "accepted"), (400_000, "archive_invalid")] {
+        for (name, artifact) in [("first", all(n)), ("middle", middle(n)), ("last", end(n)), ("often", often(n))] {
+            let outcome = outcome(&artifact);
+            assert_eq!(outcome.reason(), reason, "{name}: {n}: {:?}", outcome.result);
+        }
+    }
+    let large = Tarball::new().file("package/package.json", MANIFEST).file("package/x", noise(4 << 20));
+    let mut stored = GzEncoder::new(Vec::new(), Compression::none());
+    for chunk in large.tar().chunks(1024) {
+        // Each chunk ends in a block without content: a packer that flushes all the time.
+        stored.write_all(chunk).unwrap();
+        stored.flush().unwrap();
+    }
+    assert_eq!(outcome(&stored.finish().unwrap()).reason(), "accepted");
+}
+
+/// Bytes that do not compress.
+fn noise(len: usize) -> Vec<u8> {
+    let mut state = 1_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state.to_be_bytes()[0]
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+#[test]
 fn bombs_are_stopped_by_the_default_limits() {
     let mut many = Tar::package();
     for n in 0..100_000 {
@@ -139,7 +197,13 @@ fn bombs_are_stopped_by_the_default_limits() {
     for _ in 0..5000 {
         deep.push_str("/d");
     }
+    let far = |top: &str, n: u32| format!("package/{}/{n}", vec![top; 61].join("/"));
+    let to_and_fro = (0..17_000).fold(Tar::package(), |tar, n| {
+        let path = far(if n % 2 == 0 { "a" } else { "b" }, n);
+        tar.pax(b'x', &[("path", &path)]).file("x", b"")
+    });
     for (name, artifact) in [
+        ("to and fro between deep folders", to_and_fro.gz()),
         ("one entry too many", many.gz()),
         ("zeros", gzip(&[Tar::package().0, vec![0; 80 << 20]].concat())),
         ("deep", Tar::package().pax(b'x', &[("path", &deep)]).file("x", b"").gz()),

@@ -3,6 +3,7 @@
 use crate::writer::{FILE, Header, Tar, gzip, octal};
 use crate::{MANIFEST, all_are, assert_is_told, outcome, outcome_of};
 use tarball::{EntryPath, Layout, Limits};
+use testkit::{Entry, Field, Tarball};
 
 fn header(header: Header<'_>) -> Vec<u8> {
     Tar::package().header(header).gz()
@@ -145,6 +146,14 @@ fn hard_links_to_anything_but_an_earlier_file_are_unsafe() {
 
 #[test]
 fn special_entries_are_unsafe() {
+    let label = || {
+        let entry = Entry::special(b'V', "label").field(Field::Mode, "").field(Field::Uid, "").field(Field::Gid, "");
+        Tarball::new().entry(entry.field(Field::Magic, "")).gzip()
+    };
+    let dump = || {
+        let entry = Entry::special(b'D', "package/d").field(Field::Magic, "ustar  \0");
+        Tarball::new().entry(entry.field(Field::Prefix, "14000000000\x0014000000000\0")).gzip()
+    };
     let flagged = |flag| header(Header { name: b"package/x", flag, ..FILE });
     all_are(
         "archive_unsafe_entry",
@@ -156,6 +165,9 @@ fn special_entries_are_unsafe() {
             ("GNU sparse", flagged(b'S')),
             ("GNU multi-volume", flagged(b'M')),
             ("Solaris header", flagged(b'X')),
+            ("GNU volume label", header(Header { name: b"label", flag: b'V', size: &[0; 12], magic: b"", ..FILE })),
+            ("GNU volume label without a mode", label()),
+            ("GNU folder of a dump, with times", dump()),
             ("unknown, unprintable", flagged(0x1b)),
             ("PAX sparse", Tar::package().pax(b'x', &[("GNU.sparse.major", "1")]).file("package/x", b"x").gz()),
             ("star sparse", Tar::package().pax(b'x', &[("SCHILY.realsize", "9")]).file("package/x", b"x").gz()),
