@@ -20,7 +20,9 @@ pub fn target(bytes: &[u8]) {
     let folder = folder.as_str();
     assert!(!folder.starts_with('.') && folder.len() <= 255, "{folder:?}");
     assert!(folder.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'/' | b'\\')), "{folder:?}");
-    assert!(folder.ends_with("-dynamic") && !folder.ends_with("-dynamic-dynamic") | text.ends_with("-dynamic"));
+    // A scope becomes part of the name before its end is looked at.
+    let flat = text.trim_start_matches('@').replace('/', "-");
+    assert_eq!(folder, format!("{}-dynamic", flat.strip_suffix("-dynamic").unwrap_or(&flat)), "{text:?}");
     if folder.len() <= NAME_MAX {
         let again = PackageName::parse(folder).expect("a folder's name is a package's name");
         assert_eq!(again.destination().as_str(), folder);
