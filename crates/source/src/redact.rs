@@ -22,8 +22,14 @@ pub fn secret_ranges(text: &str) -> Vec<Range<usize>> {
     let start = scheme_end(text);
     let may_end_userinfo = |&at: &usize| {
         let before = &text[start..at];
-        let digest = ["@sha256:", "@sha512:"].iter().any(|mark| text[at..].starts_with(mark)) && before.contains('/');
-        !digest && (start > 0 || before.contains(':'))
+        let digest = ["@sha256:", "@sha512:"].iter().find_map(|mark| text[at..].strip_prefix(mark));
+        let is_digest = before.contains('/')
+            && digest.is_some_and(|digest| {
+                let hex = digest.split('!').next().unwrap_or_default();
+                // A host may be called so; what stands before a wrong digest may hold a password if it holds a colon.
+                (!hex.is_empty() && hex.bytes().all(|b| b.is_ascii_hexdigit())) || (start > 0 && !before.contains(':'))
+            });
+        !is_digest && (start > 0 || before.contains(':'))
     };
     let userinfo_end = text[start..].rmatch_indices('@').map(|(at, _)| start + at).find(may_end_userinfo);
     let query = text.find('?').map(|mark| mark + 1);
@@ -96,6 +102,10 @@ mod tests {
             ("oci://bob:s3cret@ghcr.io/a/b@sha256:00", "oci://…@ghcr.io/a/b@sha256:00"),
             ("oci://ghcr.io/a/b?s3cret@sha256:00", "oci://ghcr.io/a/b?…"),
             ("oci://ghcr.io/a/b:1.0@sha256:00", "oci://ghcr.io/a/b:1.0@sha256:00"),
+            ("oci://ghcr.io/a/b:1.0@sha256:00!p", "oci://ghcr.io/a/b:1.0@sha256:00!p"),
+            ("oci://ghcr.io/a/b@sha256:xyz", "oci://ghcr.io/a/b@sha256:xyz"),
+            ("oci:://bob:s3cret@sha256://x", "…@sha256://x"),
+            ("https://bob:s3/cret@sha256:443/x", "https://…@sha256:443/x"),
             ("@acme/plug@1.0.0", "@acme/plug@1.0.0"),
             ("oci://ghcr.io/a/b:1", "oci://ghcr.io/a/b:1"),
             ("", ""),
