@@ -24,6 +24,7 @@ pub fn secret_ranges(text: &str) -> Vec<Range<usize>> {
         let before = &text[start..at];
         let digest = ["@sha256:", "@sha512:"].iter().find_map(|mark| text[at..].strip_prefix(mark));
         let is_digest = before.contains('/')
+            && !before.contains("://")
             && digest.is_some_and(|digest| {
                 let hex = digest.split('!').next().unwrap_or_default();
                 // A host may be called so; what stands before a wrong digest may hold a password if it holds a colon.
@@ -105,6 +106,7 @@ mod tests {
             ("oci://ghcr.io/a/b:1.0@sha256:00!p", "oci://ghcr.io/a/b:1.0@sha256:00!p"),
             ("oci://ghcr.io/a/b@sha256:xyz", "oci://ghcr.io/a/b@sha256:xyz"),
             ("oci:://bob:s3cret@sha256://x", "…@sha256://x"),
+            ("oci:/a@x://bob:s3cret@sha512:a0!p", "oci:/…@sha512:a0!p"),
             ("https://bob:s3/cret@sha256:443/x", "https://…@sha256:443/x"),
             ("@acme/plug@1.0.0", "@acme/plug@1.0.0"),
             ("oci://ghcr.io/a/b:1", "oci://ghcr.io/a/b:1"),
