@@ -564,6 +564,8 @@ proptest! {
             for entry in 0..read.entries().len() {
                 match read.edited(&[pin(entry)]) {
                     Ok(edited) => prop_assert_eq!(pins(&edited).edited(&[pin(entry)]).unwrap(), edited),
+                    // Some brackets and block scalars are found out only when the edited text is read again.
+                    Err(EditError::Reread) => {}
                     Err(error) => prop_assert_eq!(error.entry(), Some(entry), "{} in\n{}", error, text),
                 }
             }
