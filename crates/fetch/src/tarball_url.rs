@@ -55,16 +55,16 @@ pub(crate) fn open(
     patience: Patience<'_>,
 ) -> Result<Response, HttpsFailure> {
     let mut hop = source.clone();
-    let mut asked: Vec<Url> = Vec::new();
+    let mut first: Option<Url> = None;
     for _ in 0..=REDIRECT_LIMIT {
         let server = hop.subject().authority().to_string();
         let denied = |why: String| HttpsFailure::RedirectDenied { server: server.clone(), why };
         let url = Url::parse(&hop.subject().with_query()).map_err(|error| denied(error.to_string()))?;
         // A netrc file knows no ports: a login is for the one that the operator named, or the usual one. No server
         // chooses it.
-        let named = asked.first().filter(|first| first.host() == url.host());
-        let may_know = asked.is_empty() || named.map_or(HTTPS_PORT, Url::port) == url.port();
-        let authorization = netrc.authorization(&url).filter(|_| may_know);
+        let named = first.get_or_insert_with(|| url.clone());
+        let port = if named.host() == url.host() { named.port() } else { HTTPS_PORT };
+        let authorization = netrc.authorization(&url).filter(|_| url.port() == port);
         let with_credentials = authorization.is_some();
         let mut request = Request::get(url.clone()).authorization(authorization);
         if let Some(Rest { offset, validator }) = rest {
@@ -84,7 +84,6 @@ pub(crate) fn open(
         let location = response.headers().first("location").ok_or_else(|| denied("it names no location".to_owned()))?;
         let next = next_hop(&url, location).map_err(denied)?;
         hop = policy.admit_hop(next).map_err(|source| HttpsFailure::NotAllowed { server: server.clone(), source })?;
-        asked.push(url);
     }
     let server = hop.subject().authority().to_string();
     Err(HttpsFailure::RedirectDenied { server, why: format!("more than {REDIRECT_LIMIT} redirects") })
