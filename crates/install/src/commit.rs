@@ -5,13 +5,16 @@
 //! state replaces the intent. A kill at any point leaves either the old state, or an intent that `recover` finishes.
 
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::sync::Arc;
 
 use integrity::{Algorithm, OciDigest};
 use rustix::io::Errno;
 use tarball::{Dir, Kind};
+use transport::Stop;
 
+use crate::RunError;
 use crate::root::LockedRoot;
-use crate::stage::Staged;
+use crate::staging::{Names, Staging, unless_stopped};
 use crate::state::{Header, Intent, Known, PluginRecord, STATE, State, StateWriter};
 
 /// The merged app-config's name in the root.
@@ -33,24 +36,39 @@ const MARK: &str = "butler-plugin-installer";
 
 /// What the root shall hold afterwards.
 #[derive(Debug, Default)]
-pub(crate) struct Changes<'a> {
+pub(crate) struct Changes {
     /// Plugins to make visible.
-    pub(crate) put: Vec<Put<'a>>,
-    /// Plugins that stay.
-    pub(crate) keep: Vec<&'a Known>,
+    pub(crate) put: Vec<Put>,
+    /// Plugins that stay, with the records that they shall have.
+    pub(crate) keep: Vec<Known>,
     /// Plugins of ours that go.
-    pub(crate) remove: Vec<&'a Known>,
+    pub(crate) remove: Vec<Known>,
     /// The merged app-config, when any plugin has one.
     pub(crate) app_config: Option<String>,
+    /// What is waited for before any of it becomes visible.
+    pub(crate) durability: Durability,
+    /// The version of the program, for the state.
+    pub(crate) installer: &'static str,
+    /// When, in seconds since the epoch.
+    pub(crate) now: u64,
 }
 
 /// One plugin to make visible.
 #[derive(Debug)]
-pub(crate) struct Put<'a> {
-    pub(crate) staged: &'a Staged,
-    pub(crate) dest: String,
-    pub(crate) source: String,
-    pub(crate) integrity: String,
+pub(crate) struct Put {
+    pub(crate) names: Names,
+    /// As it will be in the state.
+    pub(crate) record: PluginRecord,
+}
+
+/// What a commit waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Durability {
+    /// The state alone: whoever reads it hashes the plugins again.
+    #[default]
+    State,
+    /// The plugins' content as well, so that the state may be believed.
+    Content,
 }
 
 /// A step that was done, and can be undone.
@@ -80,6 +98,15 @@ pub(crate) struct CommitError {
     pub(crate) undone: bool,
 }
 
+impl From<CommitError> for RunError {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError { source, undone: true } if source.kind() == io::ErrorKind::Interrupted => Self::Interrupted,
+            CommitError { source, undone } => Self::Commit { source, undone },
+        }
+    }
+}
+
 impl From<io::Error> for CommitError {
     /// Of the steps before the first rename, which leave everything as it was.
     fn from(source: io::Error) -> Self {
@@ -92,11 +119,11 @@ impl LockedRoot {
     ///
     /// # Errors
     /// When a step fails; what had been done is undone then, as far as the file system lets us.
-    pub(crate) fn commit(&self, changes: &Changes<'_>, installer: &str, now: u64) -> Result<Vec<String>, CommitError> {
+    pub(crate) fn commit(&self, changes: &Arc<Changes>, stop: &Stop) -> Result<Vec<String>, CommitError> {
         if self.holds(changes)? {
             return Ok(Vec::new());
         }
-        let had_state = self.prepare(changes, installer, now)?;
+        let had_state = self.prepare(changes, stop)?;
         let mut done = Vec::new();
         let result = self.announce().and_then(|()| self.swap(changes, &mut done)).and_then(|()| self.settle());
         if let Err(source) = result {
@@ -111,33 +138,30 @@ impl LockedRoot {
     }
 
     /// Whether the root is as the changes want it already.
-    fn holds(&self, changes: &Changes<'_>) -> io::Result<bool> {
+    fn holds(&self, changes: &Changes) -> io::Result<bool> {
+        let synced = |plugins: &[Known]| plugins.iter().filter(|known| known.record.synced).count();
         let (settled, known_config, known_plugins) = match &self.state {
-            Some(State { header, plugins }) => (header.commit.is_none(), header.app_config.clone(), plugins.len()),
-            None => (true, None, 0),
+            Some(State { header, plugins }) => (header.commit.is_none(), header.app_config.clone(), &plugins[..]),
+            None => (true, None, &[][..]),
         };
         let config_holds = match changes.app_config.as_deref().map(digest) {
             None => known_config.is_none() && !is_our_app_config(&self.dir)?,
             wanted => wanted == known_config && wanted == self.app_config_on_disk()?,
         };
-        Ok(settled && config_holds && changes.put.is_empty() && changes.keep.len() == known_plugins)
+        let plugins_hold = changes.keep.len() == known_plugins.len() && synced(&changes.keep) == synced(known_plugins);
+        Ok(settled && config_holds && changes.put.is_empty() && plugins_hold)
     }
 
-    /// Writes all that the commit needs, and syncs it. Returns whether there was a state before.
-    fn prepare(&self, changes: &Changes<'_>, installer: &str, now: u64) -> io::Result<bool> {
-        if let Some(text) = &changes.app_config {
-            let mut file = self.staging.create(APP_CONFIG_STAGED)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-        }
-        let settled = Header::new(installer, now, changes.app_config.as_deref().map(digest), None);
-        let remove = changes.remove.iter().map(|known| known.record.dest.clone()).collect();
-        let intent = Intent { run: self.staging.run.clone(), remove };
-        self.write_state(INTENT, Header { commit: Some(intent), ..settled.clone() }, changes)?;
-        self.write_state(SETTLED, settled, changes)?;
-        let had_state = self.set_aside(STATE, BEFORE)?;
-        self.staging.dir()?.sync()?;
-        Ok(had_state)
+    /// Has all written and synced that the commit needs. Returns whether there was a state before.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::Interrupted`] after a wish to stop: a slow volume takes its time to sync.
+    fn prepare(&self, changes: &Arc<Changes>, stop: &Stop) -> io::Result<bool> {
+        let draft = Draft { root: self.dir.try_clone()?, staging: Arc::clone(&self.staging) };
+        let changes = Arc::clone(changes);
+        let had_state = unless_stopped(stop, move || draft.write(&changes))?;
+        self.lock.check()?;
+        if stop.is_asked() { Err(io::ErrorKind::Interrupted.into()) } else { Ok(had_state) }
     }
 
     /// From here on a killed run is carried through by the next one.
@@ -153,7 +177,7 @@ impl LockedRoot {
     }
 
     /// One rename for each step, told to `done` as it is taken.
-    fn swap(&self, changes: &Changes<'_>, done: &mut Vec<Done>) -> io::Result<()> {
+    fn swap(&self, changes: &Changes, done: &mut Vec<Done>) -> io::Result<()> {
         for put in &changes.put {
             done.push(self.put(put)?);
         }
@@ -164,10 +188,10 @@ impl LockedRoot {
         Ok(())
     }
 
-    fn put(&self, put: &Put<'_>) -> io::Result<Done> {
-        let names = &put.staged.names;
-        let how = put_in_place(self.staging.dir()?, &names.folder, &names.old, &self.dir, &put.dest)?;
-        Ok(Done::Put { folder: names.folder.clone(), dest: put.dest.clone(), how })
+    fn put(&self, put: &Put) -> io::Result<Done> {
+        let Put { names, record: PluginRecord { dest, .. } } = put;
+        let how = put_in_place(self.staging.dir()?, &names.folder, &names.old, &self.dir, dest)?;
+        Ok(Done::Put { folder: names.folder.clone(), dest: dest.clone(), how })
     }
 
     fn remove(&self, known: &Known) -> io::Result<Option<Done>> {
@@ -183,7 +207,7 @@ impl LockedRoot {
     fn swap_app_config(&self, has_one: bool) -> io::Result<Option<Done>> {
         let staging = self.staging.dir()?;
         if has_one {
-            let had = self.set_aside(APP_CONFIG, APP_CONFIG_BEFORE)?;
+            let had = set_aside(&self.dir, APP_CONFIG, &self.staging, APP_CONFIG_BEFORE)?;
             staging.rename(APP_CONFIG_STAGED, &self.dir, APP_CONFIG)?;
             return Ok(Some(Done::AppConfigWritten { had }));
         }
@@ -196,7 +220,7 @@ impl LockedRoot {
 
     /// The way back, last step first. Only when all of it succeeded the old state counts again; otherwise the intent
     /// stays, and the next run goes forward.
-    fn undo(&self, changes: &Changes<'_>, done: Vec<Done>, had_state: bool) -> io::Result<()> {
+    fn undo(&self, changes: &Changes, done: Vec<Done>, had_state: bool) -> io::Result<()> {
         let staging = self.staging.dir()?;
         let mut result = Ok(());
         for step in done.into_iter().rev() {
@@ -204,9 +228,9 @@ impl LockedRoot {
         }
         for put in &changes.put {
             // A move that failed half-way and could not be taken back at once.
-            let old = &put.staged.names.old;
-            if staging.kind(old)?.is_some() && self.dir.kind(&put.dest)?.is_none() {
-                result = result.and(staging.rename(old, &self.dir, &put.dest));
+            let (old, dest) = (&put.names.old, &put.record.dest);
+            if staging.kind(old)?.is_some() && self.dir.kind(dest)?.is_none() {
+                result = result.and(staging.rename(old, &self.dir, dest));
             }
         }
         result?;
@@ -235,42 +259,6 @@ impl LockedRoot {
         }
     }
 
-    fn write_state(&self, name: &str, header: Header, changes: &Changes<'_>) -> io::Result<()> {
-        let during = header.commit.is_some();
-        let mut writer = StateWriter::begin(BufWriter::new(self.staging.create(name)?), header)?;
-        for known in &changes.keep {
-            writer.known(known, &self.dir)?;
-        }
-        for put in &changes.put {
-            let manifest = put.staged.manifest();
-            let record = PluginRecord {
-                name: manifest.name().as_str().to_owned(),
-                version: manifest.version().to_owned(),
-                dest: put.dest.clone(),
-                source: put.source.clone(),
-                integrity: put.integrity.clone(),
-                files: put.staged.files(),
-                staged: during.then(|| put.staged.names.folder.clone()),
-            };
-            let mut files = self.staging.dir()?.open_file(&put.staged.names.files)?;
-            writer.plugin(record, &mut files)?;
-        }
-        writer.end()?.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
-    }
-
-    /// Copies a file of the root into the staging folder; returns whether there was one.
-    fn set_aside(&self, name: &str, copy: &str) -> io::Result<bool> {
-        match self.dir.open_file(name) {
-            Ok(mut before) => {
-                let mut copy = self.staging.create(copy)?;
-                io::copy(&mut before, &mut copy)?;
-                copy.sync_all().map(|()| true)
-            }
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
     fn app_config_on_disk(&self) -> io::Result<Option<String>> {
         match self.dir.open_file(APP_CONFIG) {
             Ok(file) => {
@@ -281,6 +269,60 @@ impl LockedRoot {
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// Whoever writes what a commit needs. It owns what it works with, as nobody waits for it after a wish to stop.
+struct Draft {
+    root: Dir,
+    staging: Arc<Staging>,
+}
+
+impl Draft {
+    fn write(&self, changes: &Changes) -> io::Result<bool> {
+        if let Some(text) = &changes.app_config {
+            let mut file = self.staging.create(APP_CONFIG_STAGED)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+        }
+        let app_config = changes.app_config.as_deref().map(digest);
+        let settled = Header::new(changes.installer, changes.now, app_config, None);
+        let remove = changes.remove.iter().map(|known| known.record.dest.clone()).collect();
+        let intent = Intent { run: self.staging.run.clone(), remove };
+        self.write_state(INTENT, Header { commit: Some(intent), ..settled.clone() }, changes)?;
+        self.write_state(SETTLED, settled, changes)?;
+        let had_state = set_aside(&self.root, STATE, &self.staging, BEFORE)?;
+        match changes.durability {
+            Durability::State => self.staging.dir()?.sync()?,
+            Durability::Content => self.staging.dir()?.sync_file_system()?,
+        }
+        Ok(had_state)
+    }
+
+    fn write_state(&self, name: &str, header: Header, changes: &Changes) -> io::Result<()> {
+        let during = header.commit.is_some();
+        let mut writer = StateWriter::begin(BufWriter::new(self.staging.create(name)?), header)?;
+        for known in &changes.keep {
+            writer.known(known, &self.root)?;
+        }
+        for Put { names, record } in &changes.put {
+            let record = PluginRecord { staged: during.then(|| names.folder.clone()), ..record.clone() };
+            writer.plugin(record, &mut self.staging.dir()?.open_file(&names.files)?)?;
+        }
+        writer.end()?.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+    }
+}
+
+/// Copies a file of the root into the staging folder; returns whether there was one.
+fn set_aside(root: &Dir, name: &str, staging: &Staging, copy: &str) -> io::Result<bool> {
+    match root.open_file(name) {
+        Ok(mut before) => {
+            let mut copy = staging.create(copy)?;
+            io::copy(&mut before, &mut copy)?;
+            copy.sync_all().map(|()| true)
+        }
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -22,6 +22,8 @@ pub struct Job {
     pub jobs: NonZeroUsize,
     /// What an archive may ask of us.
     pub limits: Limits,
+    /// What is believed of plugins that are installed already.
+    pub belief: Belief,
     /// How to take the root's lock.
     pub locking: Locking,
     /// The clock of the run.
@@ -32,4 +34,15 @@ pub struct Job {
     pub version: &'static str,
     /// What confines this process, for the log.
     pub sandbox: String,
+}
+
+/// What is believed of plugins that are installed already, as far as the state names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Belief {
+    /// What their files' bytes say: each is hashed again.
+    #[default]
+    Content,
+    /// What the state says, if it was written by a run that synced the files; they are not read. Such a run waits until
+    /// all it wrote is on stable storage, and this one does so, too.
+    State,
 }

@@ -23,6 +23,7 @@ mod commit;
 mod error;
 mod inspect;
 mod job;
+mod lease;
 mod lock;
 mod outcome;
 mod recover;
@@ -36,7 +37,7 @@ mod workers;
 
 pub use error::{Obstacle, Rejection, RootError};
 pub use integrity::Chain;
-pub use job::Job;
+pub use job::{Belief, Job};
 pub use outcome::{Rejected, Report, RunError};
 pub use root::{LockedRoot, Locking, Root};
 pub use run::run;

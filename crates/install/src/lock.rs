@@ -8,6 +8,7 @@ use tarball::{Dir, FileMode};
 use transport::{Clock, Deadline, Stop};
 
 use crate::RootError;
+use crate::lease::Lease;
 
 /// The lock file's name in the root. It stays; only the kernel's lock on it means anything.
 pub(crate) const LOCK: &str = ".butler-plugins.lock";
@@ -18,10 +19,11 @@ const HOLDER_LIMIT: u64 = 256;
 
 /// The lock, held until dropped.
 #[derive(Debug)]
-pub(crate) struct RootLock {
-    _file: File,
-    /// Why there is no lock, on a volume that has none.
-    pub(crate) unlocked: Option<io::Error>,
+pub(crate) enum RootLock {
+    /// The kernel's, on a file that is kept open.
+    Kernel(#[expect(dead_code, reason = "it is held by being open")] File),
+    /// A lease, on a volume that has no locks, and what the kernel said to that.
+    Lease(Lease, io::Error),
 }
 
 /// Who waits, and for how long.
@@ -33,38 +35,63 @@ pub(crate) struct Waiting<'a> {
     pub(crate) stop: &'a Stop,
 }
 
+/// A wait for another holder, told once.
+pub(crate) struct Wait<'a> {
+    deadline: Deadline,
+    on_wait: Option<&'a mut dyn FnMut(&str)>,
+}
+
 impl RootLock {
     /// Takes the lock, waiting for another holder up to the timeout; `on_wait` is told once whom we wait for.
     pub(crate) fn take(root: &Dir, waiting: &Waiting<'_>, on_wait: &mut dyn FnMut(&str)) -> Result<Self, RootError> {
         let open = |source| RootError::Unwritable { act: "open the lock file", source };
         let mut file = root.open_or_create_file(LOCK, FileMode::Plain).map_err(open)?;
-        let deadline = Deadline::after(waiting.clock, waiting.timeout);
-        let mut told = false;
+        let mut wait = Wait::new(Deadline::after(waiting.clock, waiting.timeout), on_wait);
         loop {
             match file.try_lock() {
                 Ok(()) => break,
-                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::WouldBlock) => wait.once_more(waiting, read_holder(&mut file))?,
                 Err(TryLockError::Error(error)) if is_unsupported(&error) => {
-                    return Ok(Self { _file: file, unlocked: Some(error) });
+                    return Ok(Self::Lease(Lease::take(root, waiting, &mut wait)?, error));
                 }
                 Err(TryLockError::Error(source)) => return Err(RootError::Unwritable { act: "lock the root", source }),
             }
-            let holder = read_holder(&mut file);
-            if !told {
-                on_wait(&holder);
-                told = true;
-            }
-            if waiting.stop.is_asked() {
-                return Err(RootError::Interrupted);
-            }
-            if deadline.left(waiting.clock).is_zero() {
-                return Err(RootError::LockTimeout { holder, waited: waiting.timeout });
-            }
-            waiting.clock.sleep(POLL, waiting.stop);
         }
         // Only a courtesy to waiters: the kernel's lock counts, whatever the file says.
         drop(name_holder(&mut file, waiting.holder));
-        Ok(Self { _file: file, unlocked: None })
+        Ok(Self::Kernel(file))
+    }
+
+    /// Makes sure that the root still is this run's alone.
+    ///
+    /// # Errors
+    /// When it is not, which can only be on a volume without locks.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        match self {
+            Self::Kernel(_) => Ok(()),
+            Self::Lease(lease, _) => lease.check(),
+        }
+    }
+}
+
+impl<'a> Wait<'a> {
+    pub(crate) fn new(deadline: Deadline, on_wait: &'a mut dyn FnMut(&str)) -> Self {
+        Self { deadline, on_wait: Some(on_wait) }
+    }
+
+    /// Waits for a moment, unless there was enough of that.
+    pub(crate) fn once_more(&mut self, waiting: &Waiting<'_>, holder: String) -> Result<(), RootError> {
+        if let Some(on_wait) = self.on_wait.take() {
+            on_wait(&holder);
+        }
+        if waiting.stop.is_asked() {
+            return Err(RootError::Interrupted);
+        }
+        if self.deadline.left(waiting.clock).is_zero() {
+            return Err(RootError::LockTimeout { holder, waited: waiting.timeout });
+        }
+        waiting.clock.sleep(POLL, waiting.stop);
+        Ok(())
     }
 }
 

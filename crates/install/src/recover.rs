@@ -6,7 +6,7 @@ use tarball::{Dir, Kind};
 use transport::Stop;
 
 use crate::commit::{APP_CONFIG, APP_CONFIG_STAGED, SETTLED, is_our_app_config, put_in_place};
-use crate::inspect::{Condition, inspect};
+use crate::inspect::{Condition, Depth, inspect};
 use crate::root::Remark;
 use crate::staging::STAGING;
 use crate::state::{Known, STATE, State};
@@ -65,7 +65,7 @@ fn open_or_make(parent: &Dir, name: &str) -> io::Result<Dir> {
 /// Decides by content which copy is the new one: it is visible already, or staged still, or lost.
 fn finish_plugin(root: &Dir, staging: &Dir, known: &Known, staged: &str, stop: &Stop) -> io::Result<()> {
     let is_new = |parent: &Dir, name: &str| {
-        inspect(root, known, parent, name, stop).map(|condition| condition == Condition::Intact)
+        inspect(root, known, parent, name, Depth::Content, stop).map(|condition| condition == Condition::Intact)
     };
     let dest = &known.record.dest;
     if is_new(root, dest)? {

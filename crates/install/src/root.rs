@@ -10,6 +10,7 @@ use transport::{Clock, Stop};
 
 use crate::RootError;
 use crate::commit::APP_CONFIG;
+use crate::lease::LEASE;
 use crate::lock::{LOCK, RootLock, Waiting};
 use crate::recover;
 use crate::staging::Staging;
@@ -39,7 +40,7 @@ pub struct LockedRoot {
     pub(crate) staging: Arc<Staging>,
     /// What the operator should know: a lost state, a finished commit, a volume without locks.
     pub(crate) remarks: Vec<Remark>,
-    _lock: RootLock,
+    pub(crate) lock: RootLock,
 }
 
 /// Something found while the root was put in order.
@@ -79,11 +80,13 @@ impl Root {
         let waiting = Waiting { holder: &locking.holder, timeout: locking.timeout, clock, stop };
         let lock = RootLock::take(&self.dir, &waiting, on_wait)?;
         let mut remarks = Vec::new();
-        if let Some(error) = &lock.unlocked {
-            remarks.push(Remark {
-                reason: "lock_unsupported",
-                detail: format!("this volume has no file locks ({error}): make sure that one pod at a time uses it"),
-            });
+        if let RootLock::Lease(lease, error) = &lock {
+            let lapsed = lease.lapsed.as_ref().map(|holder| format!("; {holder} was not heard of any more"));
+            let detail = format!(
+                "this volume has no file locks ({error}): a lease keeps other installers away{}",
+                lapsed.unwrap_or_default()
+            );
+            remarks.push(Remark { reason: "lock_unsupported", detail });
         }
         let state = recover::settle(&self.dir, stop, &mut remarks).map_err(|source| match source.kind() {
             io::ErrorKind::Interrupted => RootError::Interrupted,
@@ -93,18 +96,18 @@ impl Root {
             io::ErrorKind::Interrupted => RootError::Interrupted,
             _ => RootError::Unwritable { act: "clear the staging folder", source },
         })?;
-        Ok(LockedRoot { dir: self.dir, state, staging: Arc::new(staging), remarks, _lock: lock })
+        Ok(LockedRoot { dir: self.dir, state, staging: Arc::new(staging), remarks, lock })
     }
 }
 
 /// Names of ours that must be files or free; a rename would fail on a folder only when half of the work is done.
 fn refuse_obstacles(root: &Dir) -> Result<(), RootError> {
     let look = |source| RootError::Unwritable { act: "look at our own files", source };
-    for name in [LOCK, STATE, APP_CONFIG] {
+    for name in [LOCK, LEASE, STATE, APP_CONFIG] {
         match root.kind(name).map_err(look)? {
             None | Some(Kind::File) => {}
             // A rename puts our file in its place and touches nothing behind it.
-            Some(Kind::Symlink) if name != LOCK => {}
+            Some(Kind::Symlink) if name != LOCK && name != LEASE => {}
             Some(Kind::Directory | Kind::Symlink | Kind::Special) => return Err(RootError::Obstructed { name }),
         }
     }

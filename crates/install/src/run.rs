@@ -1,6 +1,6 @@
 //! A run, from its plan to its last record.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -11,11 +11,12 @@ use fetch::Fetcher;
 use integrity::Integrity;
 use transport::Stop;
 
-use crate::commit::{Changes, CommitError, Put};
+use crate::commit::{Changes, Durability, Put};
 use crate::root::LockedRoot;
 use crate::select::{Before, Retired, Selection};
+use crate::state::{Known, PluginRecord};
 use crate::workers::{Finished, Ready, Shop, Task, Word, work};
-use crate::{Chain, Job, Rejected, Rejection, Report, Root, RootError, RunError};
+use crate::{Belief, Chain, Job, Rejected, Rejection, Report, Root, RootError, RunError};
 
 /// One entry of the file on its way.
 struct Slot {
@@ -171,12 +172,19 @@ impl Run {
                 _ => None,
             })
             .collect();
+        let is_believed = |known: &Known| self.job.belief == Belief::State && known.record.synced;
+        let believed = tasks.iter().filter(|task| task.known.as_ref().is_some_and(is_believed)).count();
+        if believed > 0 {
+            let detail = format!("the files of {believed} installed plugins are not read, as the state is trusted");
+            tell_warning("state_trusted", &detail, log);
+        }
         let unwritable = |source| RootError::Unwritable { act: "share the folder", source };
         let shop = Shop {
             root: root.dir.try_clone().map_err(unwritable)?,
             staging: Arc::clone(&root.staging),
             fetcher: Arc::clone(fetcher),
             limits: self.job.limits,
+            belief: self.job.belief,
             clock: Arc::clone(&self.job.clock),
             stop: Stop::new(),
         };
@@ -224,47 +232,32 @@ impl Run {
         }
         let app_config = selection.app_config();
         self.check_rejections()?;
-        let mut changes = Changes { app_config, ..Changes::default() };
-        for slot in &self.slots {
-            match &slot.progress {
-                Progress::Ready { ready: Ready::Unchanged(known), .. } => changes.keep.push(known),
-                Progress::Ready { ready: Ready::Staged(staged), wanted, .. } => changes.put.push(Put {
-                    staged,
-                    dest: staged.manifest().name().destination().as_str().to_owned(),
-                    source: wanted.admitted.subject().to_string(),
-                    integrity: wanted.integrity.to_string(),
-                }),
-                _ => {}
-            }
-        }
-        let put = |dest: &str| changes.put.iter().any(|put| put.dest == dest);
+        let mut changes = self.changes(app_config);
+        let staying: HashSet<String> = {
+            let put = changes.put.iter().map(|put| &put.record.dest);
+            put.chain(changes.keep.iter().map(|known| &known.record.dest)).cloned().collect()
+        };
         let plugins = root.state.as_ref().map_or(&[][..], |state| &state.plugins);
-        let leaving: Vec<_> = plugins
-            .iter()
-            .filter(|known| !put(&known.record.dest) && !changes.keep.iter().any(|kept| kept == known))
-            .collect();
-        for known in leaving {
+        for known in plugins.iter().filter(|known| !staying.contains(&known.record.dest)) {
             let dest = &known.record.dest;
             let unreadable = |source| RootError::Unwritable { act: "look at an installed plugin", source };
             match selection.retire(dest).map_err(unreadable)? {
-                Retired::Removable => changes.remove.push(known),
+                Retired::Removable => changes.remove.push(known.clone()),
                 Retired::Gone => {}
                 Retired::Foreign => {
                     tell_warning("folder_not_ours", &format!("`{dest}` is another plugin by now and was left"), log);
                 }
                 Retired::Stuck(error) => {
                     tell_warning("removal_failed", &format!("`{dest}` cannot be removed: {error}"), log);
-                    changes.keep.push(known);
+                    changes.keep.push(known.clone());
                 }
             }
         }
         if self.job.stop.is_asked() {
             return Err(RunError::Interrupted);
         }
-        let now = self.job.clock.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        let removed = root
-            .commit(&changes, self.job.version, now)
-            .map_err(|CommitError { source, undone }| RunError::Commit { source, undone })?;
+        let changes = Arc::new(changes);
+        let removed = root.commit(&changes, &self.job.stop)?;
         self.removed = changes
             .remove
             .iter()
@@ -280,6 +273,46 @@ impl Run {
             removed: self.removed.len(),
             first_rejected: self.first_rejected(),
         })
+    }
+
+    /// What is put and what stays.
+    fn changes(&self, app_config: Option<String>) -> Changes {
+        let durability = match self.job.belief {
+            Belief::Content => Durability::State,
+            Belief::State => Durability::Content,
+        };
+        let synced = durability == Durability::Content;
+        let now = self.job.clock.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let installer = self.job.version;
+        let mut changes = Changes { app_config, durability, installer, now, ..Changes::default() };
+        for slot in &self.slots {
+            match &slot.progress {
+                Progress::Ready { ready: Ready::Unchanged(known), .. } => {
+                    let mut known = Known::clone(known);
+                    known.record.synced |= synced;
+                    changes.keep.push(known);
+                }
+                Progress::Ready { ready: Ready::Staged(staged), wanted, .. } => {
+                    let manifest = staged.manifest();
+                    let record = PluginRecord {
+                        name: manifest.name().as_str().to_owned(),
+                        version: manifest.version().to_owned(),
+                        dest: manifest.name().destination().as_str().to_owned(),
+                        source: wanted.admitted.subject().to_string(),
+                        integrity: wanted.integrity.to_string(),
+                        manifest: staged.origin().map(ToString::to_string),
+                        installer: installer.to_owned(),
+                        installed: now,
+                        synced,
+                        files: staged.files(),
+                        staged: None,
+                    };
+                    changes.put.push(Put { names: staged.names.clone(), record });
+                }
+                _ => {}
+            }
+        }
+        changes
     }
 
     fn count(&self, of: fn(&Progress) -> bool) -> usize {

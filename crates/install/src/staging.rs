@@ -15,7 +15,7 @@ pub(crate) const STAGING: &str = ".butler-plugins.staging";
 
 /// How often a wish to stop is looked for.
 const POLL: Duration = Duration::from_millis(20);
-/// How long clearing goes on after a wish to stop.
+/// How long the volume is waited for after a wish to stop.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// The folder of this run, made when something is first put into it: a run that changes nothing makes none.
@@ -45,20 +45,8 @@ impl Staging {
         if root.kind(STAGING)?.is_none() {
             return Ok(());
         }
-        let (sender, removed) = channel();
         let root = root.try_clone()?;
-        std::thread::Builder::new().spawn(move || sender.send(root.remove_tree(STAGING)))?;
-        let mut grace = GRACE;
-        loop {
-            match removed.recv_timeout(POLL) {
-                Ok(result) => return result,
-                Err(RecvTimeoutError::Disconnected) => return Err(io::ErrorKind::Other.into()),
-                Err(RecvTimeoutError::Timeout) if !stop.is_asked() => {}
-                Err(RecvTimeoutError::Timeout) => {
-                    grace = grace.checked_sub(POLL).ok_or(io::ErrorKind::Interrupted)?;
-                }
-            }
-        }
+        unless_stopped(stop, move || root.remove_tree(STAGING))
     }
 
     /// The folder itself.
@@ -84,6 +72,30 @@ impl Staging {
     /// A new file of this run.
     pub(crate) fn create(&self, name: &str) -> io::Result<File> {
         self.dir()?.create_file(name, FileMode::Plain)
+    }
+}
+
+/// Waits for what a thread of its own does to the volume; after a wish to stop only for a moment longer.
+///
+/// # Errors
+/// Its own; [`io::ErrorKind::Interrupted`] when it was left behind.
+pub(crate) fn unless_stopped<T: Send + 'static>(
+    stop: &Stop,
+    act: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let (sender, done) = channel();
+    // Nobody listens any more once it was left behind.
+    std::thread::Builder::new().spawn(move || drop(sender.send(act())))?;
+    let mut grace = GRACE;
+    loop {
+        match done.recv_timeout(POLL) {
+            Ok(result) => return result,
+            Err(RecvTimeoutError::Disconnected) => return Err(io::ErrorKind::Other.into()),
+            Err(RecvTimeoutError::Timeout) if !stop.is_asked() => {}
+            Err(RecvTimeoutError::Timeout) => {
+                grace = grace.checked_sub(POLL).ok_or(io::ErrorKind::Interrupted)?;
+            }
+        }
     }
 }
 

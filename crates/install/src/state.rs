@@ -52,6 +52,14 @@ pub(crate) struct PluginRecord {
     /// As shown in logs: without query.
     pub(crate) source: String,
     pub(crate) integrity: String,
+    /// The digest of the registry's manifest that led to the artifact, if it came from one.
+    pub(crate) manifest: Option<String>,
+    /// The version of the program that installed it.
+    pub(crate) installer: String,
+    /// When, in seconds since the epoch.
+    pub(crate) installed: u64,
+    /// Whether a run has waited until all of it was on stable storage.
+    pub(crate) synced: bool,
     pub(crate) files: u64,
     /// The folder it was staged in, while its commit is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -209,7 +217,7 @@ impl<W: Write> StateWriter<W> {
         io::copy(files, &mut self.out).map(drop)
     }
 
-    /// Adds a plugin as an earlier state lists it.
+    /// Adds a plugin whose files an earlier state in `root` lists.
     pub(crate) fn known(&mut self, known: &Known, root: &Dir) -> io::Result<()> {
         self.plugins += 1;
         let record = PluginRecord { staged: None, ..known.record.clone() };
@@ -272,6 +280,10 @@ mod tests {
             dest: format!("{name}-dynamic"),
             source: format!("oci://r.example.com/{name}:1"),
             integrity: "sha512-…".to_owned(),
+            manifest: None,
+            installer: "0.0.0".to_owned(),
+            installed: 1,
+            synced: false,
             files,
             staged: None,
         }

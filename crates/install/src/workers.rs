@@ -13,10 +13,10 @@ use source::{Allowed, Source};
 use tarball::{Dir, Limits};
 use transport::{Clock, Deadline, Stop};
 
-use crate::inspect::{Condition, inspect};
+use crate::inspect::{Condition, Depth, inspect};
 use crate::staging::Staging;
 use crate::state::Known;
-use crate::{Chain, Rejection, Staged};
+use crate::{Belief, Chain, Rejection, Staged};
 
 /// How often a wish to stop is looked for while nothing else happens.
 const POLL: Duration = Duration::from_millis(20);
@@ -38,7 +38,7 @@ pub(crate) struct Task {
 #[derive(Debug)]
 pub(crate) enum Ready {
     /// It is on the root as it was installed.
-    Unchanged(Known),
+    Unchanged(Box<Known>),
     /// It is ready to be made visible.
     Staged(Box<Staged>),
 }
@@ -66,6 +66,7 @@ pub(crate) struct Shop {
     pub(crate) staging: Arc<Staging>,
     pub(crate) fetcher: Arc<Fetcher>,
     pub(crate) limits: Limits,
+    pub(crate) belief: Belief,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) stop: Stop,
 }
@@ -143,9 +144,11 @@ impl Shop {
         let host = |act| move |source| Rejection::Host { act, source };
         if let Some(known) = task.known {
             let dest = &known.record.dest;
-            let condition = inspect(&self.root, &known, &self.root, dest, &self.stop);
+            let is_believed = self.belief == Belief::State && known.record.synced;
+            let depth = if is_believed { Depth::Outline } else { Depth::Content };
+            let condition = inspect(&self.root, &known, &self.root, dest, depth, &self.stop);
             match condition.map_err(host("inspect the installed plugin"))? {
-                Condition::Intact => return Ok(Ready::Unchanged(known)),
+                Condition::Intact => return Ok(Ready::Unchanged(Box::new(known))),
                 Condition::Changed(what) => *changed = Some(what),
             }
         }

@@ -39,6 +39,11 @@ pub(crate) struct Args {
     #[arg(value_parser = units::count)]
     pub(crate) jobs: NonZeroUsize,
 
+    /// Believe what a run with this flag wrote, without reading the installed files again; files are synced for it
+    #[arg(long, env = "BUTLER_PLUGINS_TRUST_STATE", hide_env_values = true)]
+    #[arg(value_parser = BoolishValueParser::new())]
+    pub(crate) trust_state: bool,
+
     /// Least level written to the log
     #[arg(long, value_name = "LEVEL", env = "BUTLER_PLUGINS_LOG_LEVEL", hide_env_values = true)]
     #[arg(value_enum, default_value = "info")]

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use audit::{Blame, Event, Format, Level, Log};
 use config::{Form, MAX_CONFIG_BYTES, Plan};
-use install::{Chain, Job, Locking, Rejected, RunError};
+use install::{Belief, Chain, Job, Locking, Rejected, RunError};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use transport::{Clock, Stop, SystemClock};
 
@@ -147,6 +147,7 @@ fn job(
         root: args.root.clone(),
         jobs: args.jobs,
         limits: settings::limits(&args.limits),
+        belief: if args.trust_state { Belief::State } else { Belief::Content },
         locking: Locking {
             holder: format!("{pod} (process {}, since {since})", std::process::id()),
             timeout: args.limits.lock_timeout,

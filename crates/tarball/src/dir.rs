@@ -290,6 +290,14 @@ impl Dir {
         Ok(rustix::fs::fsync(&self.0)?)
     }
 
+    /// Waits until everything on this directory's file system is on stable storage.
+    ///
+    /// # Errors
+    /// What the system answers, failed writes of others among it.
+    pub fn sync_file_system(&self) -> io::Result<()> {
+        Ok(rustix::fs::syncfs(&self.0)?)
+    }
+
     pub(crate) fn make_dir(&self, name: &OsStr, umask: &mut Umask) -> io::Result<Self> {
         let name = component(name)?;
         rustix::fs::mkdirat(&self.0, name, DIRECTORY)?;

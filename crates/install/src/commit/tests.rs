@@ -10,9 +10,9 @@ use testkit::{Plugin, Tree};
 use transport::{Stop, SystemClock};
 
 use super::*;
-use crate::inspect::{Condition, inspect};
+use crate::inspect::{Condition, Depth, inspect};
 use crate::staging::STAGING;
-use crate::{Locking, Root};
+use crate::{Locking, Root, Staged};
 
 fn lock(path: &Path) -> LockedRoot {
     let locking = Locking { holder: "a test".to_owned(), timeout: Duration::ZERO };
@@ -29,9 +29,22 @@ fn stage(root: &LockedRoot, number: usize, name: &str, content: &str) -> Staged 
     root.staging.stage(number, artifact, &fetch::Origin::default(), &Limits::default(), &Stop::new()).unwrap()
 }
 
-fn put<'a>(staged: &'a Staged, source: &str) -> Put<'a> {
-    let dest = staged.manifest().name().destination().to_string();
-    Put { staged, dest, source: source.to_owned(), integrity: "sha512-…".to_owned() }
+fn put(staged: &Staged, source: &str) -> Put {
+    let manifest = staged.manifest();
+    let record = PluginRecord {
+        name: manifest.name().as_str().to_owned(),
+        version: manifest.version().to_owned(),
+        dest: manifest.name().destination().to_string(),
+        source: source.to_owned(),
+        integrity: "sha512-…".to_owned(),
+        manifest: None,
+        installer: "0.0.0".to_owned(),
+        installed: 1,
+        synced: false,
+        files: staged.files(),
+        staged: None,
+    };
+    Put { names: staged.names.clone(), record }
 }
 
 /// Two plugins and an app-config, as an earlier run left them.
@@ -44,7 +57,7 @@ fn installed() -> tempfile::TempDir {
         app_config: Some("# butler-plugin-installer\nold: true\n".to_owned()),
         ..Changes::default()
     };
-    root.commit(&changes, "0.0.0", 1).unwrap();
+    root.commit(&Arc::new(changes), &Stop::new()).unwrap();
     root.release(&Stop::new()).unwrap();
     folder
 }
@@ -55,17 +68,17 @@ fn visible(path: &Path) -> Vec<String> {
 }
 
 /// Upgrades `a`, adds `c`, removes `b`, changes the app-config; stops where `steps` says, as a killed run does.
-fn upgrade(folder: &Path, steps: impl FnOnce(&LockedRoot, &Changes<'_>)) {
+fn upgrade(folder: &Path, steps: impl FnOnce(&LockedRoot, &Arc<Changes>)) {
     let root = lock(folder);
     let (a, c) = (stage(&root, 0, "a", "new a"), stage(&root, 1, "c", "new c"));
     let plugins = &root.state.as_ref().unwrap().plugins;
     let changes = Changes {
         put: vec![put(&a, "oci://r.example.com/a:2"), put(&c, "oci://r.example.com/c:1")],
-        remove: plugins.iter().filter(|known| known.record.name == "b").collect(),
+        remove: plugins.iter().filter(|known| known.record.name == "b").cloned().collect(),
         app_config: Some("# butler-plugin-installer\nnew: true\n".to_owned()),
         ..Changes::default()
     };
-    steps(&root, &changes);
+    steps(&root, &Arc::new(changes));
 }
 
 /// What the next run finds, after it has put things in order.
@@ -75,7 +88,11 @@ fn heal(folder: &Path) -> Vec<String> {
     assert!(state.header.commit.is_none(), "the commit is still open");
     for known in &state.plugins {
         let dest = &known.record.dest;
-        assert_eq!(inspect(&root.dir, known, &root.dir, dest, &Stop::new()).unwrap(), Condition::Intact, "{dest}");
+        assert_eq!(
+            inspect(&root.dir, known, &root.dir, dest, Depth::Content, &Stop::new()).unwrap(),
+            Condition::Intact,
+            "{dest}"
+        );
     }
     root.release(&Stop::new()).unwrap();
     assert!(!folder.join(STAGING).exists());
@@ -84,13 +101,13 @@ fn heal(folder: &Path) -> Vec<String> {
 
 #[test]
 fn a_commit_killed_after_any_step_is_finished_by_the_next_run() {
-    type Step = fn(&LockedRoot, &Changes<'_>);
+    type Step = fn(&LockedRoot, &Arc<Changes>);
     let steps: [(&str, Step); 8] = [
-        ("prepare", |root, changes| assert!(root.prepare(changes, "0.0.0", 2).unwrap())),
+        ("prepare", |root, changes| assert!(root.prepare(changes, &Stop::new()).unwrap())),
         ("announce", |root, _| root.announce().unwrap()),
         ("first put", |root, changes| drop(root.put(&changes.put[0]).unwrap())),
         ("second put", |root, changes| drop(root.put(&changes.put[1]).unwrap())),
-        ("remove", |root, changes| drop(root.remove(changes.remove[0]).unwrap())),
+        ("remove", |root, changes| drop(root.remove(&changes.remove[0]).unwrap())),
         ("app-config", |root, _| drop(root.swap_app_config(true).unwrap())),
         ("settle", |root, _| root.settle().unwrap()),
         ("release", |root, _| root.dir.remove_tree(STAGING).unwrap()),
@@ -98,7 +115,7 @@ fn a_commit_killed_after_any_step_is_finished_by_the_next_run() {
     let old = visible(installed().path());
     let new = {
         let folder = installed();
-        upgrade(folder.path(), |root, changes| assert_eq!(root.commit(changes, "0.0.0", 2).unwrap(), ["b-dynamic"]));
+        upgrade(folder.path(), |root, changes| assert_eq!(root.commit(changes, &Stop::new()).unwrap(), ["b-dynamic"]));
         heal(folder.path())
     };
     assert_ne!(old, new);
@@ -117,7 +134,7 @@ fn a_commit_killed_after_any_step_is_finished_by_the_next_run() {
 fn a_kill_between_two_renames_is_finished_by_the_next_run() {
     let folder = installed();
     upgrade(folder.path(), |root, changes| {
-        root.prepare(changes, "0.0.0", 2).unwrap();
+        root.prepare(changes, &Stop::new()).unwrap();
         root.announce().unwrap();
         root.dir.rename("a-dynamic", root.staging.dir().unwrap(), "0000.old").unwrap();
     });
@@ -130,7 +147,7 @@ fn a_torn_new_copy_gives_way_to_the_old_one() {
     let folder = installed();
     let before = visible(folder.path());
     upgrade(folder.path(), |root, changes| {
-        root.prepare(changes, "0.0.0", 2).unwrap();
+        root.prepare(changes, &Stop::new()).unwrap();
         root.announce().unwrap();
         root.dir.rename("a-dynamic", root.staging.dir().unwrap(), "0000.old").unwrap();
         root.staging.dir().unwrap().open_dir("0000").unwrap().remove_file("package.json").unwrap();
@@ -148,8 +165,8 @@ fn a_commit_that_fails_at_any_put_is_undone() {
         let folder = installed();
         let before = Tree::of(folder.path()).unwrap();
         upgrade(folder.path(), |root, changes| {
-            root.staging.dir().unwrap().remove_tree(&changes.put[failing].staged.names.folder).unwrap();
-            let error = root.commit(changes, "0.0.0", 2).unwrap_err();
+            root.staging.dir().unwrap().remove_tree(&changes.put[failing].names.folder).unwrap();
+            let error = root.commit(changes, &Stop::new()).unwrap_err();
             assert!(error.undone, "{error:?}");
             root.dir.remove_tree(STAGING).unwrap();
         });
@@ -161,7 +178,7 @@ fn a_commit_that_fails_at_any_put_is_undone() {
 fn a_commit_that_cannot_be_undone_is_carried_through_by_the_next_run() {
     let folder = installed();
     upgrade(folder.path(), |root, changes| {
-        let had_state = root.prepare(changes, "0.0.0", 2).unwrap();
+        let had_state = root.prepare(changes, &Stop::new()).unwrap();
         root.announce().unwrap();
         let mut done = Vec::new();
         root.swap(changes, &mut done).unwrap();
@@ -182,7 +199,7 @@ fn a_commit_that_cannot_be_announced_changes_nothing() {
     let folder = installed();
     let before = Tree::of(folder.path()).unwrap();
     upgrade(folder.path(), |root, changes| {
-        let had_state = root.prepare(changes, "0.0.0", 2).unwrap();
+        let had_state = root.prepare(changes, &Stop::new()).unwrap();
         root.announce().unwrap();
         root.undo(changes, Vec::new(), had_state).unwrap();
         root.dir.remove_tree(STAGING).unwrap();
@@ -194,7 +211,7 @@ fn a_commit_that_cannot_be_announced_changes_nothing() {
 fn an_intent_whose_staging_folder_is_gone_is_no_success() {
     let folder = installed();
     upgrade(folder.path(), |root, changes| {
-        root.prepare(changes, "0.0.0", 2).unwrap();
+        root.prepare(changes, &Stop::new()).unwrap();
         root.announce().unwrap();
         root.dir.remove_tree(STAGING).unwrap();
     });
@@ -212,7 +229,7 @@ fn a_folder_with_a_strange_name_is_a_change_and_no_failure() {
     let dir = root.dir.open_dir("a-dynamic").unwrap();
     dir.create_dir(std::ffi::OsStr::from_bytes(b"\xff")).unwrap();
     let known = &root.state.as_ref().unwrap().plugins[0];
-    let condition = inspect(&root.dir, known, &root.dir, "a-dynamic", &Stop::new()).unwrap();
+    let condition = inspect(&root.dir, known, &root.dir, "a-dynamic", Depth::Content, &Stop::new()).unwrap();
     assert!(matches!(condition, Condition::Changed(_)), "{condition:?}");
 }
 
@@ -223,11 +240,11 @@ fn a_commit_that_changes_nothing_writes_nothing() {
     let before = written();
     let root = lock(folder.path());
     let changes = Changes {
-        keep: root.state.as_ref().unwrap().plugins.iter().collect(),
+        keep: root.state.as_ref().unwrap().plugins.clone(),
         app_config: Some("# butler-plugin-installer\nold: true\n".to_owned()),
         ..Changes::default()
     };
-    root.commit(&changes, "0.0.0", 2).unwrap();
+    root.commit(&Arc::new(changes), &Stop::new()).unwrap();
     root.release(&Stop::new()).unwrap();
     assert_eq!(written(), before);
 }

@@ -1,12 +1,14 @@
 //! One installer at a time on a root.
 
 use std::fs::{self, File};
+use std::process::Command;
 
 use testkit::Registry;
 
 use crate::portal::{OnReject, Portal, entry, publish, wait_until};
 
 const LOCK: &str = ".butler-plugins.lock";
+const LEASE: &str = ".butler-plugins.lease";
 
 /// Takes the lock as an installer in another pod does.
 fn hold(portal: &Portal) -> File {
@@ -77,4 +79,50 @@ fn installers_of_several_pods_come_after_one_another() {
     let installed = all.map(|log| log.matches("event=plugin_installed").count()).sum::<usize>();
     assert_eq!(installed, 3);
     assert_eq!(portal.plugins(), ["one-dynamic", "three-dynamic", "two-dynamic"]);
+}
+
+/// The installer on a volume where the kernel has no locks to give.
+fn without_locks(portal: &Portal) -> Command {
+    let installer = portal.command();
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-e", "trace=flock", "-e", "inject=flock:error=ENOLCK", "-o", "/dev/null"]);
+    strace.arg(installer.get_program()).args(installer.get_args());
+    strace
+}
+
+#[test]
+fn volume_without_locks_is_told_and_has_a_lease_instead() {
+    let registry = Registry::start();
+    let portal = Portal::listing(OnReject::Abort, &[entry(&publish(&registry, "hello", "1"))]);
+    let run = portal.run(without_locks(&portal)).exits(0).says("a lease keeps other installers away");
+    assert_eq!(run.events(), ["warning lock_unsupported", "plugin_installed hello:1 hello", "completed"]);
+    assert!(!portal.root().join(LEASE).exists());
+}
+
+#[test]
+fn lease_of_a_killed_run_lapses_and_its_holder_is_named() {
+    let portal = Portal::listing(OnReject::Abort, &[]);
+    fs::write(portal.root().join(LEASE), "0000000007\npod portal-7c9f (process 1) #5\n").unwrap();
+    let run = portal.run(without_locks(&portal)).exits(0).says("waiting for pod portal-7c9f (process 1) to finish");
+    run.says("pod portal-7c9f (process 1) was not heard of any more");
+    assert!(!portal.root().join(LEASE).exists());
+}
+
+#[test]
+fn installers_without_locks_come_after_one_another() {
+    let registry = Registry::start();
+    let entries = ["one", "two"].map(|name| entry(&publish(&registry, name, "1")));
+    let portal = Portal::listing(OnReject::Abort, &entries);
+    let others = [portal.beside(), portal.beside(), portal.beside()];
+    let run = |portal: &Portal| portal.run(without_locks(portal)).exits(0).stdout;
+    let logs: Vec<String> = std::thread::scope(|scope| {
+        let running = others.each_ref().map(|other| {
+            other.list(OnReject::Abort, &entries);
+            scope.spawn(move || run(other))
+        });
+        running.into_iter().map(|running| running.join().unwrap()).chain([run(&portal)]).collect()
+    });
+    assert_eq!(logs.iter().map(|log| log.matches("event=plugin_installed").count()).sum::<usize>(), 2, "{logs:?}");
+    assert_eq!(portal.plugins(), ["one-dynamic", "two-dynamic"]);
+    assert!(!portal.root().join(LEASE).exists());
 }

@@ -16,4 +16,5 @@ mod network;
 mod portal;
 mod sandbox;
 mod secrets;
+mod trust;
 mod volume;
