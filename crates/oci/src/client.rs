@@ -36,6 +36,8 @@ pub struct Client {
     pub(crate) limits: AnswerLimits,
     /// `Authorization` values that were not refused, by registry and what for.
     pub(crate) sessions: Mutex<HashMap<(Authority, Scope), Session>>,
+    /// Held by whoever gets a new one of them.
+    pub(crate) turns: Mutex<HashMap<(Authority, Scope), Arc<Mutex<()>>>>,
     /// What was shown to a registry or came from a token server.
     pub(crate) given: Mutex<Vec<Secret>>,
     /// Loopback registries found to speak plain http.
@@ -59,8 +61,8 @@ impl Client {
     /// A client that asks over `transport` and proves itself with `credentials`.
     pub fn new(transport: Arc<dyn Transport>, credentials: Credentials, realms: TrustedRealms) -> Self {
         let limits = AnswerLimits::default();
-        let (sessions, given, plain) = Default::default();
-        Self { transport, credentials, realms, limits, sessions, given, plain }
+        let (sessions, turns, given, plain) = Default::default();
+        Self { transport, credentials, realms, limits, sessions, turns, given, plain }
     }
 
     /// The same, with other limits than the customary ones.

@@ -1,6 +1,6 @@
 //! One act's requests to a registry: being let in, and where redirects may lead.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use source::{Authority, OciReference};
@@ -99,16 +99,28 @@ impl<'a> Conversation<'a> {
         let challenge = Challenge::choose(response.headers().all("www-authenticate")).filter(|_| is_own);
         let Some(challenge) = challenge else { return self.judge(response, &request, what, known.login) };
         self.drain(response);
-        let fresh = self.log_in(&request.url, &challenge)?;
-        let request = request.authorization(fresh.authorization.clone());
-        let login = fresh.login.clone();
-        // Kept before it is used: whoever tries again after a broken connection has no need for another one.
-        lock(&self.client.sessions).insert(key.clone(), fresh);
+        let Session { authorization, login } = self.renew(&key, &request, &challenge)?;
+        let request = request.authorization(authorization);
         let response = self.follow(&request, redirects)?;
         if response.status() == 401 {
             lock(&self.client.sessions).remove(&key);
         }
         self.judge(response, &request, what, login)
+    }
+
+    /// Gets what stands for the `Authorization` that `refused` had. Who asks for the same at the same time waits, and
+    /// shares the answer.
+    fn renew(&self, key: &(Authority, Scope), refused: &Request, challenge: &Challenge) -> Result<Session, Failure> {
+        let turn = Arc::clone(lock(&self.client.turns).entry(key.clone()).or_default());
+        let _one_at_a_time = lock(&turn);
+        let known = lock(&self.client.sessions).get(key).cloned();
+        if let Some(other) = known.filter(|known| known.authorization != refused.authorization) {
+            return Ok(other);
+        }
+        let fresh = self.log_in(&refused.url, challenge)?;
+        // Kept before it is used: whoever tries again after a broken connection has no need for another one.
+        lock(&self.client.sessions).insert(key.clone(), fresh.clone());
+        Ok(fresh)
     }
 
     /// Answers a challenge.

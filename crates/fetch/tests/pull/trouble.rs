@@ -1,5 +1,6 @@
 //! Connections and servers that break, stall, or ask to be left alone, where the matrix has no place for it.
 
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
@@ -214,6 +215,30 @@ fn refused_token_is_not_shown_again() {
     let requests = registry.recorder().requests();
     let shown: Vec<_> = requests.iter().filter(|request| is_manifest(request)).map(is_let_in).collect();
     assert_eq!(shown, [false, true, false, true]);
+}
+
+#[test]
+fn those_who_ask_for_the_same_token_at_the_same_time_share_it() {
+    const READERS: usize = 4;
+    let bench = Bench::new();
+    let registry = bench.world.registry(Quirks::harbor());
+    let pushed = registry.push(REPOSITORY, "1", b"tarball");
+    let all_refused = Barrier::new(READERS);
+    registry.server().intercept(move |request, answer| {
+        if is_manifest(request) && request.header("authorization").is_none() {
+            all_refused.wait();
+        }
+        answer()
+    });
+    let fetcher = bench.fetcher(setup(access(&registry.docker_config())));
+    thread::scope(|scope| {
+        let readers = [(); READERS].map(|()| scope.spawn(|| outcome(&fetch(&fetcher, &pushed.reference))));
+        for reader in readers {
+            assert_eq!(reader.join().unwrap(), "installed");
+        }
+    });
+    let requests = registry.recorder().requests();
+    assert_eq!(requests.iter().filter(|request| request.path == "/service/token").count(), 1);
 }
 
 /// What a registry says to somebody whom it does not know.
