@@ -139,6 +139,12 @@ impl From<[u8; 32]> for Sha256 {
     }
 }
 
+impl From<Sha256> for OciDigest {
+    fn from(Sha256(bytes): Sha256) -> Self {
+        Self::from_sha256(bytes)
+    }
+}
+
 impl fmt::Display for Sha256 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_hex(f, &self.0)
@@ -151,8 +157,14 @@ impl fmt::Debug for Sha256 {
     }
 }
 
-fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
-    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+/// In one piece: a state has many thousand digests, and a formatter takes its time for each call.
+fn write_hex<const N: usize>(f: &mut fmt::Formatter<'_>, bytes: &[u8; N]) -> fmt::Result {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut hex = [0; 2 * 64];
+    for (pair, byte) in hex.chunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    }
+    f.write_str(std::str::from_utf8(&hex[..2 * N]).unwrap_or_default())
 }
 
 pub(crate) fn decode_hex<const N: usize>(hex: &str) -> Option<[u8; N]> {

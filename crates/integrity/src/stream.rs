@@ -4,7 +4,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use sha2::Digest as _;
 
-use crate::{Algorithm, Blame, Integrity, OciDigest};
+use crate::{Algorithm, Blame, Integrity, OciDigest, Sha256};
 
 /// Writes through to `W` while computing sha512, and sha256 where a registry's digest asks for it.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ impl<W: Write> Write for HashingWriter<W> {
     }
 }
 
-/// Writes through to `W` while computing the digest by which a registry names the bytes; nobody pins them.
+/// Writes through to `W` while computing the SHA-256 of bytes that nobody pins.
 #[derive(Debug)]
 pub struct DigestWriter<W> {
     inner: W,
@@ -95,8 +95,13 @@ impl<W: Write> DigestWriter<W> {
     }
 
     /// Ends the stream.
-    pub fn finish(self) -> OciDigest {
-        OciDigest::from_sha256(self.sha256.finalize().into())
+    pub fn finish(self) -> Sha256 {
+        self.into_parts().1
+    }
+
+    /// Ends the stream, and gives back what it went to.
+    pub fn into_parts(self) -> (W, Sha256) {
+        (self.inner, Sha256::from(<[u8; 32]>::from(self.sha256.finalize())))
     }
 }
 
@@ -286,7 +291,7 @@ mod tests {
         let mut writer = DigestWriter::new(Vec::new());
         writer.write_all(b"hello").unwrap();
         assert_eq!((writer.len(), writer.is_empty()), (5, false));
-        assert_eq!(writer.finish(), OciDigest::of(Algorithm::Sha256, b"hello"));
+        assert_eq!(OciDigest::from(writer.finish()), OciDigest::of(Algorithm::Sha256, b"hello"));
     }
 
     #[test]

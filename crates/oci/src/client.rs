@@ -28,6 +28,9 @@ impl Default for AnswerLimits {
     }
 }
 
+/// A registry, and what one may want there.
+pub(crate) type Errand = (Authority, Scope);
+
 /// A client of any number of registries. Tokens are kept for the run.
 pub struct Client {
     pub(crate) transport: Arc<dyn Transport>,
@@ -35,9 +38,9 @@ pub struct Client {
     pub(crate) realms: TrustedRealms,
     pub(crate) limits: AnswerLimits,
     /// `Authorization` values that were not refused, by registry and what for.
-    pub(crate) sessions: Mutex<HashMap<(Authority, Scope), Session>>,
+    pub(crate) sessions: Mutex<HashMap<Errand, Session>>,
     /// Held by whoever gets a new one of them.
-    pub(crate) turns: Mutex<HashMap<(Authority, Scope), Arc<Mutex<()>>>>,
+    pub(crate) turns: Mutex<HashMap<Errand, Arc<Mutex<()>>>>,
     /// What was shown to a registry or came from a token server.
     pub(crate) given: Mutex<Vec<Secret>>,
     /// Loopback registries found to speak plain http.

@@ -8,6 +8,7 @@ use transport::{Cause, Method, Patience, Request, Response, Scheme, Secret, Tran
 
 use crate::auth::Realm;
 use crate::challenge::Challenge;
+use crate::client::Errand;
 use crate::credentials::Credential;
 use crate::docker_hub::{DOCKER_HUB, DOCKER_HUB_API, one_name};
 use crate::scope::Scope;
@@ -110,7 +111,7 @@ impl<'a> Conversation<'a> {
 
     /// Gets what stands for the `Authorization` that `refused` had. Who asks for the same at the same time waits, and
     /// shares the answer.
-    fn renew(&self, key: &(Authority, Scope), refused: &Request, challenge: &Challenge) -> Result<Session, Failure> {
+    fn renew(&self, key: &Errand, refused: &Request, challenge: &Challenge) -> Result<Session, Failure> {
         let turn = Arc::clone(lock(&self.client.turns).entry(key.clone()).or_default());
         let _one_at_a_time = lock(&turn);
         let known = lock(&self.client.sessions).get(key).cloned();

@@ -206,6 +206,14 @@ impl Dir {
         Ok(Status::of(&rustix::fs::statat(&self.0, component(name)?, AtFlags::SYMLINK_NOFOLLOW)?))
     }
 
+    /// Who may do what in this directory.
+    ///
+    /// # Errors
+    /// What the system answers.
+    pub fn permissions(&self) -> io::Result<Permissions> {
+        Ok(Permissions::from_mode(rustix::fs::fstat(&self.0)?.st_mode))
+    }
+
     /// The names in this directory, read as the iterator goes; the caller decides how many it takes.
     ///
     /// # Errors

@@ -11,8 +11,8 @@ use crate::{Limits, UnpackError};
 
 /// Bytes read from the artifact at once.
 const COMPRESSED: usize = 64 * 1024;
-/// Bytes expanded at once.
-const EXPANDED: usize = 64 * 1024;
+/// Bytes expanded at once. The last 32 KiB are copied aside each time.
+const EXPANDED: usize = 256 * 1024;
 /// Bytes that one byte of deflate can expand to at the very most.
 const DEFLATE_MAX: u64 = 1032;
 
@@ -94,15 +94,25 @@ impl<'l, R: Read> Expanded<'l, R> {
         Ok(filled)
     }
 
+    /// The next bytes as they are, at most `max` of them and at least one; none mean the end of the stream.
+    pub(crate) fn piece(&mut self, max: u64) -> Result<&[u8], UnpackError> {
+        if max == 0 || !self.refill()? {
+            return Ok(&[]);
+        }
+        let start = self.unread.start;
+        self.unread.start += usize::try_from(max).unwrap_or(usize::MAX).min(self.unread.len());
+        Ok(&self.buffer[start..self.unread.start])
+    }
+
     /// Passes over `len` bytes; a smaller answer means the end of the stream.
     pub(crate) fn skip(&mut self, len: u64) -> Result<u64, UnpackError> {
         let mut skipped = 0;
-        while skipped < len && self.refill()? {
-            let n = usize::try_from(len - skipped).unwrap_or(usize::MAX).min(self.unread.len());
-            self.unread.start += n;
-            skipped += n as u64;
+        loop {
+            match self.piece(len - skipped)? {
+                [] => return Ok(skipped),
+                passed => skipped += passed.len() as u64,
+            }
         }
-        Ok(skipped)
     }
 
     /// Passes over all that is left, which must be zeros.

@@ -157,7 +157,7 @@ pub fn pack<W: Write>(folders: &[Folder], mut into: W, packing: &Packing) -> Res
     }
     archive.write(&writer::END)?;
     debug_assert_eq!(archive.tar.len(), survey.tar_len, "the survey counted other bytes");
-    let diff_id = archive.tar.finish();
+    let diff_id = archive.tar.finish().into();
     let mut artifact = gzip.finish().map_err(PackError::write)?;
     artifact.flush().map_err(PackError::write)?;
     let artifact = artifact.finish();

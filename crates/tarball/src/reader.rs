@@ -49,9 +49,16 @@ impl<'l, R: Read> Tar<'l, R> {
         self.step().map_err(|error| error.with_entry(&self.current))
     }
 
-    /// Fills `into` from the current file; fewer bytes mean its end.
-    pub(crate) fn read(&mut self, into: &mut [u8]) -> Result<usize, UnpackError> {
-        self.payload(into).map_err(|error| error.with_entry(&self.current))
+    /// The next bytes of the current file; none mean its end.
+    pub(crate) fn piece(&mut self) -> Result<&[u8], UnpackError> {
+        let wanted = self.payload;
+        let current = &self.current;
+        let piece = self.stream.piece(wanted).map_err(|error| error.with_entry(current))?;
+        if piece.is_empty() && wanted > 0 {
+            return Err(UnpackError::from(Malformed::Truncated).with_entry(current));
+        }
+        self.payload -= piece.len() as u64;
+        Ok(piece)
     }
 
     fn step(&mut self) -> Result<Option<Entry>, UnpackError> {
@@ -82,15 +89,6 @@ impl<'l, R: Read> Tar<'l, R> {
             let text = self.extension(&header)?;
             extensions.add(header.flag(), text)?;
         }
-    }
-
-    fn payload(&mut self, into: &mut [u8]) -> Result<usize, UnpackError> {
-        let wanted = usize::try_from(self.payload).unwrap_or(usize::MAX).min(into.len());
-        if self.stream.read(&mut into[..wanted])? < wanted {
-            return Err(Malformed::Truncated.into());
-        }
-        self.payload -= wanted as u64;
-        Ok(wanted)
     }
 
     fn entry(&mut self, header: &Header<'_>, extensions: Extensions) -> Result<Entry, UnpackError> {

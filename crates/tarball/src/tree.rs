@@ -21,6 +21,7 @@ pub struct Tree<'d> {
     way: Vec<Step>,
     umask: Umask,
     opened: u64,
+    made: u64,
 }
 
 /// A directory on the way, and its handle unless too many came after it.
@@ -33,7 +34,7 @@ struct Step {
 impl<'d> Tree<'d> {
     /// The tree below `root`.
     pub const fn new(root: &'d Dir) -> Self {
-        Self { root, way: Vec::new(), umask: Umask::unknown(), opened: 0 }
+        Self { root, way: Vec::new(), umask: Umask::unknown(), opened: 0, made: 0 }
     }
 
     /// Directories opened so far, which is what a walk costs.
@@ -41,12 +42,23 @@ impl<'d> Tree<'d> {
         self.opened
     }
 
+    /// Directories made so far.
+    pub(crate) const fn made(&self) -> u64 {
+        self.made
+    }
+
     /// Makes the directory at `path` and those above it, as far as they are missing.
     pub(crate) fn make_dir(&mut self, path: &str) -> io::Result<&Dir> {
+        let mut made = self.made;
         self.enter(path, |parent, name, umask| match parent.make_dir(name.as_ref(), umask) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => parent.open_dir(name),
-            made => made,
-        })
+            new => {
+                made += u64::from(new.is_ok());
+                new
+            }
+        })?;
+        self.made = made;
+        Ok(last(&self.way, self.root))
     }
 
     /// The directory at `path`, which exists.

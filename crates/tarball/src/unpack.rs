@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::PermissionsExt;
 
-use integrity::{Sha256, Verified};
+use integrity::{DigestWriter, Sha256, Verified};
 
 use crate::dir::{Dir, FileMode};
 use crate::entry_path::{EntryPath, split};
@@ -16,8 +16,8 @@ use crate::reader::{Entry, EntryKind, Tar, is_a_folders};
 use crate::tree::Tree;
 use crate::{Limits, UnpackError};
 
-/// Bytes hashed and written at once: most files of a plugin need one call.
-const CHUNK: usize = 128 * 1024;
+/// Bytes of a hard link's target that are hashed before the next look for a wish to stop.
+const CHUNK: u64 = 128 * 1024;
 
 /// Told what is written, while it is written.
 pub trait Record {
@@ -27,7 +27,7 @@ pub trait Record {
     /// An error ends the unpacking.
     fn written(&mut self, entry: &Written<'_>) -> io::Result<()>;
 
-    /// Asked before each entry and for each 64 KiB expanded, written or not: whether to stop.
+    /// Asked before each entry and for each 256 KiB expanded, written or not: whether to stop.
     fn stopped(&self) -> bool {
         false
     }
@@ -67,6 +67,7 @@ pub enum Content<'a> {
 pub struct Unpacked {
     manifest: Manifest,
     files: u64,
+    folders: u64,
     bytes: u64,
 }
 
@@ -79,6 +80,11 @@ impl Unpacked {
     /// How many files and symlinks were written.
     pub const fn files(&self) -> u64 {
         self.files
+    }
+
+    /// How many folders were made.
+    pub const fn folders(&self) -> u64 {
+        self.folders
     }
 
     /// How many bytes the files have, each hard link counted as a copy.
@@ -133,7 +139,6 @@ pub fn unpack<R: Read + Seek>(
         tree: Tree::new(into),
         links: Links::default(),
         record: &record,
-        buffer: vec![0; CHUNK].into_boxed_slice(),
         files: 0,
         bytes: 0,
     };
@@ -143,8 +148,8 @@ pub fn unpack<R: Read + Seek>(
     }
     selection.finish()?;
     unpacking.symlinks()?;
-    let (files, bytes) = (unpacking.files, unpacking.bytes);
-    Ok(Unpacked { manifest: read_manifest(into, limits)?, files, bytes })
+    let Unpacking { files, bytes, tree, .. } = unpacking;
+    Ok(Unpacked { manifest: read_manifest(into, limits)?, files, folders: tree.made(), bytes })
 }
 
 struct Unpacking<'a, 'r> {
@@ -154,7 +159,6 @@ struct Unpacking<'a, 'r> {
     links: Links,
     /// Shared with what expands the archive, which asks it whether to stop.
     record: &'a RefCell<&'r mut dyn Record>,
-    buffer: Box<[u8]>,
     files: u64,
     bytes: u64,
 }
@@ -217,12 +221,15 @@ impl Unpacking<'_, '_> {
         len: u64,
     ) -> Result<(), UnpackError> {
         self.count(place, len)?;
-        let mut file = self.tree.make_file(place, mode).map_err(|error| blocked(place, error))?;
-        let sha256 = hashed(&mut self.buffer, |chunk| {
-            let n = tar.read(chunk)?;
-            file.write_all(&chunk[..n]).map_err(|error| UnpackError::host("write", place, error))?;
-            Ok(n)
-        })?;
+        let file = self.tree.make_file(place, mode).map_err(|error| blocked(place, error))?;
+        let mut file = DigestWriter::new(file);
+        loop {
+            match tar.piece()? {
+                [] => break,
+                piece => file.write_all(piece).map_err(|error| UnpackError::host("write", place, error))?,
+            }
+        }
+        let sha256 = file.finish();
         self.told(&Written { path: place, content: Content::Regular { len, sha256, mode } })
     }
 
@@ -242,11 +249,15 @@ impl Unpacking<'_, '_> {
         let mode = if executable { FileMode::Executable } else { FileMode::Plain };
         let len = metadata.len();
         self.count(place, len)?;
-        let record = self.record;
-        let sha256 = hashed(&mut self.buffer, |chunk| {
-            go_on(record)?;
-            file.read(chunk).map_err(|error| UnpackError::host("read", source, error))
-        })?;
+        let mut digest = DigestWriter::new(io::sink());
+        loop {
+            go_on(self.record)?;
+            let read = io::copy(&mut (&mut file).take(CHUNK), &mut digest);
+            if read.map_err(|error| UnpackError::host("read", source, error))? == 0 {
+                break;
+            }
+        }
+        let sha256 = digest.finish();
         let (parent, new) = split(place);
         let linked = self.tree.make_dir(parent).and_then(|to| dir.hard_link(name, to, new));
         linked.map_err(|error| blocked(place, error))?;
@@ -310,24 +321,4 @@ fn blocked(place: &str, error: io::Error) -> UnpackError {
         io::ErrorKind::NotADirectory => UnpackError::unsafe_entry(place.as_bytes(), Unsafe::BelowFile),
         _ => UnpackError::host("create", place, error),
     }
-}
-
-/// Hashes what `read` gives, chunk by chunk, and lets its own error through.
-fn hashed(buffer: &mut [u8], read: impl FnMut(&mut [u8]) -> Result<usize, UnpackError>) -> Result<Sha256, UnpackError> {
-    struct Chunks<F> {
-        read: F,
-        failure: Option<UnpackError>,
-    }
-
-    impl<F: FnMut(&mut [u8]) -> Result<usize, UnpackError>> Read for Chunks<F> {
-        fn read(&mut self, chunk: &mut [u8]) -> io::Result<usize> {
-            (self.read)(chunk).map_err(|failure| {
-                self.failure = Some(failure);
-                io::ErrorKind::Other.into()
-            })
-        }
-    }
-
-    let mut chunks = Chunks { read, failure: None };
-    Sha256::of_reader(&mut chunks, buffer).map_err(|source| chunks.failure.unwrap_or(UnpackError::Artifact { source }))
 }

@@ -200,7 +200,7 @@ fn what_is_passed_over_can_be_stopped_too() {
     ] {
         let temp = tempfile::tempdir().unwrap();
         let into = Dir::open(temp.path()).unwrap();
-        let mut record = Patient(Cell::new(50));
+        let mut record = Patient(Cell::new(20));
         let result = unpack(&mut verified(&artifact), &layout, &into, &Limits::default(), &mut record);
         assert_eq!(result.err().map_or("", |error| error.reason()), reason, "{name}");
     }
