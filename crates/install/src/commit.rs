@@ -4,6 +4,7 @@
 //! commit is written and synced. Then the intent replaces the state, names are swapped one by one, and the settled
 //! state replaces the intent. A kill at any point leaves either the old state, or an intent that `recover` finishes.
 
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::sync::Arc;
 
@@ -15,14 +16,12 @@ use transport::Stop;
 use crate::RunError;
 use crate::root::LockedRoot;
 use crate::staging::{Names, Staging, unless_stopped};
-use crate::state::{Header, Intent, Known, PluginRecord, STATE, State, StateWriter};
+use crate::state::{Header, Intent, Known, Move, PluginRecord, SETTLED, STATE, State, StateWriter};
 
 /// The merged app-config's name in the root.
 pub(crate) const APP_CONFIG: &str = "app-config.dynamic-plugins.yaml";
 /// The same, before it is visible.
 pub(crate) const APP_CONFIG_STAGED: &str = "app-config.yaml";
-/// The state after the commit, before it counts.
-pub(crate) const SETTLED: &str = "state.settled";
 /// The state during the commit, before it counts.
 const INTENT: &str = "state.intent";
 /// The state before the commit, kept for the way back.
@@ -287,10 +286,8 @@ impl Draft {
         }
         let app_config = changes.app_config.as_deref().map(digest);
         let settled = Header::new(changes.installer, changes.now, app_config, None);
-        let remove = changes.remove.iter().map(|known| known.record.dest.clone()).collect();
-        let intent = Intent { run: self.staging.run.clone(), remove };
-        self.write_state(INTENT, Header { commit: Some(intent), ..settled.clone() }, changes)?;
-        self.write_state(SETTLED, settled, changes)?;
+        self.write_intent(&settled, changes)?;
+        self.write_settled(settled, changes)?;
         let had_state = set_aside(&self.root, STATE, &self.staging, BEFORE)?;
         match changes.durability {
             Durability::State => self.staging.dir()?.sync()?,
@@ -299,22 +296,39 @@ impl Draft {
         Ok(had_state)
     }
 
-    fn write_state(&self, name: &str, header: Header, changes: &Changes) -> io::Result<()> {
-        let during = header.commit.is_some();
-        let mut writer = StateWriter::begin(BufWriter::new(self.staging.create(name)?), header)?;
+    fn write_intent(&self, settled: &Header, changes: &Changes) -> io::Result<()> {
+        let put = changes
+            .put
+            .iter()
+            .map(|Put { names, record }| Move { staged: names.folder.clone(), dest: record.dest.clone() });
+        let remove = changes.remove.iter().map(|known| known.record.dest.clone()).collect();
+        let intent = Intent { run: self.staging.run.clone(), put: put.collect(), remove };
+        let out = BufWriter::new(self.staging.create(INTENT)?);
+        finish(StateWriter::begin(out, Header { commit: Some(intent), ..settled.clone() })?)
+    }
+
+    fn write_settled(&self, header: Header, changes: &Changes) -> io::Result<()> {
+        let mut writer = StateWriter::begin(BufWriter::new(self.staging.create(SETTLED)?), header)?;
         for known in &changes.keep {
-            writer.known(known, &self.root)?;
+            writer.known(known)?;
         }
         for Put { names, record } in &changes.put {
-            let record = PluginRecord { staged: during.then(|| names.folder.clone()), ..record.clone() };
-            writer.plugin(record, &mut self.staging.dir()?.open_file(&names.files)?)?;
+            writer.plugin(record.clone(), &mut self.staging.dir()?.open_file(&names.files)?)?;
         }
-        writer.end()?.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+        finish(writer)
     }
 }
 
-/// Copies a file of the root into the staging folder; returns whether there was one.
+fn finish(writer: StateWriter<BufWriter<File>>) -> io::Result<()> {
+    writer.end()?.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+}
+
+/// Gives a file of the root, which is only ever replaced, a second name in the staging folder, or copies it where there
+/// are no hard links; returns whether there was one.
 fn set_aside(root: &Dir, name: &str, staging: &Staging, copy: &str) -> io::Result<bool> {
+    if root.kind(name)? == Some(Kind::File) && root.hard_link(name, staging.dir()?, copy).is_ok() {
+        return Ok(true);
+    }
     match root.open_file(name) {
         Ok(mut before) => {
             let mut copy = staging.create(copy)?;

@@ -1,6 +1,7 @@
 //! Whether a folder on the root still is what was installed.
 
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 
 use integrity::Sha256;
 use tarball::{Dir, Kind, Tree};
@@ -30,25 +31,18 @@ pub(crate) enum Depth {
 }
 
 /// Compares the folder `name` of `parent` with the record of a plugin.
-pub(crate) fn inspect(
-    root: &Dir,
-    known: &Known,
-    parent: &Dir,
-    name: &str,
-    depth: Depth,
-    stop: &Stop,
-) -> io::Result<Condition> {
+pub(crate) fn inspect(known: &Known, parent: &Dir, name: &str, depth: Depth, stop: &Stop) -> io::Result<Condition> {
     match parent.open_dir(name) {
-        Ok(dir) => compare(root, known, &dir, depth, stop),
+        Ok(dir) => compare(known, &dir, depth, stop),
         Err(error) if is_about_the_tree(&error) => Ok(Condition::Changed("the folder is missing".to_owned())),
         Err(error) => Err(error),
     }
 }
 
-fn compare(root: &Dir, known: &Known, dir: &Dir, depth: Depth, stop: &Stop) -> io::Result<Condition> {
+fn compare(known: &Known, dir: &Dir, depth: Depth, stop: &Stop) -> io::Result<Condition> {
     let mut tree = Tree::new(dir);
     let mut buffer = vec![0; CHUNK];
-    let mut files = known.files(root)?;
+    let mut files = known.files();
     while let Some(file) = files.next()? {
         if stop.is_asked() {
             return Err(io::ErrorKind::Interrupted.into());
@@ -62,29 +56,33 @@ fn compare(root: &Dir, known: &Known, dir: &Dir, depth: Depth, stop: &Stop) -> i
             Err(error) => return Err(error),
         }
     }
-    let found = match count_leaves(dir) {
-        Err(error) if is_about_the_tree(&error) => {
-            return Ok(Condition::Changed("it holds a folder that cannot be read".to_owned()));
+    match survey(dir) {
+        Ok(Survey { closed: Some(path), .. }) => Ok(Condition::Changed(format!("`{path}/` is not open to all"))),
+        Ok(Survey { files, .. }) if files != known.record.files => {
+            Ok(Condition::Changed(format!("expected {} files, found {files}", known.record.files)))
         }
-        found => found?,
-    };
-    if found != known.record.files {
-        return Ok(Condition::Changed(format!("expected {} files, found {found}", known.record.files)));
+        Ok(Survey { folders, .. }) if folders != known.record.folders => {
+            Ok(Condition::Changed(format!("expected {} folders, found {folders}", known.record.folders)))
+        }
+        Ok(_) => Ok(Condition::Intact),
+        Err(error) if is_about_the_tree(&error) => {
+            Ok(Condition::Changed("it holds a folder that cannot be read".to_owned()))
+        }
+        Err(error) => Err(error),
     }
-    Ok(Condition::Intact)
 }
 
-fn is_as_recorded(tree: &mut Tree<'_>, file: &FileRecord, depth: Depth, buffer: &mut [u8]) -> io::Result<bool> {
+fn is_as_recorded(tree: &mut Tree<'_>, file: &FileRecord<'_>, depth: Depth, buffer: &mut [u8]) -> io::Result<bool> {
     match &file.content {
-        ContentRecord::Target(target) => Ok(tree.read_link(&file.path)? == target.as_str()),
-        ContentRecord::Sha256 { hex, len, executable } => {
+        ContentRecord::Symlink { target } => Ok(tree.read_link(&file.path)? == **target),
+        ContentRecord::Regular { len, sha256, executable } => {
             let mut on_disk = tree.open_file(&file.path)?;
             let metadata = on_disk.metadata()?;
-            let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions());
+            let mode = metadata.permissions().mode();
             if metadata.len() != *len || mode & 0o444 != 0o444 || (mode & 0o111 != 0) != *executable {
                 return Ok(false);
             }
-            Ok(depth == Depth::Outline || Sha256::of_reader(&mut on_disk, buffer)? == ContentRecord::sha256(hex)?)
+            Ok(depth == Depth::Outline || Sha256::of_reader(&mut on_disk, buffer)? == *sha256)
         }
     }
 }
@@ -98,24 +96,39 @@ fn is_about_the_tree(error: &io::Error) -> bool {
     )
 }
 
-/// Counts everything that is no directory. Directories are visited depth first by path, with a bounded number of
-/// handles; their names are kept for one way down only.
-fn count_leaves(dir: &Dir) -> io::Result<u64> {
-    let mut count = 0;
+/// What is in a folder, by number.
+#[derive(Debug, Default)]
+struct Survey {
+    /// Everything that is no directory.
+    files: u64,
+    folders: u64,
+    /// A directory that not everybody may read.
+    closed: Option<String>,
+}
+
+/// Directories are visited depth first by path, with a bounded number of handles; their names are kept for one way down
+/// only.
+fn survey(dir: &Dir) -> io::Result<Survey> {
+    let mut survey = Survey::default();
     let mut tree = Tree::new(dir);
     let mut pending = vec![String::new()];
     while let Some(path) = pending.pop() {
         let mut below = Vec::new();
-        for entry in tree.dir(&path)?.entries()? {
+        let dir = tree.dir(&path)?;
+        for entry in dir.entries()? {
             let (name, kind) = entry?;
             if kind != Kind::Directory {
-                count += 1;
+                survey.files += 1;
                 continue;
             }
+            survey.folders += 1;
             let Some(name) = name.to_str() else { return Err(io::ErrorKind::InvalidInput.into()) };
             below.push(if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") });
         }
+        if dir.permissions()?.mode() & 0o555 != 0o555 {
+            survey.closed = Some(path);
+        }
         pending.append(&mut below);
     }
-    Ok(count)
+    Ok(survey)
 }

@@ -5,11 +5,11 @@ use std::io;
 use tarball::{Dir, Kind};
 use transport::Stop;
 
-use crate::commit::{APP_CONFIG, APP_CONFIG_STAGED, SETTLED, is_our_app_config, put_in_place};
+use crate::commit::{APP_CONFIG, APP_CONFIG_STAGED, is_our_app_config, put_in_place};
 use crate::inspect::{Condition, Depth, inspect};
 use crate::root::Remark;
 use crate::staging::STAGING;
-use crate::state::{Known, STATE, State};
+use crate::state::{Known, Move, SETTLED, STATE, State};
 
 /// Reads the state; when a commit was under way, carries it through first.
 pub(crate) fn settle(root: &Dir, stop: &Stop, remarks: &mut Vec<Remark>) -> io::Result<Option<State>> {
@@ -21,10 +21,9 @@ pub(crate) fn settle(root: &Dir, stop: &Stop, remarks: &mut Vec<Remark>) -> io::
         detail: "an earlier run was stopped while it made plugins visible; its commit was carried through".to_owned(),
     });
     let staging = open_or_make(&open_or_make(root, STAGING)?, &intent.run)?;
-    for known in plugins {
-        if let Some(staged) = &known.record.staged {
-            finish_plugin(root, &staging, known, staged, stop)?;
-        }
+    for Move { staged, dest } in &intent.put {
+        let known = plugins.iter().find(|known| known.record.dest == *dest);
+        finish_plugin(root, &staging, known, staged, dest, stop)?;
     }
     for dest in &intent.remove {
         if root.kind(dest)? == Some(Kind::Directory) {
@@ -62,12 +61,20 @@ fn open_or_make(parent: &Dir, name: &str) -> io::Result<Dir> {
     }
 }
 
-/// Decides by content which copy is the new one: it is visible already, or staged still, or lost.
-fn finish_plugin(root: &Dir, staging: &Dir, known: &Known, staged: &str, stop: &Stop) -> io::Result<()> {
+/// Decides by content which copy is the new one: it is visible already, or staged still, or lost. Where nobody knows
+/// what the new one is like, there is none.
+fn finish_plugin(
+    root: &Dir,
+    staging: &Dir,
+    known: Option<&Known>,
+    staged: &str,
+    dest: &str,
+    stop: &Stop,
+) -> io::Result<()> {
     let is_new = |parent: &Dir, name: &str| {
-        inspect(root, known, parent, name, Depth::Content, stop).map(|condition| condition == Condition::Intact)
+        let Some(known) = known else { return Ok(false) };
+        inspect(known, parent, name, Depth::Content, stop).map(|condition| condition == Condition::Intact)
     };
-    let dest = &known.record.dest;
     if is_new(root, dest)? {
         return Ok(());
     }

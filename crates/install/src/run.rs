@@ -305,7 +305,7 @@ impl Run {
                         installed: now,
                         synced,
                         files: staged.files(),
-                        staged: None,
+                        folders: staged.folders(),
                     };
                     changes.put.push(Put { names: staged.names.clone(), record });
                 }

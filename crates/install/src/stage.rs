@@ -15,7 +15,7 @@ use crate::state::FileRecord;
 ///
 /// ```compile_fail,E0451
 /// fn forge(manifest: tarball::Manifest) -> install::Staged {
-///     install::Staged { manifest, origin: None, files: 0, bytes: 0 }
+///     install::Staged { manifest, origin: None, files: 0, folders: 0, bytes: 0 }
 /// }
 /// ```
 ///
@@ -30,6 +30,7 @@ pub struct Staged {
     manifest: Manifest,
     origin: Option<OciDigest>,
     files: u64,
+    folders: u64,
     bytes: u64,
     pub(crate) names: Names,
 }
@@ -48,6 +49,11 @@ impl Staged {
     /// How many files and links it has.
     pub const fn files(&self) -> u64 {
         self.files
+    }
+
+    /// How many folders it has, its own not counted.
+    pub const fn folders(&self) -> u64 {
+        self.folders
     }
 
     /// How many bytes the artifact had.
@@ -79,8 +85,8 @@ impl Staging {
         let mut journal = Journal { out: BufWriter::new(list), stop };
         let unpacked = unpack(&mut artifact, &layout, &into, limits, &mut journal).map_err(Rejection::Unpack)?;
         journal.out.flush().map_err(host("write a list of files"))?;
-        let (files, bytes) = (unpacked.files(), artifact.len());
-        Ok(Staged { manifest: unpacked.manifest().clone(), origin: origin.manifest, files, bytes, names })
+        let (files, folders, bytes) = (unpacked.files(), unpacked.folders(), artifact.len());
+        Ok(Staged { manifest: unpacked.manifest().clone(), origin: origin.manifest, files, folders, bytes, names })
     }
 
     /// Throws a staged or half-staged plugin away.

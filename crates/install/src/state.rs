@@ -1,22 +1,32 @@
 //! What we know about the root: `.butler-plugins.state`, one JSON record a line.
 //!
-//! A header, then each plugin followed by its files and links, then an end record with their number. The file is
-//! written whole beside its place, synced, and renamed; it is read as a stream, because the files of all plugins
-//! together have no bound that memory should follow.
+//! A header, then each plugin followed by its files and links, then an end record with their number and the SHA-256 of
+//! all that stands before it. The file is written whole beside its place, synced, and renamed; it is read as a stream,
+//! because the files of all plugins together have no bound that memory should follow. While a commit is under way, the
+//! header says so, and the plugins stand in the state that is to follow, in the staging folder.
 
+use std::borrow::Cow;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
-use integrity::Sha256;
+use integrity::{DigestWriter, Sha256};
 use serde::{Deserialize, Serialize};
 use tarball::{Content, Dir, FileMode, Written};
 
+use crate::staging::STAGING;
+
 /// The file's name in the root.
 pub(crate) const STATE: &str = ".butler-plugins.state";
+/// The state after a commit, before it counts: its name in the run's staging folder.
+pub(crate) const SETTLED: &str = "state.settled";
 /// The version of the format.
 const FORMAT: u32 = 1;
 /// Longest record, in bytes. Paths are at most 1 KiB, sources at most 8 KiB.
 const LINE_LIMIT: u64 = 64 * 1024;
+/// Longest record of a commit: it names all plugins that it puts or removes.
+const INTENT_LIMIT: u64 = 16 * 1024 * 1024;
 /// Most plugins read back; a plan of 4 MiB cannot name more.
 const PLUGIN_LIMIT: usize = 100_000;
 
@@ -39,8 +49,17 @@ pub(crate) struct Header {
 pub(crate) struct Intent {
     /// The folder in the staging folder.
     pub(crate) run: String,
+    /// What is made visible.
+    pub(crate) put: Vec<Move>,
     /// Destinations that go away.
     pub(crate) remove: Vec<String>,
+}
+
+/// A plugin on its way from the run's folder to its destination.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Move {
+    pub(crate) staged: String,
+    pub(crate) dest: String,
 }
 
 /// One installed plugin.
@@ -60,33 +79,50 @@ pub(crate) struct PluginRecord {
     pub(crate) installed: u64,
     /// Whether a run has waited until all of it was on stable storage.
     pub(crate) synced: bool,
+    /// How many files and symlinks it has.
     pub(crate) files: u64,
-    /// The folder it was staged in, while its commit is under way.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) staged: Option<String>,
+    /// How many folders, its own not counted.
+    pub(crate) folders: u64,
 }
 
 /// One file or symlink of a plugin.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct FileRecord {
-    pub(crate) path: String,
-    pub(crate) content: ContentRecord,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FileRecord<'a> {
+    pub(crate) path: Cow<'a, str>,
+    pub(crate) content: ContentRecord<'a>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum ContentRecord {
-    Sha256 { hex: String, len: u64, executable: bool },
-    Target(String),
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ContentRecord<'a> {
+    Regular { len: u64, sha256: Sha256, executable: bool },
+    Symlink { target: Cow<'a, str> },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Line {
+enum Line<'a> {
     Header(Header),
     Plugin(PluginRecord),
-    File(FileRecord),
-    End { plugins: usize },
+    File {
+        #[serde(borrow)]
+        path: Cow<'a, str>,
+        len: u64,
+        #[serde(with = "hex")]
+        sha256: Sha256,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        executable: bool,
+    },
+    Link {
+        #[serde(borrow)]
+        path: Cow<'a, str>,
+        #[serde(borrow)]
+        target: Cow<'a, str>,
+    },
+    End {
+        plugins: usize,
+        #[serde(with = "hex")]
+        sha256: Sha256,
+    },
 }
 
 /// The state of the root, its plugins in memory and their files still on disk.
@@ -97,9 +133,10 @@ pub(crate) struct State {
 }
 
 /// A plugin of the state, and where its files are listed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Known {
     pub(crate) record: PluginRecord,
+    lists: Arc<File>,
     offset: u64,
 }
 
@@ -109,26 +146,25 @@ impl Header {
     }
 }
 
-impl FileRecord {
-    pub(crate) fn of(written: &Written<'_>) -> Self {
+impl<'a> FileRecord<'a> {
+    pub(crate) fn of(written: &Written<'a>) -> Self {
         let content = match written.content {
             Content::Regular { len, sha256, mode } => {
-                ContentRecord::Sha256 { hex: sha256.to_string(), len, executable: mode == FileMode::Executable }
+                ContentRecord::Regular { len, sha256, executable: mode == FileMode::Executable }
             }
-            Content::Symlink { target } => ContentRecord::Target(target.to_owned()),
+            Content::Symlink { target } => ContentRecord::Symlink { target: target.into() },
         };
-        Self { path: written.path.to_owned(), content }
+        Self { path: written.path.into(), content }
     }
 
     /// Writes the record as a line of its own.
     pub(crate) fn write(self, out: &mut impl Write) -> io::Result<()> {
-        write_line(out, &Line::File(self))
-    }
-}
-
-impl ContentRecord {
-    pub(crate) fn sha256(hex: &str) -> io::Result<Sha256> {
-        Sha256::parse_hex(hex).map_err(|_| malformed())
+        let path = self.path;
+        let line = match self.content {
+            ContentRecord::Regular { len, sha256, executable } => Line::File { path, len, sha256, executable },
+            ContentRecord::Symlink { target } => Line::Link { path, target },
+        };
+        write_line(out, &line)
     }
 }
 
@@ -137,45 +173,71 @@ impl State {
     ///
     /// A torn or foreign file is as good as none: what it listed is then adopted or left alone, never trusted.
     pub(crate) fn read(root: &Dir) -> io::Result<Option<Self>> {
-        match root.open_file(STATE) {
-            Ok(file) => match Self::parse(file) {
-                Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
-                read => read.map(Some),
-            },
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) => Ok(None),
-            Err(error) => Err(error),
+        let Some(mut state) = Self::read_one(root, STATE)? else { return Ok(None) };
+        if let Some(intent) = &state.header.commit {
+            let staging = existing(root.open_dir(STAGING))?.map(|staging| staging.open_dir(&intent.run));
+            if let Some(settled) = staging.and_then(|run| existing(run).transpose()).transpose()? {
+                let settled = Self::read_one(&settled, SETTLED)?;
+                state.plugins = settled.map(|settled| settled.plugins).unwrap_or_default();
+            }
+        }
+        Ok(Some(state))
+    }
+
+    fn read_one(dir: &Dir, name: &str) -> io::Result<Option<Self>> {
+        let Some(file) = existing(dir.open_file(name))? else { return Ok(None) };
+        match Self::parse(&Arc::new(file)) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
+            read => read.map(Some),
         }
     }
 
-    fn parse(file: File) -> io::Result<Self> {
-        let mut lines = Lines::new(file);
-        let Some(Line::Header(header)) = lines.next()? else { return Err(malformed()) };
+    fn parse(file: &Arc<File>) -> io::Result<Self> {
+        let mut lines = Lines::new(file, 0);
+        let mut hash = DigestWriter::new(io::sink());
+        let first = lines.next(INTENT_LIMIT)?;
+        hash.write_all(first)?;
+        let Some(Line::Header(header)) = Line::parse(first)? else { return Err(malformed()) };
         if header.format != FORMAT {
             return Err(malformed());
         }
         let mut plugins: Vec<Known> = Vec::new();
         let mut files_left = 0;
         loop {
-            match lines.next()? {
+            let line = lines.next(LINE_LIMIT)?;
+            if files_left > 0 && Line::is_of_file(line) {
+                files_left -= 1;
+                hash.write_all(line)?;
+                continue;
+            }
+            match Line::parse(line)? {
                 Some(Line::Plugin(record)) if files_left == 0 && plugins.len() < PLUGIN_LIMIT => {
+                    hash.write_all(line)?;
                     files_left = record.files;
-                    plugins.push(Known { record, offset: lines.offset });
+                    plugins.push(Known { record, lists: Arc::clone(file), offset: lines.offset });
                 }
-                Some(Line::File(_)) if files_left > 0 => files_left -= 1,
-                Some(Line::End { plugins: count }) if files_left == 0 && count == plugins.len() => break,
+                Some(Line::End { plugins: count, sha256 }) if files_left == 0 && count == plugins.len() => {
+                    return if sha256 == hash.finish() { Ok(Self { header, plugins }) } else { Err(malformed()) };
+                }
                 _ => return Err(malformed()),
             }
         }
-        Ok(Self { header, plugins })
+    }
+}
+
+/// What is not there, or is no file or folder, is none.
+fn existing<T>(opened: io::Result<T>) -> io::Result<Option<T>> {
+    use io::ErrorKind as Kind;
+    match opened {
+        Err(error) if matches!(error.kind(), Kind::NotFound | Kind::NotADirectory | Kind::InvalidInput) => Ok(None),
+        opened => opened.map(Some),
     }
 }
 
 impl Known {
     /// Reads the plugin's files, one after the other.
-    pub(crate) fn files(&self, root: &Dir) -> io::Result<Files> {
-        let mut file = root.open_file(STATE)?;
-        file.seek(SeekFrom::Start(self.offset))?;
-        Ok(Files { lines: Lines::new(file), left: self.record.files })
+    pub(crate) fn files(&self) -> Files {
+        Files { lines: Lines::new(&self.lists, self.offset), left: self.record.files }
     }
 }
 
@@ -186,87 +248,146 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    pub(crate) fn next(&mut self) -> io::Result<Option<FileRecord>> {
-        if self.left == 0 {
-            return Ok(None);
-        }
-        self.left -= 1;
-        match self.lines.next()? {
-            Some(Line::File(record)) => Ok(Some(record)),
-            _ => Err(malformed()),
-        }
+    pub(crate) fn next(&mut self) -> io::Result<Option<FileRecord<'_>>> {
+        let content = match Line::parse(self.next_line()?)? {
+            None => return Ok(None),
+            Some(Line::File { path, len, sha256, executable }) => {
+                (path, ContentRecord::Regular { len, sha256, executable })
+            }
+            Some(Line::Link { path, target }) => (path, ContentRecord::Symlink { target }),
+            Some(_) => return Err(malformed()),
+        };
+        let (path, content) = content;
+        Ok(Some(FileRecord { path, content }))
+    }
+
+    /// The next line as it stands; empty after the last one.
+    fn next_line(&mut self) -> io::Result<&[u8]> {
+        let Some(left) = self.left.checked_sub(1) else { return Ok(&[]) };
+        self.left = left;
+        self.lines.next(LINE_LIMIT)
     }
 }
 
 /// Writes a state file: plugins one after the other, each with its files copied from where they are listed.
 pub(crate) struct StateWriter<W: Write> {
-    out: W,
+    out: DigestWriter<W>,
     plugins: usize,
 }
 
 impl<W: Write> StateWriter<W> {
-    pub(crate) fn begin(mut out: W, header: Header) -> io::Result<Self> {
+    pub(crate) fn begin(out: W, header: Header) -> io::Result<Self> {
+        let mut out = DigestWriter::new(out);
         write_line(&mut out, &Line::Header(header))?;
         Ok(Self { out, plugins: 0 })
     }
 
     /// Adds a plugin; `files` gives its lines as [`FileRecord::write`] made them.
     pub(crate) fn plugin(&mut self, record: PluginRecord, files: &mut impl Read) -> io::Result<()> {
-        self.plugins += 1;
-        write_line(&mut self.out, &Line::Plugin(record))?;
+        self.begin_plugin(record)?;
         io::copy(files, &mut self.out).map(drop)
     }
 
-    /// Adds a plugin whose files an earlier state in `root` lists.
-    pub(crate) fn known(&mut self, known: &Known, root: &Dir) -> io::Result<()> {
-        self.plugins += 1;
-        let record = PluginRecord { staged: None, ..known.record.clone() };
-        write_line(&mut self.out, &Line::Plugin(record))?;
-        let mut files = known.files(root)?;
-        while let Some(file) = files.next()? {
-            file.write(&mut self.out)?;
+    /// Adds a plugin whose files an earlier state lists.
+    pub(crate) fn known(&mut self, known: &Known) -> io::Result<()> {
+        self.begin_plugin(known.record.clone())?;
+        let mut files = known.files();
+        loop {
+            match files.next_line()? {
+                [] => return Ok(()),
+                line => self.out.write_all(line)?,
+            }
         }
-        Ok(())
     }
 
-    pub(crate) fn end(mut self) -> io::Result<W> {
-        write_line(&mut self.out, &Line::End { plugins: self.plugins })?;
-        self.out.flush()?;
-        Ok(self.out)
+    fn begin_plugin(&mut self, record: PluginRecord) -> io::Result<()> {
+        self.plugins += 1;
+        write_line(&mut self.out, &Line::Plugin(record))
+    }
+
+    pub(crate) fn end(self) -> io::Result<W> {
+        let (mut out, sha256) = self.out.into_parts();
+        write_line(&mut out, &Line::End { plugins: self.plugins, sha256 })?;
+        out.flush()?;
+        Ok(out)
     }
 }
 
-/// Records of a file, each bounded.
-struct Lines {
-    reader: BufReader<File>,
-    buffer: Vec<u8>,
-    offset: u64,
-}
-
-impl Lines {
-    fn new(file: File) -> Self {
-        Self { reader: BufReader::with_capacity(32 * 1024, file), buffer: Vec::new(), offset: 0 }
-    }
-
-    fn next(&mut self) -> io::Result<Option<Line>> {
-        self.buffer.clear();
-        let n = self.reader.by_ref().take(LINE_LIMIT).read_until(b'\n', &mut self.buffer)?;
-        self.offset += n as u64;
-        match self.buffer.split_last() {
+impl<'a> Line<'a> {
+    /// Reads a line with its end; nothing is no line.
+    fn parse(line: &'a [u8]) -> io::Result<Option<Self>> {
+        match line.split_last() {
             None => Ok(None),
             Some((b'\n', json)) => serde_json::from_slice(json).map(Some).map_err(|_| malformed()),
             Some(_) => Err(malformed()),
         }
     }
+
+    /// Whether it is about a file or symlink; those are only read when they are needed.
+    fn is_of_file(line: &[u8]) -> bool {
+        line.ends_with(b"\n") && (line.starts_with(b"{\"file\":") || line.starts_with(b"{\"link\":"))
+    }
 }
 
-fn write_line(out: &mut impl Write, line: &Line) -> io::Result<()> {
+/// Lines of a file, each bounded.
+struct Lines {
+    reader: BufReader<At>,
+    buffer: Vec<u8>,
+    /// Where the next line begins.
+    offset: u64,
+}
+
+/// A place in a file that others read as well.
+struct At {
+    file: Arc<File>,
+    offset: u64,
+}
+
+impl Read for At {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let n = self.file.read_at(into, self.offset)?;
+        self.offset += n as u64;
+        Ok(n)
+    }
+}
+
+impl Lines {
+    fn new(file: &Arc<File>, offset: u64) -> Self {
+        let at = At { file: Arc::clone(file), offset };
+        Self { reader: BufReader::with_capacity(32 * 1024, at), buffer: Vec::new(), offset }
+    }
+
+    /// The next line with its end; empty after the last one.
+    fn next(&mut self, limit: u64) -> io::Result<&[u8]> {
+        self.buffer.clear();
+        let n = self.reader.by_ref().take(limit).read_until(b'\n', &mut self.buffer)?;
+        self.offset += n as u64;
+        Ok(&self.buffer)
+    }
+}
+
+fn write_line(out: &mut impl Write, line: &Line<'_>) -> io::Result<()> {
     serde_json::to_writer(&mut *out, line)?;
     out.write_all(b"\n")
 }
 
 fn malformed() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "the state file is malformed")
+}
+
+/// Digests as text.
+mod hex {
+    use super::{Cow, Sha256};
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(sha256: &Sha256, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(sha256)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Sha256, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        Sha256::parse_hex(&text).map_err(D::Error::custom)
+    }
 }
 
 #[cfg(test)]
@@ -285,16 +406,17 @@ mod tests {
             installed: 1,
             synced: false,
             files,
-            staged: None,
+            folders: 1,
         }
     }
 
-    fn files(count: usize) -> Vec<FileRecord> {
-        let file = |n| FileRecord {
-            path: format!("dist/{n}.js"),
-            content: ContentRecord::Sha256 { hex: "0a".repeat(32), len: n as u64, executable: n % 2 == 0 },
+    fn files(count: usize) -> Vec<FileRecord<'static>> {
+        let sha256 = Sha256::parse_hex(&"0a".repeat(32)).unwrap();
+        let content = |n| match n {
+            2 => ContentRecord::Symlink { target: "0\n.js".into() },
+            n => ContentRecord::Regular { len: n as u64, sha256, executable: n % 2 == 0 },
         };
-        (0..count).map(file).collect()
+        (0..count).map(|n| FileRecord { path: format!("dist/{n}.js").into(), content: content(n) }).collect()
     }
 
     fn written() -> Vec<u8> {
@@ -328,9 +450,11 @@ mod tests {
         let names: Vec<_> = state.plugins.iter().map(|known| known.record.name.as_str()).collect();
         assert_eq!(names, ["a", "b", "c"]);
         for known in &state.plugins {
-            let mut listed = known.files(&root).unwrap();
-            let found: Vec<_> = std::iter::from_fn(|| listed.next().unwrap()).collect();
-            assert_eq!(found, files(usize::try_from(known.record.files).unwrap()));
+            let mut listed = known.files();
+            for file in files(usize::try_from(known.record.files).unwrap()) {
+                assert_eq!(listed.next().unwrap(), Some(file));
+            }
+            assert_eq!(listed.next().unwrap(), None);
         }
     }
 
@@ -341,6 +465,27 @@ mod tests {
         for end in 0..whole.len() {
             assert!(read(&whole[..end]).is_none(), "cut at byte {end}");
         }
+    }
+
+    #[test]
+    fn a_state_with_any_byte_changed_counts_as_none() {
+        let whole = written();
+        for at in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            assert!(read(&bytes).is_none(), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn plugins_of_one_state_are_copied_into_another_byte_by_byte() {
+        let (_folder, root) = root(&written());
+        let state = State::read(&root).unwrap().unwrap();
+        let mut writer = StateWriter::begin(Vec::new(), state.header.clone()).unwrap();
+        for known in &state.plugins {
+            writer.known(known).unwrap();
+        }
+        assert_eq!(writer.end().unwrap(), written());
     }
 
     #[test]

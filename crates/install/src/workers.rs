@@ -146,7 +146,7 @@ impl Shop {
             let dest = &known.record.dest;
             let is_believed = self.belief == Belief::State && known.record.synced;
             let depth = if is_believed { Depth::Outline } else { Depth::Content };
-            let condition = inspect(&self.root, &known, &self.root, dest, depth, &self.stop);
+            let condition = inspect(&known, &self.root, dest, depth, &self.stop);
             match condition.map_err(host("inspect the installed plugin"))? {
                 Condition::Intact => return Ok(Ready::Unchanged(Box::new(known))),
                 Condition::Changed(what) => *changed = Some(what),

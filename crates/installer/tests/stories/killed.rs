@@ -282,19 +282,17 @@ impl Upgrade {
         portal
     }
 
-    /// The state after the run, as it is announced before the first step.
+    /// What is announced before the first step.
     fn intent(&self) -> String {
-        let announced = |line: &str| {
-            let mut line: Value = serde_json::from_str(line).unwrap();
-            if let Some(header) = line.get_mut("header") {
-                header["commit"] = json!({ "run": "run-1", "remove": ["b-dynamic"] });
-            }
-            if let Some(plugin) = line.get_mut("plugin") {
-                plugin["staged"] = json!(if plugin["name"] == "a" { "0000" } else { "0001" });
-            }
-            format!("{line}\n")
-        };
-        text_of(&self.after, STATE).lines().map(announced).collect()
+        let after = text_of(&self.after, STATE);
+        let mut header: Value = serde_json::from_str(after.lines().next().unwrap()).unwrap();
+        let put = [("0000", "a-dynamic"), ("0001", "c-dynamic")]
+            .map(|(staged, dest)| json!({ "staged": staged, "dest": dest }));
+        header["header"]["commit"] = json!({ "run": "run-1", "put": put, "remove": ["b-dynamic"] });
+        let header = format!("{header}\n");
+        let sha256 = testkit::sha256_digest(header.as_bytes());
+        let end = json!({ "end": { "plugins": 0, "sha256": sha256.strip_prefix("sha256:") } });
+        format!("{header}{end}\n")
     }
 }
 
