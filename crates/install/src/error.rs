@@ -24,6 +24,9 @@ pub enum RootError {
         /// The path.
         root: String,
     },
+    /// The whole system's.
+    #[error("expected a folder for plugins as the plugin root, found the root of the file system")]
+    WholeSystem,
     /// Something else has the name of one of our files.
     #[error("expected `{name}` in the plugin root to be a file, found something else")]
     Obstructed {
@@ -55,9 +58,11 @@ impl RootError {
     /// The reason code of the audit log.
     pub const fn reason(&self) -> &'static str {
         match self {
-            Self::Missing { .. } | Self::NotADirectory { .. } | Self::Obstructed { .. } | Self::Unwritable { .. } => {
-                "root_unwritable"
-            }
+            Self::Missing { .. }
+            | Self::NotADirectory { .. }
+            | Self::WholeSystem
+            | Self::Obstructed { .. }
+            | Self::Unwritable { .. } => "root_unwritable",
             Self::LockTimeout { .. } => "lock_timeout",
             Self::Interrupted => "interrupted",
         }
@@ -68,6 +73,7 @@ impl RootError {
         match self {
             Self::Missing { .. }
             | Self::NotADirectory { .. }
+            | Self::WholeSystem
             | Self::Obstructed { .. }
             | Self::LockTimeout { .. }
             | Self::Interrupted => Blame::Operator,
@@ -80,6 +86,7 @@ impl RootError {
         let text = match self {
             Self::Missing { .. } => "mount the volume there, or name another folder with `--root`",
             Self::NotADirectory { .. } => "the portal refuses a root that is a symlink: name the folder itself",
+            Self::WholeSystem => "name the folder that the portal scans with `--root`",
             Self::Obstructed { .. } => "move it away: the installer keeps its own record under that name",
             Self::Unwritable { source, .. } => match source.kind() {
                 io::ErrorKind::ReadOnlyFilesystem => "mount the volume writable in the initContainer",
@@ -197,6 +204,14 @@ impl Rejection {
     pub const fn mismatch(&self) -> Option<&Mismatch> {
         match self {
             Self::Mismatch(mismatch) => Some(mismatch),
+            _ => None,
+        }
+    }
+
+    /// The folder that could not be had.
+    pub(crate) fn destination(&self) -> Option<&str> {
+        match self {
+            Self::Destination { dest, .. } => Some(dest),
             _ => None,
         }
     }

@@ -98,6 +98,11 @@ impl RunError {
             Self::Commit { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 Some("the volume is full: give it more space (`sizeLimit` of an `emptyDir`)".to_owned())
             }
+            Self::Commit { source, .. } if source.kind() == std::io::ErrorKind::CrossesDevices => Some(
+                "a folder of the container's image cannot be moved: mount a volume at the plugin root, or leave plugins \
+                 out of the image"
+                    .to_owned(),
+            ),
             Self::Commit { .. } | Self::Interrupted => None,
         }
     }

@@ -8,7 +8,7 @@ use transport::Stop;
 use crate::commit::{APP_CONFIG, APP_CONFIG_STAGED, is_our_app_config, put_in_place};
 use crate::inspect::{Condition, Depth, inspect};
 use crate::root::Remark;
-use crate::staging::STAGING;
+use crate::staging::{STAGING, open_or_make};
 use crate::state::{Known, Move, SETTLED, STATE, State};
 
 /// Reads the state; when a commit was under way, carries it through first.
@@ -20,6 +20,7 @@ pub(crate) fn settle(root: &Dir, stop: &Stop, remarks: &mut Vec<Remark>) -> io::
         reason: "commit_resumed",
         detail: "an earlier run was stopped while it made plugins visible; its commit was carried through".to_owned(),
     });
+    // It is there unless somebody else removed it; then what was staged is fetched anew.
     let staging = open_or_make(&open_or_make(root, STAGING)?, &intent.run)?;
     for Move { staged, dest } in &intent.put {
         let known = plugins.iter().find(|known| known.record.dest == *dest);
@@ -51,14 +52,6 @@ fn read(root: &Dir, remarks: &mut Vec<Remark>) -> io::Result<Option<State>> {
         });
     }
     Ok(state)
-}
-
-/// The staging folder is there unless somebody else removed it; then what was staged is fetched anew.
-fn open_or_make(parent: &Dir, name: &str) -> io::Result<Dir> {
-    match parent.open_dir(name) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => parent.create_dir(name),
-        opened => opened,
-    }
 }
 
 /// Decides by content which copy is the new one: it is visible already, or staged still, or lost. Where nobody knows

@@ -54,9 +54,12 @@ impl Root {
     /// Opens a root.
     ///
     /// # Errors
-    /// When it is not there, or is a file or symlink: a portal refuses that.
+    /// When it is not there, or is a file or symlink: a portal refuses that. When it is `/`.
     pub fn open(path: &Path) -> Result<Self, RootError> {
         let root = path.display().to_string();
+        if path.canonicalize().is_ok_and(|path| path.parent().is_none()) {
+            return Err(RootError::WholeSystem);
+        }
         Dir::open(path).map(|dir| Self { dir }).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => RootError::Missing { root },
             io::ErrorKind::NotADirectory => RootError::NotADirectory { root },
@@ -76,6 +79,8 @@ impl Root {
         stop: &Stop,
         on_wait: &mut dyn FnMut(&str),
     ) -> Result<LockedRoot, RootError> {
+        let unwritable = |source| RootError::Unwritable { act: "change anything", source };
+        self.dir.admits_changes().map_err(unwritable)?;
         refuse_obstacles(&self.dir)?;
         let waiting = Waiting { holder: &locking.holder, timeout: locking.timeout, clock, stop };
         let lock = RootLock::take(&self.dir, &waiting, on_wait)?;

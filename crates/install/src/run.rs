@@ -11,12 +11,16 @@ use fetch::Fetcher;
 use integrity::Integrity;
 use transport::Stop;
 
+use crate::cache::Cache;
 use crate::commit::{Changes, Durability, Put};
 use crate::root::LockedRoot;
 use crate::select::{Before, Retired, Selection};
 use crate::state::{Known, PluginRecord};
 use crate::workers::{Finished, Ready, Shop, Task, Word, work};
 use crate::{Belief, Chain, Job, Rejected, Rejection, Report, Root, RootError, RunError};
+
+/// Most folders that are named because nobody knows whose they are.
+const FOLDERS_NAMED: usize = 20;
 
 /// One entry of the file on its way.
 struct Slot {
@@ -151,6 +155,18 @@ impl Run {
         })
     }
 
+    /// A portal does not wait for a cache: without it, all is fetched.
+    fn open_cache(&self, log: &mut Log) -> Option<Cache> {
+        let caching = self.job.caching.as_ref()?;
+        let opened = Cache::open(caching, Arc::clone(&self.job.clock));
+        if let Err(error) = &opened {
+            let folder = caching.folder.display();
+            let detail = format!("failed to open the cache folder `{folder}`: {error}; the run goes on without");
+            tell_warning("cache_failed", &detail, log);
+        }
+        opened.ok()
+    }
+
     /// Fetches, verifies and stages what is not on the root already.
     fn see_to_all(&mut self, root: &LockedRoot, fetcher: &Arc<Fetcher>, log: &mut Log) -> Result<(), RunError> {
         let known = |pending: &Pending| {
@@ -183,6 +199,7 @@ impl Run {
             root: root.dir.try_clone().map_err(unwritable)?,
             staging: Arc::clone(&root.staging),
             fetcher: Arc::clone(fetcher),
+            cache: self.open_cache(log),
             limits: self.job.limits,
             belief: self.job.belief,
             clock: Arc::clone(&self.job.clock),
@@ -195,6 +212,11 @@ impl Run {
             let finished = match word {
                 Word::Waiting { number, detail } => {
                     return tell_warning("retry", &format!("`{}`: {detail}", slots[number].package), log);
+                }
+                Word::Remark(remark) => return tell_warning(remark.reason, &remark.detail, log),
+                Word::Cache { number, detail } => {
+                    let package = &slots[number].package;
+                    return log.record(&Event::Step { step: "cache", package, detail: &detail });
                 }
                 Word::Finished(finished) => finished,
             };
@@ -233,12 +255,12 @@ impl Run {
         let app_config = selection.app_config();
         self.check_rejections()?;
         let mut changes = self.changes(app_config);
-        let staying: HashSet<String> = {
+        let mut named: HashSet<String> = {
             let put = changes.put.iter().map(|put| &put.record.dest);
             put.chain(changes.keep.iter().map(|known| &known.record.dest)).cloned().collect()
         };
         let plugins = root.state.as_ref().map_or(&[][..], |state| &state.plugins);
-        for known in plugins.iter().filter(|known| !staying.contains(&known.record.dest)) {
+        for known in plugins.iter().filter(|known| !named.contains(&known.record.dest)) {
             let dest = &known.record.dest;
             let unreadable = |source| RootError::Unwritable { act: "look at an installed plugin", source };
             match selection.retire(dest).map_err(unreadable)? {
@@ -252,6 +274,19 @@ impl Run {
                     changes.keep.push(known.clone());
                 }
             }
+        }
+        // These are named by their plugins' rejections.
+        named.extend(self.slots.iter().filter_map(|slot| match &slot.progress {
+            Progress::Rejected(why) => why.destination().map(str::to_owned),
+            _ => None,
+        }));
+        let unreadable = |source| RootError::Unwritable { act: "list the folders", source };
+        let (unknown, more) = selection.unknown(&named, FOLDERS_NAMED).map_err(unreadable)?;
+        for name in unknown {
+            tell_warning("folder_left", &format!("`{name}` was not made by us as far as is known, and was left"), log);
+        }
+        if more > 0 {
+            tell_warning("folder_left", &format!("{more} more folders like these were left"), log);
         }
         if self.job.stop.is_asked() {
             return Err(RunError::Interrupted);
@@ -396,6 +431,7 @@ impl Slot {
                     duration_ms: millis(self.took),
                     manifest: staged.origin(),
                     adopted: *adopted,
+                    cached: staged.cached,
                 });
             }
             // `give_up` leaves none; should there be one, it is not visible.
@@ -438,7 +474,10 @@ fn tell_warning(reason: &str, detail: &str, log: &mut Log) {
 fn tell_step(package: &str, finished: &Finished, log: &mut Log) {
     let (step, what) = match &finished.outcome {
         Ok(Ready::Unchanged(known)) => ("inspected", format!("{} files are as they were", known.record.files)),
-        Ok(Ready::Staged(staged)) => ("staged", format!("{} files from {} bytes", staged.files(), staged.bytes())),
+        Ok(Ready::Staged(staged)) => {
+            let from = if staged.cached { "cached bytes" } else { "bytes" };
+            ("staged", format!("{} files from {} {from}", staged.files(), staged.bytes()))
+        }
         Err(why) => ("rejected", why.reason().to_owned()),
     };
     let detail = format!("{what}, in {} ms", millis(finished.took));

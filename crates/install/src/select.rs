@@ -1,6 +1,6 @@
 //! Which of the plugins that are ready may become visible: one for each destination, and no two at odds.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 
 use config::{AppConfig, Fragment};
@@ -8,6 +8,9 @@ use tarball::{Dir, Kind, Limits, read_manifest};
 
 use crate::state::State;
 use crate::{Obstacle, Rejection};
+
+/// What a portal looks for in a folder.
+const MANIFEST: &str = "package.json";
 
 /// Decides in the file's order; the first to claim something has it.
 pub(crate) struct Selection<'a> {
@@ -66,13 +69,37 @@ impl<'a> Selection<'a> {
     /// Makes sure that what is at a destination may be replaced, and can be moved out of the way.
     pub(crate) fn make_way(&self, dest: &str) -> Result<Before, Rejection> {
         let before = self.look_at(dest).map_err(|source| Rejection::Host { act: "look at the destination", source })?;
-        let before = before.map_err(|by| Rejection::Destination { dest: dest.to_owned(), by })?;
+        let before = match before {
+            // Somebody changed the name in a copy of ours. The plugin that belongs there takes it back.
+            Err(Obstacle::ForeignFolder) if self.is_known(dest) => Before::Ours,
+            before => before.map_err(|by| Rejection::Destination { dest: dest.to_owned(), by })?,
+        };
         match self.root.make_movable(dest) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(Rejection::Host { act: "take the installed copy out of the way", source: error })
             }
             _ => Ok(before),
         }
+    }
+
+    /// Names folders that a portal takes for plugins and that no state of ours lists, as there is none: at most so many,
+    /// and how many more there are.
+    pub(crate) fn unknown(&self, known: &HashSet<String>, most: usize) -> io::Result<(Vec<String>, usize)> {
+        let (mut named, mut more) = (Vec::new(), 0);
+        if self.state.is_some() {
+            return Ok((named, more));
+        }
+        for entry in self.root.entries()? {
+            let (name, kind) = entry?;
+            let Some(name) = name.to_str().filter(|name| kind == Kind::Directory && !known.contains(*name)) else {
+                continue;
+            };
+            if self.root.open_dir(name).and_then(|folder| folder.kind(MANIFEST)).is_ok_and(|kind| kind.is_some()) {
+                if named.len() < most { named.push(name.to_owned()) } else { more += 1 }
+            }
+        }
+        named.sort_unstable();
+        Ok((named, more))
     }
 
     /// Decides what becomes of a plugin of ours that the file no longer asks for.
@@ -93,14 +120,22 @@ impl<'a> Selection<'a> {
             Some(Kind::Symlink) => return Ok(Err(Obstacle::Symlink)),
             Some(Kind::File | Kind::Special) => return Ok(Err(Obstacle::File)),
         }
-        let ours = self.state.is_some_and(|state| state.plugins.iter().any(|known| known.record.dest == dest));
-        let folder = self.root.open_dir(dest)?;
-        let found = read_manifest(&folder, self.limits).map(|found| found.name().destination());
-        Ok(match found {
-            Ok(found) if found.as_str() == dest => Ok(if ours { Before::Ours } else { Before::Adopted }),
+        Ok(match self.plugin_in(dest)? {
+            Some(found) if found != dest => Err(Obstacle::ForeignFolder),
             // Torn by a power cut, or tampered with: the state says that it was ours.
-            Err(_) if ours => Ok(Before::Ours),
-            _ => Err(Obstacle::ForeignFolder),
+            _ if self.is_known(dest) => Ok(Before::Ours),
+            Some(_) => Ok(Before::Adopted),
+            None => Err(Obstacle::ForeignFolder),
         })
+    }
+
+    /// The destination of the plugin that a folder holds; `None` where its `package.json` says nothing.
+    fn plugin_in(&self, folder: &str) -> io::Result<Option<String>> {
+        let found = read_manifest(&self.root.open_dir(folder)?, self.limits);
+        Ok(found.ok().map(|found| found.name().destination().to_string()))
+    }
+
+    fn is_known(&self, dest: &str) -> bool {
+        self.state.is_some_and(|state| state.plugins.iter().any(|known| known.record.dest == dest))
     }
 }

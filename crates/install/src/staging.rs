@@ -55,7 +55,7 @@ impl Staging {
         if let Some(dir) = self.made.get() {
             return Ok(dir);
         }
-        let dir = self.root.create_dir(STAGING)?.create_dir(&self.run)?;
+        let dir = open_or_make(&open_or_make(&self.root, STAGING)?, &self.run)?;
         Ok(self.made.get_or_init(|| dir))
     }
 
@@ -72,6 +72,14 @@ impl Staging {
     /// A new file of this run.
     pub(crate) fn create(&self, name: &str) -> io::Result<File> {
         self.dir()?.create_file(name, FileMode::Plain)
+    }
+}
+
+/// A folder that may be there already: from a try that ended half-way, or from the run whose commit is finished.
+pub(crate) fn open_or_make(parent: &Dir, name: &str) -> io::Result<Dir> {
+    match parent.open_dir(name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => parent.create_dir(name),
+        opened => opened,
     }
 }
 

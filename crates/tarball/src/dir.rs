@@ -8,7 +8,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags};
+use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::status::Status;
@@ -188,6 +188,19 @@ impl Dir {
         let open = format!("/proc/self/fd/{}", unnamed.as_raw_fd());
         let name = component(name.as_ref())?;
         Ok(rustix::fs::linkat(rustix::fs::CWD, open, &self.0, name, AtFlags::SYMLINK_FOLLOW)?)
+    }
+
+    /// Asks whether names can be made and removed here, without doing so.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn admits_changes(&self) -> io::Result<()> {
+        let changes = Access::WRITE_OK | Access::EXEC_OK;
+        match rustix::fs::accessat(&self.0, ".", changes, AtFlags::EACCESS) {
+            // An old kernel cannot tell; whoever makes the first name will.
+            Err(Errno::NOSYS | Errno::INVAL) => Ok(()),
+            answer => Ok(answer?),
+        }
     }
 
     /// What `name` stands for; `None` when there is nothing.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt as _, symlink};
+use std::path::Path;
 use std::process::Command;
 
 use testkit::{Plugin, Registry, Tree};
@@ -337,6 +338,18 @@ fn root_that_cannot_be_used_is_told_before_anything_is_asked() {
         assert!(run.stderr.contains(" hint="), "{}", run.stderr);
     }
     assert_eq!(registry.recorder().requests(), []);
+}
+
+#[test]
+fn root_of_the_whole_system_is_none_for_plugins() {
+    let portal = Portal::listing(OnReject::Continue, &[]);
+    for root in ["/", "//", "/usr/..", "/proc/self/root"] {
+        let mut command = Command::new(portal.command().get_program());
+        command.arg("--config").arg(portal.path("dynamic-plugins.yaml")).args(["--root", root]).env_clear();
+        let run = portal.run(command).exits(3);
+        assert_eq!(run.events().last().unwrap(), "fatal root_unwritable", "{root}");
+        assert!(!Path::new("/.butler-plugins.lock").exists(), "{root}");
+    }
 }
 
 #[test]
