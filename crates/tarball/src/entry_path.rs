@@ -31,11 +31,17 @@ impl EntryPath {
     /// # Errors
     /// Anything that is not harmless, or past `limits.depth`, `limits.path` or `limits.component`.
     pub fn parse(raw: &[u8], limits: &Limits) -> Result<Self, EntryPathError> {
+        Self::parse_in(String::new(), raw, limits)
+    }
+
+    /// The same in a buffer that was used before.
+    pub(crate) fn parse_in(mut path: String, raw: &[u8], limits: &Limits) -> Result<Self, EntryPathError> {
+        path.clear();
         let text = harmless(raw)?;
         if text.starts_with('/') {
             return Err(EntryPathError::Absolute);
         }
-        let mut path = String::with_capacity(text.len().min(limits.path));
+        path.reserve(text.len().min(limits.path));
         let mut depth = 0;
         for component in text.split('/') {
             match component {
@@ -62,6 +68,10 @@ impl EntryPath {
             return Err(EntryPathError::Length { max: limits.path });
         }
         Ok(Self(path))
+    }
+
+    pub(crate) fn into_buffer(self) -> String {
+        self.0
     }
 
     /// The path, components joined by `/`.

@@ -125,12 +125,15 @@ impl<'b> Header<'b> {
         Ok(number(&self.block[MODE])? & 0o111 != 0)
     }
 
-    pub(crate) fn name(&self) -> Vec<u8> {
-        let name = text(&self.block[NAME]);
+    /// In a buffer that was used before: an allocation for each entry is what threads would wait for.
+    pub(crate) fn name(&self, mut buffer: Vec<u8>) -> Vec<u8> {
+        buffer.clear();
         match (&self.dialect, text(&self.block[PREFIX])) {
-            (Dialect::Ustar, prefix) if !prefix.is_empty() => [prefix, b"/", name].concat(),
-            _ => name.to_vec(),
+            (Dialect::Ustar, prefix) if !prefix.is_empty() => buffer.extend([prefix, b"/"].into_iter().flatten()),
+            _ => {}
         }
+        buffer.extend(text(&self.block[NAME]));
+        buffer
     }
 
     pub(crate) fn link(&self) -> Vec<u8> {

@@ -44,9 +44,10 @@ impl<'l, R: Read> Tar<'l, R> {
         Self { stream, limits, entries: 0, current: Vec::new(), payload: 0, padding: 0 }
     }
 
-    /// The next entry; `None` after the last one, once all that follows it was read and found in order.
-    pub(crate) fn next(&mut self) -> Result<Option<Entry>, UnpackError> {
-        self.step().map_err(|error| error.with_entry(&self.current))
+    /// The next entry; `None` after the last one, once all that follows it was read and found in order. The name of the
+    /// one before is written over.
+    pub(crate) fn next(&mut self, before: Vec<u8>) -> Result<Option<Entry>, UnpackError> {
+        self.step(before).map_err(|error| error.with_entry(&self.current))
     }
 
     /// The next bytes of the current file; none mean its end.
@@ -61,7 +62,7 @@ impl<'l, R: Read> Tar<'l, R> {
         Ok(piece)
     }
 
-    fn step(&mut self) -> Result<Option<Entry>, UnpackError> {
+    fn step(&mut self, buffer: Vec<u8>) -> Result<Option<Entry>, UnpackError> {
         let rest = self.payload + self.padding;
         if self.stream.skip(rest)? < rest {
             return Err(Malformed::Truncated.into());
@@ -80,7 +81,7 @@ impl<'l, R: Read> Tar<'l, R> {
             }
             let header = Header::parse(&block)?;
             if !matches!(header.flag(), b'x' | b'g' | b'L' | b'K') {
-                return self.entry(&header, extensions).map(Some);
+                return self.entry(&header, extensions, buffer).map(Some);
             }
             in_a_row += 1;
             if in_a_row > self.limits.extensions {
@@ -91,12 +92,12 @@ impl<'l, R: Read> Tar<'l, R> {
         }
     }
 
-    fn entry(&mut self, header: &Header<'_>, extensions: Extensions) -> Result<Entry, UnpackError> {
+    fn entry(&mut self, header: &Header<'_>, extensions: Extensions, buffer: Vec<u8>) -> Result<Entry, UnpackError> {
         self.entries += 1;
         if self.entries > self.limits.entries {
             return Err(Exceeded::Entries { max: self.limits.entries }.into());
         }
-        let own = header.name();
+        let own = header.name(buffer);
         let own_is_folder = own.ends_with(b"/");
         let name = extensions.name.or(extensions.pax.path).unwrap_or(own);
         self.current.clone_from(&name);

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, Read, Seek, Write};
+use std::mem;
 use std::os::unix::fs::PermissionsExt;
 
 use integrity::{DigestWriter, Sha256, Verified};
@@ -139,12 +140,15 @@ pub fn unpack<R: Read + Seek>(
         tree: Tree::new(into),
         links: Links::default(),
         record: &record,
+        path: String::new(),
         files: 0,
         bytes: 0,
     };
-    while let Some(entry) = tar.next()? {
+    let mut name = Vec::new();
+    while let Some(entry) = tar.next(name)? {
         unpacking.entry(&mut tar, &mut selection, &entry)?;
         unpacking.count_opened(&entry.name)?;
+        name = entry.name;
     }
     selection.finish()?;
     unpacking.symlinks()?;
@@ -159,6 +163,8 @@ struct Unpacking<'a, 'r> {
     links: Links,
     /// Shared with what expands the archive, which asks it whether to stop.
     record: &'a RefCell<&'r mut dyn Record>,
+    /// Room for the next path.
+    path: String,
     files: u64,
     bytes: u64,
 }
@@ -175,9 +181,21 @@ impl Unpacking<'_, '_> {
             // The folder that was packed; it has no name to be unpacked to.
             return Ok(());
         }
-        let path =
-            EntryPath::parse(&entry.name, self.limits).map_err(|source| UnpackError::name(&entry.name, source))?;
-        let place = selection.place(&path, &entry.kind)?;
+        let path = EntryPath::parse_in(mem::take(&mut self.path), &entry.name, self.limits)
+            .map_err(|source| UnpackError::name(&entry.name, source))?;
+        self.at(&path, tar, selection, entry)?;
+        self.path = path.into_buffer();
+        Ok(())
+    }
+
+    fn at<R: Read>(
+        &mut self,
+        path: &EntryPath,
+        tar: &mut Tar<'_, R>,
+        selection: &mut Selection<'_>,
+        entry: &Entry,
+    ) -> Result<(), UnpackError> {
+        let place = selection.place(path, &entry.kind)?;
         match (&entry.kind, place) {
             (EntryKind::Directory, Some(place)) => {
                 self.tree.make_dir(place).map_err(|error| blocked(place, error))?;
@@ -206,7 +224,7 @@ impl Unpacking<'_, '_> {
                     EntryPath::parse(target, self.limits).map_err(|source| UnpackError::name(&entry.name, source))?;
                 match place {
                     Some(place) => self.hard_link(place, &target),
-                    None if selection.has_file(&target) && target != path => Ok(()),
+                    None if selection.has_file(&target) && target != *path => Ok(()),
                     None => Err(UnpackError::unsafe_entry(&entry.name, Unsafe::HardLink)),
                 }
             }

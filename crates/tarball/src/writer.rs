@@ -116,13 +116,13 @@ mod tests {
         let header = Header::parse(first).unwrap();
         if header.flag() != b'x' {
             assert!(rest.is_empty());
-            return (header.name(), header.link());
+            return (header.name(Vec::new()), header.link());
         }
         let len = usize::try_from(header.size().unwrap()).unwrap();
         let pax = Pax::parse(&rest[..len]).unwrap();
         let entry = Header::parse(rest.last_chunk::<BLOCK>().unwrap()).unwrap();
         assert_eq!(rest.len(), len.next_multiple_of(BLOCK) + BLOCK);
-        (pax.path.unwrap_or_else(|| entry.name()), pax.link.unwrap_or_else(|| entry.link()))
+        (pax.path.unwrap_or_else(|| entry.name(Vec::new())), pax.link.unwrap_or_else(|| entry.link()))
     }
 
     #[test]
