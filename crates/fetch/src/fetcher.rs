@@ -87,6 +87,30 @@ pub struct Origin {
     pub plugin_path: Option<PluginPath>,
 }
 
+/// An allowed source whose artifact is known by its digest, where it comes from a registry.
+#[derive(Debug, Clone)]
+pub struct Located {
+    place: Place,
+    /// Of the plugin's time.
+    spent: Duration,
+}
+
+#[derive(Debug, Clone)]
+enum Place {
+    Oci(Allowed<OciReference>, Box<Resolved>),
+    Https(Allowed<HttpsUrl>),
+}
+
+impl Located {
+    /// The artifact's size in bytes, which only registries tell beforehand.
+    pub const fn size(&self) -> Option<u64> {
+        match &self.place {
+            Place::Oci(_, resolved) => Some(resolved.layer.size),
+            Place::Https(_) => None,
+        }
+    }
+}
+
 /// What is known about a source that was asked for and not fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
@@ -140,6 +164,23 @@ impl Fetcher {
         Self { transport, clock, client, policy, netrc: access.netrc, limits, retry }
     }
 
+    /// Asks a registry which artifact a source means; an https source needs no question.
+    ///
+    /// # Errors
+    /// When the artifact cannot be found.
+    pub fn locate(&self, source: &Allowed<Source>, stop: &Stop, waiting: &Waiting<'_>) -> Result<Located, FetchError> {
+        let started = self.clock.uptime();
+        let place = match source.kind() {
+            AllowedKind::Https(url) => Place::Https(url),
+            AllowedKind::Oci(reference) => {
+                let resolved = self.resolve(reference.subject(), self.patience(stop, Duration::ZERO), waiting);
+                let package = reference.subject().to_string();
+                Place::Oci(reference, Box::new(resolved.map_err(|error| self.or_given_up(error, &package))?))
+            }
+        };
+        Ok(Located { place, spent: self.clock.uptime().saturating_sub(started) })
+    }
+
     /// Fetches an artifact into an empty spool, trying again where that may help. `waiting` is told each failure that
     /// is followed by another try, and the wait before that.
     ///
@@ -152,13 +193,35 @@ impl Fetcher {
         stop: &Stop,
         waiting: &Waiting<'_>,
     ) -> Result<Fetched, FetchError> {
-        let package = source.subject().to_string();
-        let patience = self.patience(stop);
-        let fetched = match source.kind() {
-            AllowedKind::Oci(reference) => self.pull(&package, reference.subject(), spool, patience, waiting),
-            AllowedKind::Https(url) => self.download(&package, &url, spool, patience, waiting),
+        self.fetch_located(self.locate(source, stop, waiting)?, spool, stop, waiting)
+    }
+
+    /// The same for a source that was located before.
+    ///
+    /// # Errors
+    /// Like [`fetch`](Self::fetch).
+    pub fn fetch_located(
+        &self,
+        located: Located,
+        spool: Spool,
+        stop: &Stop,
+        waiting: &Waiting<'_>,
+    ) -> Result<Fetched, FetchError> {
+        let Located { place, spent } = located;
+        let patience = self.patience(stop, spent);
+        let (package, fetched) = match place {
+            Place::Oci(reference, resolved) => {
+                let package = reference.subject().to_string();
+                let fetched = self.pull(&package, reference.subject(), *resolved, spool, patience, waiting);
+                (package, fetched)
+            }
+            Place::Https(url) => {
+                let package = url.subject().to_string();
+                let fetched = self.download(&package, &url, spool, patience, waiting);
+                (package, fetched)
+            }
         };
-        fetched.map_err(|error| error.or_given_up(&package, self.limits.plugin_time))
+        fetched.map_err(|error| self.or_given_up(error, &package))
     }
 
     /// Asks whether a source is there and may be read.
@@ -166,7 +229,7 @@ impl Fetcher {
     /// # Errors
     /// Like [`fetch`](Self::fetch), up to the point where bytes would come.
     pub fn probe(&self, source: &Allowed<Source>, stop: &Stop) -> Result<Probe, FetchError> {
-        let patience = self.patience(stop);
+        let patience = self.patience(stop, Duration::ZERO);
         let probe = match source.kind() {
             AllowedKind::Oci(reference) => self
                 .resolve(reference.subject(), patience, &|_, _| ())
@@ -176,22 +239,28 @@ impl Fetcher {
                 opened.map(|response| Probe { manifest: None, size: response.content_length() })
             }
         };
-        probe.map_err(|error| error.or_given_up(&source.subject().to_string(), self.limits.plugin_time))
+        probe.map_err(|error| self.or_given_up(error, &source.subject().to_string()))
     }
 
-    fn patience<'a>(&'a self, stop: &'a Stop) -> Patience<'a> {
-        Patience::new(&*self.clock, Deadline::after(&*self.clock, self.limits.plugin_time), stop)
+    /// For what is left of a plugin's time.
+    fn patience<'a>(&'a self, stop: &'a Stop, spent: Duration) -> Patience<'a> {
+        let left = self.limits.plugin_time.saturating_sub(spent);
+        Patience::new(&*self.clock, Deadline::after(&*self.clock, left), stop)
+    }
+
+    fn or_given_up(&self, error: FetchError, package: &str) -> FetchError {
+        error.or_given_up(package, self.limits.plugin_time)
     }
 
     fn pull(
         &self,
         package: &str,
         reference: &OciReference,
+        resolved: Resolved,
         spool: Spool,
         patience: Patience<'_>,
         waiting: &Waiting<'_>,
     ) -> Result<Fetched, FetchError> {
-        let resolved = self.resolve(reference, patience, waiting)?;
         let layer = &resolved.layer;
         let mut download = Download::into_spool(package, Some(layer), &self.limits, patience, spool);
         let hashed = self.retry.run(patience, waiting, || {

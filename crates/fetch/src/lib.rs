@@ -11,7 +11,8 @@
 //! # let _ = fetch;
 //! ```
 //!
-//! - [`Fetcher::fetch`]: [`Allowed`](source::Allowed)`<Source>` → [`Fetched`].
+//! - [`Fetcher::fetch`]: [`Allowed`](source::Allowed)`<Source>` → [`Fetched`]; in two steps by way of [`Located`], for
+//!   those who have many and want to know their sizes first.
 //! - [`Fetched::verify`]: → [`Verified`](integrity::Verified)`<Spool>`, the promised bytes.
 //! - [`Fetcher::probe`]: asks whether a source is there and may be read, without its bytes.
 //! - [`Spool`]: an unnamed file; what was hashed is what is read back.
@@ -36,7 +37,7 @@ mod tarball_url;
 
 pub use access::{Access, AccessError, LOGINS_LIMIT, Logins};
 pub use error::{FetchError, HttpsFailure, TransferFailure};
-pub use fetcher::{FetchLimits, Fetched, Fetcher, Origin, Probe, Waiting};
+pub use fetcher::{FetchLimits, Fetched, Fetcher, Located, Origin, Probe, Waiting};
 pub use file::{Unreadable, read_file};
 pub use helper::HelperProcess;
 pub use netrc::{Netrc, NetrcError};
