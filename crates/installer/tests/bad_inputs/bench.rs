@@ -1,19 +1,22 @@
 //! One run of the installer, and all that can be seen of it.
 
 use std::fmt;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{self, BufRead, BufReader};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{LazyLock, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use testkit::{Request, Tree};
 
 use crate::case::{Case, ConfigFile, Listing, Watch};
+use crate::launch::{CAN_BECOME_OTHERS, Fate, Launch, Mounts, Other, Running, User, mount, wait_until};
 
 /// Seconds after which a run is killed.
 const DEADLINE: &str = "10";
@@ -57,8 +60,31 @@ pub(crate) struct Seen {
     pub(crate) requests: Vec<Request>,
     /// System calls that make or use a socket; none where they cannot be traced.
     pub(crate) sockets: Vec<String>,
+    /// All system calls that were traced.
+    pub(crate) calls: Vec<String>,
     pub(crate) peak_kib: Option<u64>,
-    watched: TempDir,
+    /// The runs before this one that began with the same file.
+    pub(crate) earlier: Vec<Earlier>,
+    /// The runs beside this one.
+    pub(crate) others: Vec<Told>,
+    /// How long the run went on after a signal.
+    pub(crate) stopped_after: Option<Duration>,
+    bench: Bench,
+}
+
+/// How a run ended, and what it said.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) status: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// A run before the one that is judged.
+pub(crate) struct Earlier {
+    pub(crate) told: Told,
+    pub(crate) before: Trees,
+    pub(crate) after: Trees,
 }
 
 /// Everything around the installer, with owners and times.
@@ -92,7 +118,29 @@ impl Seen {
 
     /// A path on the root.
     pub(crate) fn on_root(&self, name: &str) -> PathBuf {
-        self.watched.path().join("volume/plugins").join(name)
+        self.bench.root().join(name)
+    }
+
+    /// Runs the installer once more, with nothing in its way.
+    pub(crate) fn again(&self, flags: &'static [&'static str]) -> Told {
+        self.bench.install(&Launch { flags, ..Launch::default() }, Streams::Captured, None).told
+    }
+}
+
+impl Told {
+    pub(crate) fn was_killed(&self) -> bool {
+        self.status == Some(KILLED)
+    }
+}
+
+impl From<Output> for Told {
+    fn from(Output { status, stdout, stderr }: Output) -> Self {
+        Self {
+            // `timeout` does not outlive the signal that it kills with.
+            status: status.code().or(status.signal().map(|signal| 128 + signal)),
+            stdout: String::from_utf8(stdout).expect("the log is UTF-8"),
+            stderr: String::from_utf8(stderr).expect("the log is UTF-8"),
+        }
     }
 }
 
@@ -101,41 +149,77 @@ pub(crate) fn run(case: &Case, mode: Mode, streams: Streams) -> Seen {
     let bench = Bench::new(case);
     if let Some(before) = &case.before {
         bench.write(&ConfigFile::Listing(before.clone()), mode);
-        let output = bench.install(case, Streams::Captured);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "the good copy could not be installed: {said}");
+        let Ended { told, .. } = bench.install(&Launch::default(), Streams::Captured, None);
+        assert_eq!(told.status, Some(0), "the good copy could not be installed: {}", told.stderr);
     }
-    if let Some(arrange) = case.arrange {
+    if let Some(arrange) = &case.arrange {
         arrange(&bench.root());
     }
     bench.write(&case.file, mode);
+    let earlier = case.earlier.iter().map(|launch| {
+        case.net.forget();
+        let before = bench.trees();
+        let Ended { told, .. } = bench.install(launch, Streams::Captured, None);
+        Earlier { told, before, after: bench.trees() }
+    });
+    let earlier = earlier.collect();
+    if let Some(later) = &case.later {
+        bench.write(&ConfigFile::Listing(later.clone()), mode);
+    }
     case.net.forget();
+    let others = case.others.as_ref().map(|others| {
+        let running: Vec<_> = (0..others.count).map(|_| Other::start(&mut bench.beside(&others.launch))).collect();
+        wait_until(&*others.ready);
+        if others.fate == Fate::Stopped {
+            running.iter().for_each(Other::stop);
+        }
+        (running, others.fate)
+    });
     let before = bench.trees();
-    let Output { status, stdout, stderr } = bench.install(case, streams);
+    let Ended { told: Told { status, stdout, stderr }, stopped_after } =
+        bench.install(&case.launch, streams, case.watch.as_ref());
+    let others = match others {
+        Some((running, Fate::Awaited)) => running.into_iter().map(|other| Told::from(other.end())).collect(),
+        Some((_, Fate::Stopped)) | None => Vec::new(),
+    };
     let after = bench.trees();
     Seen {
         mode,
         streams,
-        // `timeout` does not outlive the signal that it kills with.
-        status: status.code().or(status.signal().map(|signal| 128 + signal)),
-        stdout: String::from_utf8(stdout).expect("the log is UTF-8"),
-        stderr: String::from_utf8(stderr).expect("the log is UTF-8"),
+        status,
+        stdout,
+        stderr,
         left_behind: bench.left_behind(),
         before,
         after,
         asked: case.net.asked(),
         requests: case.net.requests(),
         sockets: bench.sockets(),
+        calls: bench.note("trace").lines().map(str::to_owned).collect(),
         peak_kib: bench.note("peak").trim().parse().ok(),
-        watched: bench.watched,
+        earlier,
+        others,
+        stopped_after,
+        bench,
     }
+}
+
+/// The end of a run, and how long it went on after a signal.
+struct Ended {
+    told: Told,
+    stopped_after: Option<Duration>,
 }
 
 /// A folder that is watched, and another for what the watching needs.
 struct Bench {
+    /// Given back before the folder they lie in is removed.
+    _mounts: Mounts,
     watched: TempDir,
     notes: TempDir,
     environment: Vec<(&'static str, String)>,
+    flags: &'static [&'static str],
+    user: Option<User>,
+    binary: PathBuf,
 }
 
 impl Bench {
@@ -168,7 +252,24 @@ impl Bench {
             environment.push(("NETRC", at("home/.netrc")));
         }
         environment.extend(case.environment.iter().cloned());
-        Self { watched, notes, environment }
+        let mounts = Mounts(watched.path().join("volume/plugins"));
+        if let Some(options) = case.tmpfs {
+            assert!(mount("tmpfs", options, &mounts.0), "a tmpfs with `{options}` cannot be mounted");
+        }
+        let user = case.user.filter(|_| *CAN_BECOME_OTHERS);
+        let mut binary = PathBuf::from(env!("CARGO_BIN_EXE_butler-plugin-installer"));
+        if let Some(user) = user {
+            // In another process: a program that a thread's child still holds open for writing cannot be run.
+            let copied = notes.path().join("installer");
+            assert!(Command::new("cp").args([&binary, &copied]).status().unwrap().success());
+            binary = copied;
+            chown(&mounts.0, None, Some(user.volume)).unwrap();
+            let modes = [(watched.path(), 0o755), (notes.path(), 0o777), (&*mounts.0, 0o2775)];
+            for (path, mode) in modes.into_iter().chain([(&*notes.path().join("termination-log"), 0o666)]) {
+                fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+            }
+        }
+        Self { _mounts: mounts, watched, notes, environment, flags: case.flags, user, binary }
     }
 
     fn root(&self) -> PathBuf {
@@ -186,50 +287,84 @@ impl Bench {
             ConfigFile::Bytes(bytes) => fs::write(config, bytes).unwrap(),
             ConfigFile::Absent => {}
             ConfigFile::Directory => fs::create_dir(config).unwrap(),
-            ConfigFile::Mounted(listing) => mount(&config, listing, mode).unwrap(),
+            ConfigFile::Mounted(listing) => mount_file(&config, listing, mode).unwrap(),
         }
     }
 
     /// Runs it under a deadline, its memory measured and its sockets traced.
-    fn install(&self, case: &Case, streams: Streams) -> Output {
-        let mut line: Vec<&str> = vec!["timeout", "--signal=KILL", DEADLINE];
-        let (peak, trace) = (self.path_of_note("peak"), self.path_of_note("trace"));
-        line.extend(["time", "--quiet", "--format=%M", "--output", &peak]);
-        if *CAN_TRACE {
-            line.extend([
-                "strace",
-                "--seccomp-bpf",
-                "--follow-forks",
-                "--quiet=all",
-                "--trace=%network",
-                "--output",
-                &trace,
-            ]);
-        }
-        let redirected = match streams {
-            Streams::Captured | Streams::NoReader => None,
-            Streams::Full => Some(r#"exec "$0" "$@" >/dev/full"#),
-            Streams::Closed => Some(r#"exec "$0" "$@" >&-"#),
-        };
-        line.extend(redirected.iter().flat_map(|script| ["sh", "-c", script]));
-        let (config, root) = (self.config().display().to_string(), self.root().display().to_string());
-        let termination_log = self.path_of_note("termination-log");
-        line.push(env!("CARGO_BIN_EXE_butler-plugin-installer"));
-        line.extend(["--config", &config, "--root", &root, "--termination-log", &termination_log]);
-        line.extend(case.flags);
-        let mut command = Command::new(line[0]);
-        command.args(&line[1..]).env_clear().envs(self.environment.iter().map(|(key, value)| (key, value)));
-        command.current_dir(self.watched.path().join("work")).stdin(Stdio::null());
+    fn install(&self, launch: &Launch, streams: Streams, watch: Option<&Watch>) -> Ended {
+        let mut line: Vec<String> = ["timeout", "--signal=KILL", DEADLINE].map(str::to_owned).to_vec();
+        line.extend(["time", "--quiet", "--format=%M", "--output"].map(str::to_owned));
+        line.push(self.path_of_note("peak"));
+        line.extend(self.words(launch, streams, Some(&self.path_of_note("trace"))));
+        let mut command = self.command(&line);
         if streams == Streams::NoReader {
             let (reader, writer) = io::pipe().unwrap();
             command.stdout(writer);
             drop(reader);
         }
-        let output = match &case.watch {
-            Some(watch) => watched_output(&mut command, watch),
-            None => command.output(),
+        drop(fs::remove_file(self.path_of_note("pid")));
+        let (ended, signalled) = (AtomicBool::new(false), Mutex::new(None::<Instant>));
+        let output = thread::scope(|scope| {
+            if let Some(during) = &launch.during {
+                let (ended, signalled) = (&ended, &signalled);
+                scope.spawn(move || {
+                    let (root, pid) = (self.root(), PathBuf::from(self.path_of_note("pid")));
+                    during(&Running { root: &root, pid: &pid, ended, signalled });
+                });
+            }
+            let output = match watch {
+                Some(watch) => watched_output(&mut command, watch),
+                None => command.output(),
+            };
+            ended.store(true, Ordering::SeqCst);
+            output
+        });
+        let stopped_after = signalled.into_inner().unwrap().map(|at| at.elapsed());
+        Ended { told: output.expect("`timeout` and `time` are installed").into(), stopped_after }
+    }
+
+    /// Another installer on the same root.
+    fn beside(&self, launch: &Launch) -> Command {
+        // A tracer would stand between the test and the installer that it stops.
+        let trace = (!launch.faults.is_empty()).then_some("/dev/null");
+        self.command(&self.words(launch, Streams::Captured, trace))
+    }
+
+    fn command(&self, line: &[String]) -> Command {
+        let mut command = Command::new(&line[0]);
+        command.args(&line[1..]).env_clear().envs(self.environment.iter().map(|(key, value)| (key, value)));
+        command.current_dir(self.watched.path().join("work")).stdin(Stdio::null());
+        command
+    }
+
+    /// The installer, and what stands before it.
+    fn words(&self, launch: &Launch, streams: Streams, trace: Option<&str>) -> Vec<String> {
+        // First, since what it asks of the system is none of the installer's doing.
+        let mut line: Vec<String> = self.user.into_iter().flat_map(User::words).collect();
+        if let Some(trace) = trace.filter(|_| *CAN_TRACE) {
+            line.extend(["strace", "--follow-forks", "--quiet=all", "--output", trace].map(str::to_owned));
+            line.extend(launch.tracing());
+        }
+        if launch.during.is_some() {
+            line.extend(["sh", "-c", r#"echo $$ > "$0"; exec "$@""#].map(str::to_owned));
+            line.push(self.path_of_note("pid"));
+        }
+        let redirected = match streams {
+            Streams::Captured | Streams::NoReader => "",
+            Streams::Full => ">/dev/full",
+            Streams::Closed => ">&-",
         };
-        output.expect("`timeout` and `time` are installed")
+        if !launch.shell.is_empty() || !redirected.is_empty() {
+            let script = format!("{}\nexec \"$0\" \"$@\" {redirected}", launch.shell);
+            line.extend(["sh".to_owned(), "-c".to_owned(), script]);
+        }
+        line.push(self.binary.display().to_string());
+        let (config, root) = (self.config().display().to_string(), self.root().display().to_string());
+        let termination_log = self.path_of_note("termination-log");
+        let files = ["--config", &config, "--root", &root, "--termination-log", &termination_log];
+        line.extend(files.iter().chain(self.flags).chain(launch.flags).map(|word| (*word).to_owned()));
+        line
     }
 
     fn trees(&self) -> Trees {
@@ -296,7 +431,7 @@ pub(crate) static CAN_TRACE: LazyLock<bool> = LazyLock::new(|| {
 });
 
 /// Writes a file as the kubelet mounts it: a link to `..data`, which is a link to a dated folder.
-fn mount(config: &Path, listing: &Listing, mode: Mode) -> io::Result<()> {
+fn mount_file(config: &Path, listing: &Listing, mode: Mode) -> io::Result<()> {
     let folder = config.parent().expect("the file is in a folder");
     fs::create_dir(folder.join("..2026_01_02"))?;
     fs::write(folder.join("..2026_01_02/dynamic-plugins.yaml"), listing.text(mode))?;

@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::bench::{self, Mode, Seen, Streams};
+use crate::bench::{self, CAN_TRACE, Mode, Seen, Streams};
 use crate::judge;
+use crate::launch::{Launch, Others, User};
 use crate::net::{Net, Served};
 
 /// The list that the table calls `A`.
@@ -12,6 +13,8 @@ const LIST_A: &str = "[oci://reg.example.com/my-org, https://artifacts.internal.
 
 /// A condition that is no promise with a code.
 pub(crate) type Condition = Box<dyn Fn(&Seen) -> Result<(), String>>;
+/// Puts something on the root.
+pub(crate) type Arrange = Box<dyn Fn(&Path)>;
 /// Sees each line of the log's first stream while the installer runs.
 pub(crate) type Watch = Box<dyn Fn(&str) + Send + Sync>;
 
@@ -23,10 +26,22 @@ pub(crate) struct Case {
     pub(crate) net: Net,
     /// Whether the volume is a tmpfs, where there is one: what takes long then is none of the disk's doing.
     pub(crate) in_memory: bool,
+    /// Options of the tmpfs that the root is, if it is one of its own.
+    pub(crate) tmpfs: Option<&'static str>,
+    /// Whom the root belongs to by its group, and whom the installer runs as.
+    pub(crate) user: Option<User>,
     /// What is installed first, and must survive where the row says so.
     pub(crate) before: Option<Listing>,
     /// What somebody else puts on the root, beside which there is a folder `elsewhere`.
-    pub(crate) arrange: Option<fn(&Path)>,
+    pub(crate) arrange: Option<Arrange>,
+    /// Runs with the same file before the one that is judged.
+    pub(crate) earlier: Vec<Launch>,
+    /// What the file lists when the run begins that is judged, if it is something else by then.
+    pub(crate) later: Option<Listing>,
+    /// Installers that are at work when the one begins that is judged.
+    pub(crate) others: Option<Others>,
+    /// How the one is started that is judged.
+    pub(crate) launch: Launch,
     /// `config.json` and `netrc`.
     pub(crate) logins: Option<(String, String)>,
     /// Credentials, and who may see them.
@@ -92,8 +107,14 @@ impl Case {
             instance: "",
             net,
             in_memory: false,
+            tmpfs: None,
+            user: None,
             before: None,
             arrange: None,
+            earlier: Vec::new(),
+            later: None,
+            others: None,
+            launch: Launch::default(),
             logins: None,
             guarded: Vec::new(),
             flags: &[],
@@ -136,11 +157,34 @@ impl Case {
         })
     }
 
+    /// Puts something on the root first.
+    pub(crate) fn arranged(mut self, arrange: impl Fn(&Path) + 'static) -> Self {
+        self.arrange = Some(Box::new(arrange));
+        self
+    }
+
+    /// Whether it can be run here: faults need a tracer.
+    pub(crate) fn can_be_run(&self) -> bool {
+        let others = self.others.iter().map(|others| &others.launch);
+        let needs_tracer = self
+            .earlier
+            .iter()
+            .chain([&self.launch])
+            .chain(others)
+            .any(|launch| !launch.faults.is_empty() || !launch.noted.is_empty());
+        if needs_tracer && !*CAN_TRACE {
+            println!("skipped {}: `strace` cannot trace here", self.instance);
+        }
+        *CAN_TRACE || !needs_tracer
+    }
+
     /// How many entries the file lists, if it is known to list any.
     pub(crate) fn entries(&self) -> Option<usize> {
-        match &self.file {
-            ConfigFile::Listing(listing) | ConfigFile::Mounted(listing) => Some(listing.entries.len()),
-            ConfigFile::Bytes(_) | ConfigFile::Absent | ConfigFile::Directory => None,
+        match (&self.later, &self.file) {
+            (Some(listing), _) | (None, ConfigFile::Listing(listing) | ConfigFile::Mounted(listing)) => {
+                Some(listing.entries.len())
+            }
+            (None, ConfigFile::Bytes(_) | ConfigFile::Absent | ConfigFile::Directory) => None,
         }
     }
 }

@@ -68,8 +68,7 @@ fn collision([first, second]: [Plugin; 2], dest: &'static str) -> Case {
 fn occupied(arrange: fn(&Path)) -> Case {
     let mut net = Net::new();
     let served = net.push("plug:1.0.0", &Plugin::backend(PLUG));
-    let case = Case { arrange: Some(arrange), ..Case::listing(net, only(&served)) };
-    case.holds(unchanged)
+    Case::listing(net, only(&served)).arranged(arrange).holds(unchanged)
 }
 
 /// A list of two becomes a list of one, beside files of others.
@@ -77,8 +76,7 @@ fn removed() -> Case {
     let mut net = Net::new();
     let served = [net.push("plug:1.0.0", &Plugin::backend(PLUG)), net.push("stale:1.0.0", &Plugin::backend("stale"))];
     let case = Case::listing(net, only(&served[0])).after(Listing::of(served.iter().map(Entry::from)));
-    let case = Case { arrange: Some(strangers), ..case };
-    case.holds(|seen| {
+    case.arranged(strangers).holds(|seen| {
         let gone = |line: &&String| !seen.after.visible.contains(line);
         let gone: Vec<_> = seen.before.visible.iter().filter(gone).collect();
         let wrong = gone.iter().find(|line| !line.contains("stale-dynamic"));
@@ -98,8 +96,7 @@ fn beside_a_stranger() -> Case {
     let mut net = Net::new();
     let served = net.push("plug:1.0.0", &Plugin::backend(PLUG));
     let case = Case::listing(net, Listing::of([])).after(only(&served));
-    let case = Case { arrange: Some(strangers), ..case };
-    case.holds(|seen| {
+    case.arranged(strangers).holds(|seen| {
         let theirs = |lines: &[String]| -> Vec<String> {
             lines.iter().filter(|line| !line.contains("plug-dynamic")).cloned().collect()
         };

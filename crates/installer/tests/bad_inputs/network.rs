@@ -151,7 +151,7 @@ fn everywhere(places: &[Place], case: impl Fn(Place) -> Case) -> Case {
 /// A plugin of two mebibytes that gzip can do nothing about.
 static LARGE: LazyLock<Vec<u8>> = LazyLock::new(|| Plugin::backend(PLUG).file("dist/noise.bin", noise()).tarball());
 
-fn noise() -> Vec<u8> {
+pub(crate) fn noise() -> Vec<u8> {
     // Xorshift (Marsaglia, 2003).
     let next = |state: &u64| {
         let state = state ^ (state << 13);

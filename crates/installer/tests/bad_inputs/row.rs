@@ -5,6 +5,7 @@
 pub(crate) struct Row {
     pub(crate) id: String,
     pub(crate) stage: String,
+    pub(crate) class: String,
     /// As written; see [`value`](Self::value).
     pub(crate) input: String,
     pub(crate) given: String,
@@ -61,13 +62,14 @@ impl Row {
     /// Reads a line: nine columns with a tab between them.
     pub(crate) fn parse(line: &str) -> Result<Self, String> {
         let columns: Vec<_> = line.split('\t').collect();
-        let [id, stage, _class, input, given, expect, reason, must_hold, _reference] = columns[..] else {
+        let [id, stage, class, input, given, expect, reason, must_hold, _reference] = columns[..] else {
             return Err(format!("expected 9 columns, found {}", columns.len()));
         };
         let (promises, own_condition) = promises(must_hold);
         Ok(Self {
             id: id.to_owned(),
             stage: stage.to_owned(),
+            class: class.to_owned(),
             input: input.to_owned(),
             given: given.to_owned(),
             expect: expect.split('|').map(Expect::parse).collect::<Result<_, _>>()?,
@@ -103,14 +105,14 @@ impl Expect {
     }
 }
 
-/// The codes, and the words beside them. A code that is meant for one thing only, as in `N0 for that realm`, is no
-/// promise but one of the words.
+/// The codes, and the words beside them. A code that is meant for one thing only, as in `N0 for that realm`, or for
+/// another time, as in `V0 between the runs`, is no promise but one of the words.
 fn promises(text: &str) -> (Vec<Promise>, String) {
     let mut promises = Vec::new();
     let mut words = Vec::new();
     for clause in text.split(", ") {
         let mut rest = clause.trim();
-        while let Some((promise, after)) = promise(rest).filter(|(_, after)| !after.starts_with("for ")) {
+        while let Some((promise, after)) = promise(rest).filter(|(_, after)| !is_narrowed(after)) {
             promises.push(promise);
             rest = after;
         }
@@ -119,6 +121,10 @@ fn promises(text: &str) -> (Vec<Promise>, String) {
         }
     }
     (promises, words.join(", "))
+}
+
+fn is_narrowed(after: &str) -> bool {
+    ["for ", "between "].iter().any(|word| after.starts_with(word))
 }
 
 /// The code that a text begins with, and what follows it.
