@@ -21,7 +21,7 @@
 //!   remembers them. [`HttpServer::intercept`] and [`Fault`] make any server lie or break.
 //! - Registries: [`Registry`] in this process, with the [`Quirks`] of the ones out there, [`Image`]s in it;
 //!   [`DockerRegistry`], Debian's.
-//! - Doors: [`Door`], which refuses connections until it is opened.
+//! - Ways there: [`Door`], which refuses connections until it is opened; [`Distance`], which takes time.
 //! - Names: [`World`], and the [`Proxy`] that leads a whole program into it.
 //! - Afterwards: [`Tree`], what is on disk.
 //!
@@ -34,6 +34,7 @@
 
 mod archive;
 mod ca;
+mod distance;
 mod docker;
 mod door;
 mod http;
@@ -46,6 +47,7 @@ mod world;
 
 pub use archive::{Bomb, Entry, Field, Gzip, LongNames, Tarball, base_256, gzip};
 pub use ca::{Ca, Leaf};
+pub use distance::Distance;
 pub use docker::DockerRegistry;
 pub use door::Door;
 pub use http::{Fault, HttpServer, HttpServerBuilder, Reply, Request};

@@ -1,10 +1,13 @@
 //! `cargo xtask bench`: the static binaries against their limits, and beside the tools that one would use by hand.
 
+mod again;
 mod artifact;
 mod limits;
-mod machine;
-mod noise;
+pub(crate) mod machine;
+pub(crate) mod noise;
 mod packing;
+mod plugins;
+mod published;
 mod script;
 mod speed;
 mod table;
@@ -20,6 +23,9 @@ use anyhow::{Context as _, ensure};
 
 use crate::dist::{self, Dist};
 use table::{Limit, Verdict};
+
+/// The installations that a test looks at: enough of them for memory to show that it grows.
+const INSTALLED_IN_TEST: &str = "100 small plugins";
 
 /// A folder in memory, as what a disk has just been through decides how fast it is.
 const MEMORY_FOLDER: &str = "/dev/shm";
@@ -42,22 +48,47 @@ impl Scale {
     const fn rounds(self) -> usize {
         match self {
             Self::Quick => 2,
-            Self::Full => 9,
+            Self::Full => 5,
         }
     }
 }
 
+/// What is measured.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Only(Option<String>);
+
+impl Only {
+    /// Everything, or installations about which `text` is said.
+    pub(crate) const fn what_holds(text: Option<String>) -> Self {
+        Self(text)
+    }
+
+    fn takes(&self, about: &str) -> bool {
+        self.0.as_ref().is_none_or(|text| about.contains(text.as_str()))
+    }
+
+    const fn is_all(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
 /// Measures, prints tables of limits and of tools for each binary, and fails when a limit is broken.
-pub(crate) fn run(scale: Scale) -> anyhow::Result<()> {
+pub(crate) fn run(scale: Scale, only: &Only) -> anyhow::Result<()> {
     let built = dist::run()?;
     let place = Place::new(&built)?;
     let rounds = scale.rounds();
     println!("\n{}", machine::line()?);
 
     println!("\nbutler-plugin-installer");
-    let mut limits = limits::measure(&place, &built, rounds)?;
+    let mut limits = if only.is_all() { limits::measure(&place, &built, rounds)? } else { Vec::new() };
+    let mut comparisons = speed::measure(&place, rounds, only)?;
+    comparisons.extend(again::measure(&place, rounds, only)?);
+    limits.extend(comparisons.iter_mut().flat_map(|comparison| mem::take(&mut comparison.limits)));
     table::print_limits(&limits);
-    table::print_tools(&speed::measure(&place, rounds)?, rounds);
+    table::print_comparisons(&comparisons, rounds);
+    if !only.is_all() {
+        return keep(&limits, scale);
+    }
 
     println!("\nbutler-plugin-publisher");
     let comparisons = packing::measure(&place, LARGE_FILES, rounds)?;
@@ -75,6 +106,9 @@ pub(crate) fn run(scale: Scale) -> anyhow::Result<()> {
 pub(crate) fn check(built: &Dist) -> anyhow::Result<()> {
     let place = Place::new(built)?;
     let mut limits = limits::measure(&place, built, Scale::Quick.rounds())?;
+    let only = Only::what_holds(Some(INSTALLED_IN_TEST.to_owned()));
+    let installed = speed::measure(&place, Scale::Quick.rounds(), &only)?;
+    limits.extend(installed.into_iter().flat_map(|comparison| comparison.limits));
     limits.extend(packing::limits(&built.publisher, &packing::measure(&place, LARGE_FILES_OF_TEST, 1)?));
     table::print_limits(&limits);
     keep(&limits, Scale::Quick)
@@ -130,7 +164,7 @@ impl Place {
 }
 
 /// The value in the middle; of an even number of them the larger of the two.
-fn median(mut times: Vec<Duration>) -> Duration {
+pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     let middle = times.len() / 2;
     times.get_mut(middle).map(mem::take).unwrap_or_default()

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use crate::command;
 
 /// One line to be written down with the figures.
-pub(super) fn line() -> anyhow::Result<String> {
+pub(crate) fn line() -> anyhow::Result<String> {
     let date = command::read(&mut command::program("date", &["--utc", "+%Y-%m-%d"]))?;
     let kernel = read("/proc/sys/kernel/osrelease")?;
     let cpu = read("/proc/cpuinfo")?;

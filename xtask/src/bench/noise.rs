@@ -3,16 +3,16 @@
 const SEED: u64 = 0x2545_f491_4f6c_dd1d;
 
 /// Marsaglia's xorshift with the shifts 13, 7, 17: not random, but nothing a compressor could use.
-pub(super) struct Xorshift(u64);
+pub(crate) struct Xorshift(u64);
 
 impl Xorshift {
     /// Numbers that look like no other seed's.
-    pub(super) const fn new(seed: u64) -> Self {
+    pub(crate) const fn new(seed: u64) -> Self {
         // Never zero, where it would stay.
         Self(SEED.wrapping_mul(seed << 1 | 1))
     }
 
-    pub(super) const fn next(&mut self) -> u64 {
+    pub(crate) const fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -20,18 +20,18 @@ impl Xorshift {
     }
 
     /// A number below `end`, which is small.
-    pub(super) fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         // The upper bits are the better ones.
         usize::try_from(self.next() >> 32).unwrap_or_default() % end
     }
 
-    pub(super) fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+    pub(crate) fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
         from[self.below(from.len())]
     }
 }
 
 /// Bytes that cannot be compressed, at least `len` of them.
-pub(super) fn noise(len: usize) -> Vec<u8> {
+pub(crate) fn noise(len: usize) -> Vec<u8> {
     let mut random = Xorshift::new(0);
     (0..len.div_ceil(8)).flat_map(|_| random.next().to_le_bytes()).collect()
 }

@@ -1,153 +1,164 @@
-//! Twenty plugins from a registry on the loopback interface, beside curl, sha512sum and tar.
+//! What it takes to install plugins from a registry on the loopback interface, beside the tools one would use by hand,
+//! and beside those that do only a part of the work.
 //!
-//! The server is a thread of this process and shares the cores with whoever is measured. The tools by hand are told
-//! where the blobs are, so that they need one request for each plugin and the installer two.
+//! Whoever is measured starts from an empty root in memory. They take turns, so that what disturbs the machine disturbs
+//! all of them.
 
-use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
-use integrity::{Algorithm, OciDigest};
-use testkit::{Plugin, Registry};
+use testkit::Distance;
 
-use super::Place;
-use super::table::Tool;
+use super::plugins::{Recipe, even, real, small};
+use super::published::Published;
+use super::table::{Comparison, Limit, Tool};
 use super::usage::Usage;
+use super::{Only, Place};
 
-const PLUGINS: usize = 20;
-const FILES: usize = 400;
-const FILE_BYTES: usize = 16 * 1024;
+/// However many plugins there are, and however large they are.
+pub(super) const MAX_PEAK: u64 = 32 * 1024 * 1024;
+/// To a registry on the same continent.
+const FAR: Duration = Duration::from_millis(20);
 
-/// What is done by hand for one plugin: its URL, its sha512 and the folder for it are the arguments.
+/// A way to do the work, or a part of it, without the installer.
+struct Rival {
+    name: &'static str,
+    /// What a shell does for one plugin: `$1` is the blob's URL, `$2` the image, `$3` the sha512, `$4` the tarball as a
+    /// file, `$5` the folder to make.
+    script: &'static str,
+    /// How many plugins at a time.
+    at_once: &'static str,
+}
+
 const BY_HAND: &str = r#"set -e
-mkdir "$3"
-curl --silent --show-error --fail --output "$3.tgz" "$1"
-echo "$2  $3.tgz" | sha512sum --check --quiet
-tar --extract --gzip --strip-components=1 --file "$3.tgz" --directory "$3"
-rm "$3.tgz"
+mkdir "$5"
+curl --silent --show-error --fail --output "$5.tgz" "$1"
+echo "$3  $5.tgz" | sha512sum --check --quiet
+tar --extract --gzip --strip-components=1 --file "$5.tgz" --directory "$5"
+rm "$5.tgz"
 "#;
+const CURL: Rival = Rival { name: "curl, sha512sum, tar", script: BY_HAND, at_once: "1" };
+const CURL_TWO: Rival = Rival { name: "curl, sha512sum, tar, two at a time", script: BY_HAND, at_once: "2" };
+const SKOPEO: Rival = Rival {
+    name: "skopeo, tar, two at a time",
+    script: r#"set -e
+mkdir "$5"
+skopeo --insecure-policy copy --quiet --src-tls-verify=false "docker://$2" "dir:$5.image"
+tar --extract --gzip --strip-components=1 --file "$5.image/${1##*:}" --directory "$5"
+rm -r "$5.image"
+"#,
+    at_once: "2",
+};
+const TAR: Rival = Rival {
+    name: "limit: tar of files in memory, two at a time",
+    script: r#"mkdir "$5" && exec tar --extract --gzip --strip-components=1 --file "$4" --directory "$5""#,
+    at_once: "2",
+};
+const OPENSSL: Rival = Rival {
+    name: "limit: openssl dgst -sha512, two at a time",
+    script: r#"exec openssl dgst -sha512 "$4""#,
+    at_once: "2",
+};
 
-/// What fills a root.
-type CommandFor<'a> = dyn Fn(&Path) -> anyhow::Result<Command> + 'a;
+/// A rival, and the share of its time that the installer may take at most.
+type Beside = (Rival, Option<f64>);
 
-/// Runs every tool once a round, so that what disturbs the machine disturbs all of them, and takes the medians.
-pub(super) fn measure(place: &Place, rounds: usize) -> anyhow::Result<Vec<Tool>> {
-    let published = Published::new(place)?;
-    println!(
-        "\n{PLUGINS} plugins of {FILES} files of {} KiB, {} KiB packed; the root is a folder in memory",
-        FILE_BYTES / 1024,
-        published.packed / 1024
-    );
-    let tools: [(&'static str, &CommandFor<'_>); 3] = [
-        ("butler-plugin-installer", &|root| place.installer(&published.list, root)),
-        ("curl, sha512sum, tar", &|root| published.by_hand(place, root, "1")),
-        ("the same, two at a time", &|root| published.by_hand(place, root, "2")),
-    ];
-    let mut usages = [const { Vec::new() }; 3];
-    for _ in 0..rounds {
-        for ((_, command), usages) in tools.iter().zip(&mut usages) {
-            usages.push(place.with_root(|root| Usage::of(&command(root)?))?);
-        }
-    }
-    Ok(tools.iter().zip(&usages).map(|((name, _), usages)| Tool { name, usage: Usage::middle(usages) }).collect())
+/// Plugins to be installed in several ways.
+struct Case {
+    about: &'static str,
+    /// How many of those that are published.
+    count: usize,
+    /// How far away the registry is.
+    round_trip: Duration,
+    rivals: &'static [Beside],
 }
 
-/// The plugins in their registry, and what both sides are told about them.
-struct Published {
-    _registry: Registry,
-    /// For the installer.
-    list: String,
-    /// For the others: URL and sha512 of each blob.
-    blobs: Vec<(String, String)>,
-    script: PathBuf,
-    packed: usize,
+const NEAR: &[Beside] = &[(CURL, None), (CURL_TWO, None), (SKOPEO, None), (TAR, None), (OPENSSL, None)];
+const NEAR_LIMITED: &[Beside] =
+    &[(CURL, None), (CURL_TWO, Some(0.5)), (SKOPEO, None), (TAR, Some(1.0)), (OPENSSL, None)];
+const AWAY: &[Beside] = &[(CURL, None), (CURL_TWO, None)];
+const AWAY_LIMITED: &[Beside] = &[(CURL, None), (CURL_TWO, Some(0.35))];
+const EVEN: &[Beside] = &[(CURL, None), (CURL_TWO, None), (TAR, None)];
+const GROWTH: &[Beside] = &[(CURL_TWO, None)];
+
+/// The first plugins of `real`.
+const REAL_CASES: [Case; 6] = [
+    Case { about: "1 plugin, 4.9 MB", count: 1, round_trip: Duration::ZERO, rivals: NEAR },
+    Case { about: "10 plugins, 29.6 MB", count: 10, round_trip: Duration::ZERO, rivals: NEAR },
+    Case { about: "50 plugins, 207 MB", count: 50, round_trip: Duration::ZERO, rivals: NEAR_LIMITED },
+    Case { about: "1 plugin, 4.9 MB, 20 ms away", count: 1, round_trip: FAR, rivals: AWAY },
+    Case { about: "10 plugins, 29.6 MB, 20 ms away", count: 10, round_trip: FAR, rivals: AWAY },
+    Case { about: "50 plugins, 207 MB, 20 ms away", count: 50, round_trip: FAR, rivals: AWAY_LIMITED },
+];
+const EVEN_CASES: [Case; 1] =
+    [Case { about: "20 plugins of 400 files of 16 KiB", count: 20, round_trip: Duration::ZERO, rivals: EVEN }];
+const GROWTH_CASES: [Case; 4] = [
+    Case { about: "1 small plugin", count: 1, round_trip: Duration::ZERO, rivals: GROWTH },
+    Case { about: "10 small plugins", count: 10, round_trip: Duration::ZERO, rivals: GROWTH },
+    Case { about: "100 small plugins", count: 100, round_trip: Duration::ZERO, rivals: GROWTH },
+    Case { about: "1000 small plugins", count: 1000, round_trip: Duration::ZERO, rivals: GROWTH },
+];
+
+/// Measures all cases that are asked for.
+pub(super) fn measure(place: &Place, rounds: usize, only: &Only) -> anyhow::Result<Vec<Comparison>> {
+    let mut all = Vec::new();
+    for (cases, recipes) in
+        [(&REAL_CASES[..], real()), (&EVEN_CASES[..], even()), (&GROWTH_CASES[..], small(GROWTH_CASES[3].count))]
+    {
+        all.extend(of_kind(place, rounds, only, cases, &recipes)?);
+    }
+    Ok(all)
 }
 
-impl Published {
-    fn new(place: &Place) -> anyhow::Result<Self> {
-        let registry = Registry::start();
-        let (mut list, mut blobs, mut packed) = (String::from("plugins:\n"), Vec::new(), 0);
-        let text = source_text();
-        for number in 0..PLUGINS {
-            let name = format!("plugin-{number}");
-            let tarball = plugin(&name, number, &text).tarball();
-            let repository = format!("my-org/{name}");
-            let pushed = registry.push(&repository, "1.0.0", &tarball);
-            writeln!(list, "  - package: {}\n    integrity: {}", pushed.reference, pushed.integrity)?;
-            let url = registry.server().url(&format!("/v2/{repository}/blobs/{}", testkit::sha256_digest(&tarball)));
-            let sha512 = OciDigest::of(Algorithm::Sha512, &tarball).to_string();
-            blobs.push((url, sha512.trim_start_matches("sha512:").to_owned()));
-            packed += tarball.len();
-        }
-        Ok(Self { _registry: registry, list, blobs, script: place.write("by-hand.sh", BY_HAND)?, packed })
-    }
+fn of_kind(
+    place: &Place,
+    rounds: usize,
+    only: &Only,
+    cases: &[Case],
+    recipes: &[Recipe],
+) -> anyhow::Result<Vec<Comparison>> {
+    let cases: Vec<_> = cases.iter().filter(|case| only.takes(case.about)).collect();
+    let Some(most) = cases.iter().map(|case| case.count).max() else { return Ok(Vec::new()) };
+    let published = Published::new(place, &recipes[..most])?;
+    cases.into_iter().map(|case| case.measure(place, rounds, &published)).collect()
+}
 
-    /// `at_once` plugins at a time.
-    fn by_hand(&self, place: &Place, root: &Path, at_once: &str) -> anyhow::Result<Command> {
-        let line = |(number, (url, sha512)): (usize, &(String, String))| {
-            format!("{url} {sha512} {}\n", root.join(number.to_string()).display())
-        };
-        let list: String = self.blobs.iter().enumerate().map(line).collect();
+impl Case {
+    fn measure(&self, place: &Place, rounds: usize, published: &Published) -> anyhow::Result<Comparison> {
+        let server = published.registry().server();
+        let far = (!self.round_trip.is_zero()).then(|| Distance::to(server, self.round_trip));
+        let host = far.as_ref().map_or(server.address(), Distance::address).to_string();
+        let list = published.list(self.count, &host);
+        let (mut ours, mut theirs) = (Vec::new(), vec![Vec::new(); self.rivals.len()]);
+        for _ in 0..rounds {
+            ours.push(place.with_root(|root| Usage::of(&place.installer(&list, root)?))?);
+            for ((rival, _), usages) in self.rivals.iter().zip(&mut theirs) {
+                usages.push(place.with_root(|root| {
+                    let lines = published.lines(self.count, &host, root);
+                    Usage::of(&rival.command(place, &lines)?)
+                })?);
+            }
+        }
+        let ours = Usage::middle(&ours);
+        let mut limits = vec![Limit::bytes(format!("peak memory, {}", self.about), ours.peak, MAX_PEAK)];
+        let mut tools = vec![Tool { name: "butler-plugin-installer", usage: ours }];
+        for ((Rival { name, .. }, share), usages) in self.rivals.iter().zip(&theirs) {
+            let usage = Usage::middle(usages);
+            if let Some(share) = share {
+                let what = format!("time, to {share} of {name}; {}", self.about);
+                limits.push(Limit::time(what, ours.wall, usage.wall.mul_f64(*share)));
+            }
+            tools.push(Tool { name, usage });
+        }
+        Ok(Comparison { about: self.about, tools, limits })
+    }
+}
+
+impl Rival {
+    fn command(&self, place: &Place, lines: &str) -> anyhow::Result<Command> {
         let mut command = Command::new("xargs");
-        command.args(["--max-procs", at_once, "--max-args", "3", "--arg-file"]).arg(place.write("blobs", &list)?);
-        command.arg("sh").arg(&self.script);
+        command.args(["--max-procs", self.at_once, "--max-args", "5", "--arg-file"]).arg(place.write("lines", lines)?);
+        command.arg("sh").arg(place.write("by-hand.sh", self.script)?);
         Ok(command)
     }
-}
-
-/// A plugin whose files are all different pieces of the text.
-fn plugin(name: &str, number: usize, text: &str) -> Plugin {
-    (0..FILES).fold(Plugin::backend(name), |plugin, file| {
-        let at = (number * FILES + file) * 4099 % (text.len() - FILE_BYTES);
-        plugin.file(&format!("dist/chunks/{:02}/chunk-{file:03}.js", file % 20), &text[at..at + FILE_BYTES])
-    })
-}
-
-/// Something like a bundle of JavaScript: it compresses to about a quarter, as real plugins do.
-fn source_text() -> String {
-    const WORDS: [&str; 32] = [
-        "const ",
-        "return ",
-        "function ",
-        "export ",
-        "await ",
-        "async ",
-        "=> {\n",
-        "}\n",
-        "(",
-        ")",
-        ", ",
-        ";\n",
-        "this.",
-        "props",
-        "state",
-        "request",
-        "response",
-        "router",
-        "catalog",
-        "entity",
-        "plugin",
-        "module",
-        "logger",
-        ".map",
-        ".filter",
-        "undefined",
-        " = ",
-        " === ",
-        "'",
-        "permission",
-        "config",
-        "backend",
-    ];
-    let mut state = 1_u32;
-    let mut text = String::new();
-    while text.len() < 1024 * 1024 {
-        // The constants of Numerical Recipes; the upper bits are the better ones.
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        text.push_str(WORDS[(state >> 27) as usize]);
-        if (state >> 24).is_multiple_of(8) {
-            text.push_str(&(state >> 8).to_string());
-        }
-    }
-    text
 }

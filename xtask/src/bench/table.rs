@@ -5,6 +5,8 @@ use std::time::Duration;
 use super::usage::Usage;
 
 const MIB: f64 = 1024.0 * 1024.0;
+/// GNU time counts hundredths of a second: ratios of times below this say nothing.
+const SHORT: Duration = Duration::from_millis(30);
 
 /// One thing that is limited.
 #[derive(Debug)]
@@ -86,6 +88,16 @@ pub(super) struct Tool {
     pub(super) usage: Usage,
 }
 
+/// Several ways to do one thing, ours first.
+#[derive(Debug)]
+pub(super) struct Comparison {
+    /// The work in words.
+    pub(super) about: &'static str,
+    pub(super) tools: Vec<Tool>,
+    /// What ours is held to.
+    pub(super) limits: Vec<Limit>,
+}
+
 /// A tool that packs, and the size of its tarball.
 #[derive(Debug)]
 pub(super) struct Packer {
@@ -102,13 +114,15 @@ pub(super) fn print_limits(limits: &[Limit]) {
     }
 }
 
-/// Prints the tools beside the first of them, which is ours.
-pub(super) fn print_tools(tools: &[Tool], rounds: usize) {
-    let Some(ours) = tools.first() else { return };
-    println!("\n| ours to this, wall | CPU | tool, median of {rounds} rounds | wall | CPU | peak memory |");
-    println!("| ---: | ---: | --- | ---: | ---: | ---: |");
-    for tool in tools {
-        println!("| {} | {} | {} |", ours.beside(tool), tool.name, tool.usage.shown());
+/// Prints the tools of each comparison beside the first of them, which is ours.
+pub(super) fn print_comparisons(comparisons: &[Comparison], rounds: usize) {
+    println!("\n| ours to this, wall | CPU | what | tool, median of {rounds} rounds | wall | CPU | peak memory |");
+    println!("| ---: | ---: | --- | --- | ---: | ---: | ---: |");
+    for Comparison { about, tools, .. } in comparisons {
+        let Some(ours) = tools.first() else { continue };
+        for tool in tools {
+            println!("| {} | {about} | {} | {} |", ours.beside(tool), tool.name, tool.usage.shown());
+        }
     }
 }
 
@@ -130,8 +144,11 @@ pub(super) fn print_packers(packers: &[Packer], rounds: usize) {
 impl Tool {
     /// Two cells: the ratios of this one's times to the `other`'s.
     fn beside(&self, other: &Self) -> String {
-        let ratio = |time: fn(&Usage) -> Duration| time(&self.usage).as_secs_f64() / time(&other.usage).as_secs_f64();
-        format!("{:.2} | {:.2}", ratio(|usage| usage.wall), ratio(|usage| usage.cpu))
+        let ratio = |time: fn(&Usage) -> Duration| match (time(&self.usage), time(&other.usage)) {
+            (ours, theirs) if ours.min(theirs) < SHORT => "–".to_owned(),
+            (ours, theirs) => format!("{:.2}", ours.as_secs_f64() / theirs.as_secs_f64()),
+        };
+        format!("{} | {}", ratio(|usage| usage.wall), ratio(|usage| usage.cpu))
     }
 }
 
@@ -160,5 +177,16 @@ mod tests {
         ] {
             assert_eq!(limit.verdict(), expected, "{limit:?}");
         }
+    }
+
+    #[test]
+    fn a_time_too_short_to_be_counted_has_no_ratio() {
+        let tool = |millis| {
+            let time = Duration::from_millis(millis);
+            Tool { name: "any", usage: Usage { wall: 2 * time, cpu: time, peak: 1 } }
+        };
+        assert_eq!(tool(30).beside(&tool(60)), "0.50 | 0.50");
+        assert_eq!(tool(20).beside(&tool(60)), "0.33 | –");
+        assert_eq!(tool(30).beside(&tool(0)), "– | –");
     }
 }
