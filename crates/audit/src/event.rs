@@ -68,6 +68,8 @@ pub enum Event<'a> {
         manifest: Option<&'a OciDigest>,
         /// Whether it took the place of a folder this program did not make; written only when so.
         adopted: bool,
+        /// Whether its artifact came out of the cache, and nobody was asked for it; written only when so.
+        cached: bool,
     },
     /// A plugin was left as it is.
     PluginSkipped {
@@ -230,6 +232,7 @@ impl Event<'_> {
                 duration_ms,
                 manifest,
                 adopted,
+                cached,
             } => {
                 record.text("package", package);
                 record.quoted("integrity", integrity);
@@ -242,6 +245,9 @@ impl Event<'_> {
                 record.optional("manifest", manifest.map(ToString::to_string).as_deref());
                 if adopted {
                     record.boolean("adopted", adopted);
+                }
+                if cached {
+                    record.boolean("cached", cached);
                 }
             }
             Self::PluginSkipped { package, reason } => {

@@ -92,6 +92,7 @@ fn write_all_events(log: &mut Log) {
             duration_ms: 7,
             manifest: adopted.then_some(&manifest),
             adopted,
+            cached: adopted,
         });
     }
     for reason in [SkipReason::Disabled, SkipReason::Unchanged, SkipReason::Aborted] {

@@ -24,6 +24,8 @@ pub struct Job {
     pub limits: Limits,
     /// What is believed of plugins that are installed already.
     pub belief: Belief,
+    /// Where artifacts are kept for other roots and later runs, if anywhere.
+    pub caching: Option<Caching>,
     /// How to take the root's lock.
     pub locking: Locking,
     /// The clock of the run.
@@ -34,6 +36,18 @@ pub struct Job {
     pub version: &'static str,
     /// What confines this process, for the log.
     pub sandbox: String,
+}
+
+/// A folder of verified artifacts, which several installers may share. Nothing in it is believed: what comes out is
+/// verified like what comes from a server, and whatever is wrong with it, the run goes on without.
+#[derive(Debug, Clone)]
+pub struct Caching {
+    /// The folder. It must exist and be no symlink, and be outside of the root.
+    pub folder: PathBuf,
+    /// Most bytes in it; the artifacts that were not used for the longest time give way to others.
+    pub max_bytes: u64,
+    /// Most bytes of an artifact that is taken out of it.
+    pub max_artifact_bytes: u64,
 }
 
 /// What is believed of plugins that are installed already, as far as the state names them.

@@ -13,19 +13,25 @@
 //! - [`Root::open`] → [`Root::lock`] → [`LockedRoot`]: there, ours alone, and in order.
 //! - [`Staged`]: a verified plugin, unpacked where nobody looks.
 //! - [`run`]: a [`Job`] from its plan to its [`Report`], told to the audit log.
+//! - [`Inventory`]: what is installed; [`verify`]: each [`Difference`] from what was installed. Neither needs more than
+//!   to read the root.
 //! - [`Rejection`]: why one plugin is not installed. [`RootError`], [`RunError`]: why none is.
 //!
 //! # What this crate refuses
 //! It unpacks no byte that was not verified, replaces nothing it did not make (save a copy of the same plugin, told
 //! as adopted), follows no symlink, and shows no plugin before all of the run's plugins are ready.
 
+mod cache;
 mod commit;
 mod error;
+mod extra;
 mod inspect;
+mod inventory;
 mod job;
 mod lease;
 mod lock;
 mod outcome;
+mod queue;
 mod recover;
 mod root;
 mod run;
@@ -36,13 +42,15 @@ mod state;
 mod workers;
 
 pub use error::{Obstacle, Rejection, RootError};
+pub use inspect::Difference;
 pub use integrity::Chain;
-pub use job::{Belief, Job};
+pub use inventory::{Commit, InstalledPlugin, Inventory, InventoryError, Told, Verification, Writing, verify};
+pub use job::{Belief, Caching, Job};
 pub use outcome::{Rejected, Report, RunError};
 pub use root::{LockedRoot, Locking, Root};
 pub use run::run;
 pub use stage::Staged;
-pub use tarball::Limits;
+pub use tarball::{Kind, Limits};
 
 /// The README's example for embedders, so that it cannot grow stale.
 #[cfg(doctest)]

@@ -19,7 +19,7 @@ use crate::state::{STATE, State};
 /// A plugin root that is there and is a directory.
 #[derive(Debug)]
 pub struct Root {
-    dir: Dir,
+    pub(crate) dir: Dir,
 }
 
 /// How to take the root's lock.

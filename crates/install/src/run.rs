@@ -158,7 +158,7 @@ impl Run {
     /// A portal does not wait for a cache: without it, all is fetched.
     fn open_cache(&self, log: &mut Log) -> Option<Cache> {
         let caching = self.job.caching.as_ref()?;
-        let opened = Cache::open(caching, Arc::clone(&self.job.clock));
+        let opened = Cache::open(caching);
         if let Err(error) = &opened {
             let folder = caching.folder.display();
             let detail = format!("failed to open the cache folder `{folder}`: {error}; the run goes on without");
@@ -255,6 +255,7 @@ impl Run {
         let app_config = selection.app_config();
         self.check_rejections()?;
         let mut changes = self.changes(app_config);
+        let untouched = |source| RunError::Commit { source, undone: true };
         let mut named: HashSet<String> = {
             let put = changes.put.iter().map(|put| &put.record.dest);
             put.chain(changes.keep.iter().map(|known| &known.record.dest)).cloned().collect()
@@ -262,8 +263,7 @@ impl Run {
         let plugins = root.state.as_ref().map_or(&[][..], |state| &state.plugins);
         for known in plugins.iter().filter(|known| !named.contains(&known.record.dest)) {
             let dest = &known.record.dest;
-            let unreadable = |source| RootError::Unwritable { act: "look at an installed plugin", source };
-            match selection.retire(dest).map_err(unreadable)? {
+            match selection.retire(dest).map_err(untouched)? {
                 Retired::Removable => changes.remove.push(known.clone()),
                 Retired::Gone => {}
                 Retired::Foreign => {
@@ -280,8 +280,7 @@ impl Run {
             Progress::Rejected(why) => why.destination().map(str::to_owned),
             _ => None,
         }));
-        let unreadable = |source| RootError::Unwritable { act: "list the folders", source };
-        let (unknown, more) = selection.unknown(&named, FOLDERS_NAMED).map_err(unreadable)?;
+        let (unknown, more) = selection.unknown(&named, FOLDERS_NAMED).map_err(untouched)?;
         for name in unknown {
             tell_warning("folder_left", &format!("`{name}` was not made by us as far as is known, and was left"), log);
         }

@@ -110,7 +110,12 @@ impl<'a> Selection<'a> {
         if self.look_at(dest)?.is_err() {
             return Ok(Retired::Foreign);
         }
-        Ok(self.root.make_movable(dest).map_or_else(Retired::Stuck, |()| Retired::Removable))
+        match self.root.make_movable(dest) {
+            Ok(()) => Ok(Retired::Removable),
+            // Another user's, perhaps: no start would get past it.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(Retired::Stuck(error)),
+            Err(error) => Err(error),
+        }
     }
 
     fn look_at(&self, dest: &str) -> io::Result<Result<Before, Obstacle>> {

@@ -32,6 +32,8 @@ pub struct Staged {
     files: u64,
     folders: u64,
     bytes: u64,
+    /// Whether the artifact came out of the cache, so that nobody was asked for it.
+    pub(crate) cached: bool,
     pub(crate) names: Names,
 }
 
@@ -67,7 +69,7 @@ impl Staging {
     pub(crate) fn stage(
         &self,
         number: usize,
-        mut artifact: Verified<Spool>,
+        artifact: &mut Verified<Spool>,
         origin: &Origin,
         limits: &Limits,
         stop: &Stop,
@@ -83,10 +85,18 @@ impl Staging {
         let into = self.dir().and_then(|dir| dir.create_dir(&names.folder)).map_err(host("make a staging folder"))?;
         let list = self.create(&names.files).map_err(host("make a list of files"))?;
         let mut journal = Journal { out: BufWriter::new(list), stop };
-        let unpacked = unpack(&mut artifact, &layout, &into, limits, &mut journal).map_err(Rejection::Unpack)?;
+        let unpacked = unpack(artifact, &layout, &into, limits, &mut journal).map_err(Rejection::Unpack)?;
         journal.out.flush().map_err(host("write a list of files"))?;
         let (files, folders, bytes) = (unpacked.files(), unpacked.folders(), artifact.len());
-        Ok(Staged { manifest: unpacked.manifest().clone(), origin: origin.manifest, files, folders, bytes, names })
+        Ok(Staged {
+            manifest: unpacked.manifest().clone(),
+            origin: origin.manifest,
+            files,
+            folders,
+            bytes,
+            cached: false,
+            names,
+        })
     }
 
     /// Throws a staged or half-staged plugin away.

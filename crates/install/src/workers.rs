@@ -3,17 +3,20 @@
 use std::collections::VecDeque;
 use std::io;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use fetch::Fetcher;
-use integrity::Integrity;
-use source::{Allowed, Source};
+use fetch::{FetchError, Fetcher, Origin, Spool};
+use integrity::{Integrity, Verified};
+use source::{Allowed, PluginPath, Source};
 use tarball::{Dir, Limits};
 use transport::{Clock, Deadline, Stop};
 
+use crate::cache::{Cache, CacheError, Name};
 use crate::inspect::{Condition, Depth, inspect};
+use crate::queue::{Queue, Work};
+use crate::root::Remark;
 use crate::staging::Staging;
 use crate::state::Known;
 use crate::{Belief, Chain, Rejection, Staged};
@@ -43,6 +46,20 @@ pub(crate) enum Ready {
     Staged(Box<Staged>),
 }
 
+/// What came of a task's beginning.
+enum Begun {
+    Ready(Ready),
+    Located(Box<fetch::Located>),
+}
+
+/// A task whose artifact is to be fetched.
+struct Located {
+    task: Task,
+    artifact: Box<fetch::Located>,
+    changed: Option<String>,
+    took: Duration,
+}
+
 /// A finished task.
 pub(crate) struct Finished {
     pub(crate) number: usize,
@@ -56,6 +73,10 @@ pub(crate) struct Finished {
 pub(crate) enum Word {
     /// A request failed, and is made again after a while.
     Waiting { number: usize, detail: String },
+    /// What the operator should know about the cache.
+    Remark(Remark),
+    /// What the cache had to do with a task.
+    Cache { number: usize, detail: String },
     /// A task is done.
     Finished(Finished),
 }
@@ -65,6 +86,7 @@ pub(crate) struct Shop {
     pub(crate) root: Dir,
     pub(crate) staging: Arc<Staging>,
     pub(crate) fetcher: Arc<Fetcher>,
+    pub(crate) cache: Option<Cache>,
     pub(crate) limits: Limits,
     pub(crate) belief: Belief,
     pub(crate) clock: Arc<dyn Clock>,
@@ -86,7 +108,7 @@ pub(crate) fn work(
     let mut open = tasks.len();
     let workers = jobs.get().min(open);
     let (clock, ended) = (Arc::clone(&shop.clock), shop.stop.clone());
-    let queue = Arc::new((Mutex::new(tasks), shop));
+    let queue = Arc::new((Queue::new(tasks, jobs), shop));
     let (sender, results) = channel();
     for started in 0..workers {
         let (queue, sender) = (Arc::clone(&queue), sender.clone());
@@ -121,18 +143,37 @@ pub(crate) fn work(
     Ok(())
 }
 
-fn serve(queue: &Mutex<VecDeque<Task>>, shop: &Shop, results: &Sender<Word>) {
-    while !shop.stop.is_asked() {
-        // The queue is whole between any two operations, whatever happened to another worker.
-        let Some(task) = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else { return };
+fn serve(queue: &Queue<Task, Located>, shop: &Shop, results: &Sender<Word>) {
+    while let Some(work) = queue.next(&shop.stop) {
         let started = shop.clock.uptime();
-        let (number, mut changed) = (task.number, None);
-        let outcome = shop.see_to(task, &mut changed, results).map_err(Box::new);
+        let took = || shop.clock.uptime().saturating_sub(started);
+        let (number, outcome, changed, took) = match work {
+            Work::Begin(mut task) => {
+                let (number, mut changed) = (task.number, None);
+                let outcome = match shop.begin(&mut task, &mut changed, results) {
+                    Ok(Begun::Located(artifact)) => {
+                        // One whose size nobody tells may be large.
+                        let size = artifact.size().unwrap_or(u64::MAX);
+                        queue.begun(Some((size, Located { task, artifact, changed, took: took() })));
+                        continue;
+                    }
+                    Ok(Begun::Ready(ready)) => Ok(ready),
+                    Err(why) => Err(why),
+                };
+                queue.begun(None);
+                (number, outcome, changed, took())
+            }
+            Work::Finish(Located { task, artifact, changed, took: before }) => {
+                let number = task.number;
+                let outcome = shop.finish(&task, *artifact, results).map(|staged| Ready::Staged(Box::new(staged)));
+                (number, outcome, changed, before + took())
+            }
+        };
         if outcome.is_err() {
             // Space for the others; whatever stays goes with the staging folder.
             drop(shop.staging.discard(number));
         }
-        let took = shop.clock.uptime().saturating_sub(started);
+        let outcome = outcome.map_err(Box::new);
         if results.send(Word::Finished(Finished { number, outcome, changed, took })).is_err() {
             return;
         }
@@ -140,27 +181,99 @@ fn serve(queue: &Mutex<VecDeque<Task>>, shop: &Shop, results: &Sender<Word>) {
 }
 
 impl Shop {
-    fn see_to(&self, task: Task, changed: &mut Option<String>, words: &Sender<Word>) -> Result<Ready, Rejection> {
-        let host = |act| move |source| Rejection::Host { act, source };
-        if let Some(known) = task.known {
+    /// Sees whether anything is to be fetched, and where from.
+    fn begin(&self, task: &mut Task, changed: &mut Option<String>, words: &Sender<Word>) -> Result<Begun, Rejection> {
+        if let Some(known) = task.known.take() {
             let dest = &known.record.dest;
             let is_believed = self.belief == Belief::State && known.record.synced;
             let depth = if is_believed { Depth::Outline } else { Depth::Content };
             let condition = inspect(&known, &self.root, dest, depth, &self.stop);
-            match condition.map_err(host("inspect the installed plugin"))? {
-                Condition::Intact => return Ok(Ready::Unchanged(Box::new(known))),
+            match condition.map_err(|source| Rejection::Host { act: "inspect the installed plugin", source })? {
+                Condition::Intact => return Ok(Begun::Ready(Ready::Unchanged(Box::new(known)))),
                 Condition::Changed(what) => *changed = Some(what),
             }
         }
-        let spool = self.staging.spool().map_err(host("make a spool file"))?;
-        let fetched = self.fetcher.fetch(&task.source, spool, &self.stop, &|error, wait| {
-            let detail = format!("{}; next try in {:.1} s", Chain(error), wait.as_secs_f64());
-            // Nobody listens any more after a stop.
-            drop(words.send(Word::Waiting { number: task.number, detail }));
-        })?;
+        if let Some(staged) = self.take_from_cache(task, words)? {
+            return Ok(Begun::Ready(Ready::Staged(Box::new(staged))));
+        }
+        let artifact = self.fetcher.locate(&task.source, &self.stop, &tell_retry(task.number, words))?;
+        Ok(Begun::Located(Box::new(artifact)))
+    }
+
+    fn finish(&self, task: &Task, artifact: fetch::Located, words: &Sender<Word>) -> Result<Staged, Rejection> {
+        let spool = self.staging.spool().map_err(|source| Rejection::Host { act: "make a spool file", source })?;
+        let fetched = self.fetcher.fetch_located(artifact, spool, &self.stop, &tell_retry(task.number, words))?;
         let origin = fetched.origin().clone();
-        let artifact = fetched.verify(&task.integrity)?;
-        let staged = self.staging.stage(task.number, artifact, &origin, &self.limits, &self.stop)?;
-        Ok(Ready::Staged(Box::new(staged)))
+        let mut artifact = fetched.verify(&task.integrity)?;
+        let staged = self.staging.stage(task.number, &mut artifact, &origin, &self.limits, &self.stop)?;
+        self.keep_in_cache(task, &mut artifact, &origin, words);
+        Ok(staged)
+    }
+
+    /// Stages what the cache has for a task, if it has something, without asking anybody.
+    fn take_from_cache(&self, task: &Task, words: &Sender<Word>) -> Result<Option<Staged>, Rejection> {
+        let (Some(cache), source) = (&self.cache, task.source.subject()) else { return Ok(None) };
+        let spool = || self.staging.spool();
+        let mut artifact = match cache.take(&Name::of(source, &task.integrity), &task.integrity, spool, &self.stop) {
+            Ok(Some(artifact)) => artifact,
+            Ok(None) => return Ok(None),
+            Err(CacheError::Stopped) => return Err(Rejection::Interrupted),
+            Err(CacheError::Spool { act, source }) => return Err(Rejection::Host { act, source }),
+            Err(why) => {
+                if let Some(remark) = cache.remark(&why, source) {
+                    // Nobody listens any more after a stop.
+                    drop(words.send(Word::Remark(remark)));
+                }
+                return Ok(None);
+            }
+        };
+        let origin = Origin { plugin_path: named_folder(source).cloned(), ..Origin::default() };
+        match self.staging.stage(task.number, &mut artifact, &origin, &self.limits, &self.stop) {
+            Ok(mut staged) => {
+                staged.cached = true;
+                Ok(Some(staged))
+            }
+            // Nobody here put it there: its source may know what folder of it is the plugin.
+            Err(Rejection::Unpack(_)) if !self.stop.is_asked() => {
+                let discarded = self.staging.discard(task.number);
+                discarded.map_err(|source| Rejection::Host { act: "empty a staging folder", source })?;
+                Ok(None)
+            }
+            Err(why) => Err(why),
+        }
+    }
+
+    fn keep_in_cache(&self, task: &Task, artifact: &mut Verified<Spool>, origin: &Origin, words: &Sender<Word>) {
+        let (Some(cache), source) = (&self.cache, task.source.subject()) else { return };
+        let kept = if origin.plugin_path.as_ref() == named_folder(source) {
+            cache.keep(&Name::of(source, &task.integrity), artifact, &self.stop)
+        } else {
+            Err(CacheError::Unnamed)
+        };
+        let detail = match &kept {
+            Ok(()) => "stored".to_owned(),
+            Err(why) => format!("not stored: {}", Chain(why)),
+        };
+        let remark = kept.err().and_then(|why| cache.remark(&why, source)).map(Word::Remark);
+        // Nobody listens any more after a stop.
+        for word in [Word::Cache { number: task.number, detail }].into_iter().chain(remark) {
+            drop(words.send(word));
+        }
+    }
+}
+
+fn tell_retry(number: usize, words: &Sender<Word>) -> impl Fn(&FetchError, Duration) {
+    move |error, wait| {
+        let detail = format!("{}; next try in {:.1} s", Chain(error), wait.as_secs_f64());
+        // Nobody listens any more after a stop.
+        drop(words.send(Word::Waiting { number, detail }));
+    }
+}
+
+/// The folder of an image that the operator chose.
+const fn named_folder(source: &Source) -> Option<&PluginPath> {
+    match source {
+        Source::Oci(reference) => reference.plugin_path(),
+        Source::Https(_) => None,
     }
 }

@@ -1,6 +1,5 @@
 //! `check`: what a run would say to a file, for a pull request's CI.
 
-use std::io::{self, Write};
 use std::sync::Arc;
 
 use audit::Blame;
@@ -14,6 +13,7 @@ use transport::{Stop, SystemClock};
 use crate::cli::{Args, CheckArgs, ReportFormat};
 use crate::environment::Environment;
 use crate::exit::Status;
+use crate::report::{print, print_text};
 use crate::settings;
 
 /// What is said about one entry.
@@ -203,13 +203,4 @@ fn problem_to_json(problem: &Problem) -> Value {
         "message": problem.message,
         "hint": problem.hint,
     })
-}
-
-fn print(value: &Value) {
-    print_text(&format!("{value:#}\n"));
-}
-
-fn print_text(text: &str) {
-    // A reader that went away (`check | head`) is no reason to fail.
-    drop(io::stdout().write_all(text.as_bytes()));
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{BoolishValueParser, OsStringValueParser, TypedValueParser};
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::units;
 
@@ -35,7 +35,7 @@ pub(crate) struct Args {
     pub(crate) root: PathBuf,
 
     /// Plugins worked on at once
-    #[arg(long, value_name = "N", env = "BUTLER_PLUGINS_JOBS", hide_env_values = true, default_value = "4")]
+    #[arg(long, value_name = "N", env = "BUTLER_PLUGINS_JOBS", hide_env_values = true, default_value = "8")]
     #[arg(value_parser = units::count)]
     pub(crate) jobs: NonZeroUsize,
 
@@ -43,6 +43,11 @@ pub(crate) struct Args {
     #[arg(long, env = "BUTLER_PLUGINS_TRUST_STATE", hide_env_values = true)]
     #[arg(value_parser = BoolishValueParser::new())]
     pub(crate) trust_state: bool,
+
+    /// A folder of artifacts for other roots and later runs; it must exist, and installers may share it
+    #[arg(long, value_name = "DIR", env = "BUTLER_PLUGINS_CACHE", hide_env_values = true)]
+    #[arg(value_parser = path())]
+    pub(crate) cache: Option<PathBuf>,
 
     /// Least level written to the log
     #[arg(long, value_name = "LEVEL", env = "BUTLER_PLUGINS_LOG_LEVEL", hide_env_values = true)]
@@ -127,6 +132,11 @@ pub(crate) struct LimitArgs {
     #[arg(value_parser = units::time, default_value = "30s")]
     pub(crate) stall_timeout: Duration,
 
+    /// Most bytes in the cache; what was not used for the longest time makes room
+    #[arg(long, value_name = "BYTES", env = "BUTLER_PLUGINS_CACHE_MAX_BYTES", hide_env_values = true)]
+    #[arg(value_parser = units::bytes, default_value = "2GiB")]
+    pub(crate) cache_max_bytes: u64,
+
     /// Tries for each request, the first included
     #[arg(long, value_name = "N", env = "BUTLER_PLUGINS_TRIES", hide_env_values = true, default_value = "5")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=100))]
@@ -207,7 +217,14 @@ pub(crate) struct LimitArgs {
 pub(crate) enum Command {
     /// Say what is wrong with a plugin list or a chart's values file, without touching the root
     Check(CheckArgs),
+    /// Say what is installed on the root, as it is recorded there; nothing is written, and no lock is taken
+    List(RootArgs),
+    /// Hash everything on the root again and name each file that is changed, missing or extra; nothing is written
+    Verify(RootArgs),
 }
+
+/// Commands that ask no server.
+const WITHOUT_SERVERS: [&str; 2] = ["list", "verify"];
 
 /// The flags of `check`.
 #[derive(Debug, clap::Args)]
@@ -218,6 +235,18 @@ pub(crate) struct CheckArgs {
     /// Also ask each source whether it is there and may be read
     #[arg(long)]
     pub(crate) online: bool,
+
+    /// Form of the report
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: ReportFormat,
+}
+
+/// The flags of `list` and `verify`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RootArgs {
+    /// The folder that the portal scans; it may be mounted read-only [default: --root]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
 
     /// Form of the report
     #[arg(long, value_enum, default_value = "text")]
@@ -252,6 +281,15 @@ fn path() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
 }
 
+/// The command line as it is shown: flags about servers are hidden where no server is asked.
+pub(crate) fn command() -> clap::Command {
+    let command = Args::command();
+    let global = command.get_arguments().filter(|argument| argument.is_global_set());
+    let hidden: Vec<_> = global.map(|argument| argument.clone().hide(true)).collect();
+    let hide = |command: clap::Command, name| command.mut_subcommand(name, |inner| inner.args(&hidden));
+    WITHOUT_SERVERS.into_iter().fold(command, hide)
+}
+
 const AFTER_HELP: &str = "\
 Environment:
   CONTINUE_ON_ERROR            true or false, as in the file; the stricter of the two (false) wins
@@ -260,7 +298,7 @@ Environment:
 
 Exit status:
   0    completed (with continueOnError: true also when plugins were rejected)
-  1    a plugin was rejected and nothing was changed
+  1    a plugin was rejected and nothing was changed; a file is not as it was installed (verify)
   2    the command line, the environment or the file is wrong
-  3    the root cannot be used, or was locked for too long
+  3    the root cannot be used, or was locked for too long; nothing can be said of it (list, verify)
   130  interrupted    143  terminated";

@@ -7,11 +7,13 @@ use std::process::ExitCode;
 pub(crate) enum Status {
     /// The run completed.
     Completed = 0,
-    /// A plugin was rejected and the run was fail-closed; for `check`: an entry would be rejected.
+    /// A plugin was rejected and the run was fail-closed; for `check`: an entry would be rejected; for `verify`: a
+    /// file is not as it was installed.
     Rejected = 1,
     /// The command line, the environment or the file is wrong.
     Usage = 2,
-    /// The root is unusable, could not be changed, or was locked for too long.
+    /// The root is unusable, could not be changed, or was locked for too long; for `list` and `verify`: nothing can be said
+    /// of it.
     Root = 3,
     /// Interrupted (SIGINT).
     Interrupted = 130,

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use audit::{Blame, Event, Format, Level, Log};
 use config::{Form, MAX_CONFIG_BYTES, Plan};
-use install::{Belief, Chain, Job, Locking, Rejected, RunError};
+use install::{Belief, Caching, Chain, Job, Locking, Rejected, RunError};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use transport::{Clock, Stop, SystemClock};
 
@@ -34,10 +34,12 @@ pub(crate) fn run(args: &Args, environment: &Environment) -> Status {
     let last_words = |reason: &str, detail: &str, hint: Option<&str>| termination_log.leave(reason, detail, hint);
     let signals = Signals::watch();
     let started = prepare(args, environment, &mut log).and_then(|(plan, clock)| {
+        let caching = settings::caching(args)?;
         let (policy, root) = (plan.policy.clone(), Some(&*args.root));
         let (fetcher, sandbox) = settings::fetcher(args, environment, policy, Arc::clone(&clock), root)?;
         sandbox.tell(&mut log);
-        Ok((job(args, environment, plan, clock, &signals.stop, &sandbox), Arc::new(fetcher)))
+        let job = job(args, environment, plan, caching, clock, &signals.stop, &sandbox);
+        Ok((job, Arc::new(fetcher)))
     });
     let (job, fetcher) = match started {
         Ok(started) => started,
@@ -135,6 +137,7 @@ fn job(
     args: &Args,
     environment: &Environment,
     plan: Plan,
+    caching: Option<Caching>,
     clock: Arc<dyn Clock>,
     stop: &Stop,
     sandbox: &Sandbox,
@@ -147,6 +150,7 @@ fn job(
         root: args.root.clone(),
         jobs: args.jobs,
         limits: settings::limits(&args.limits),
+        caching,
         belief: if args.trust_state { Belief::State } else { Belief::Content },
         locking: Locking {
             holder: format!("{pod} (process {}, since {since})", std::process::id()),

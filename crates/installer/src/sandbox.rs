@@ -1,7 +1,8 @@
 //! What this process may still do once its settings are known: Landlock and `no_new_privs`.
 //!
-//! It makes, opens for writing, renames and removes files below the root and nowhere else, reads what the system's
-//! resolver needs, and starts no file but the credential helpers that `config.json` names. It signals nobody outside.
+//! It makes, opens for writing, renames and removes files below the root and in the cache and nowhere else, reads what
+//! the system's resolver needs, and starts no file but the credential helpers that `config.json` names. It signals
+//! nobody outside.
 //! Everything else it needs was opened before. Only the calling thread and those it starts are confined, so this comes
 //! before the first of them. Modes, owners and times of files are beyond what Landlock knows.
 
@@ -22,6 +23,9 @@ const SCOPES: ABI = ABI::V6;
 const CHANGE: BitFlags<AccessFs> = make_bitflags!(AccessFs::{
     ReadFile | ReadDir | WriteFile | Truncate | RemoveFile | RemoveDir | MakeReg | MakeDir | MakeSym | Refer
 });
+/// What is done to the cache.
+const KEEP: BitFlags<AccessFs> =
+    make_bitflags!(AccessFs::{ReadFile | ReadDir | WriteFile | Truncate | RemoveFile | MakeReg});
 const READ: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | ReadDir});
 /// The kernel reads a program when it starts it.
 const RUN: BitFlags<AccessFs> = make_bitflags!(AccessFs::{Execute | ReadFile});
@@ -35,6 +39,10 @@ const RESOLVER: [&str; 5] = ["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.co
 pub(crate) struct Rules<'a> {
     /// The folder that is changed, if any.
     pub(crate) root: Option<&'a Path>,
+    /// The folder that is only read, if any.
+    pub(crate) read: Option<&'a Path>,
+    /// The folder that artifacts are kept in, if any.
+    pub(crate) cache: Option<&'a Path>,
     /// What is started: the credential helpers, and what the kernel opens for them.
     pub(crate) programs: Vec<PathBuf>,
 }
@@ -49,7 +57,12 @@ pub(crate) enum Sandbox {
     Unavailable(String),
 }
 
-impl Rules<'_> {
+impl<'a> Rules<'a> {
+    /// For looking at a folder, and nothing else.
+    pub(crate) const fn reading(folder: &'a Path) -> Self {
+        Self { root: None, read: Some(folder), cache: None, programs: Vec::new() }
+    }
+
     /// Confines this thread and all that it will start, as far as the kernel can. Without Landlock the run goes on: it
     /// is the last of several walls.
     pub(crate) fn enforce(&self) -> Sandbox {
@@ -82,6 +95,12 @@ impl Rules<'_> {
         };
         if let Some(root) = self.root {
             allow(root, CHANGE)?;
+        }
+        if let Some(read) = self.read {
+            allow(read, READ)?;
+        }
+        if let Some(cache) = self.cache {
+            allow(cache, KEEP)?;
         }
         for file in RESOLVER {
             allow(Path::new(file), AccessFs::ReadFile.into())?;
@@ -161,29 +180,54 @@ mod tests {
         ("start", |_, _| Command::new("/bin/true").status().map(drop), false),
     ];
 
+    /// What is done to two folders, and whether it may be done where the first is the cache.
+    const CACHE_ACTS: [(&str, Act, bool); 12] = [
+        ("make a file", |cache, _| fs::write(cache.join("new"), ""), true),
+        ("read", |cache, _| fs::read(cache.join("old")).map(drop), true),
+        ("list", |cache, _| fs::read_dir(cache).map(drop), true),
+        ("empty", |cache, _| OpenOptions::new().write(true).open(cache.join("old"))?.set_len(0), true),
+        ("rename", |cache, _| fs::rename(cache.join("new"), cache.join("old")), true),
+        ("remove", |cache, _| fs::remove_file(cache.join("old")), true),
+        ("make a folder", |cache, _| fs::create_dir(cache.join("folder")), false),
+        ("make a link", |cache, _| symlink("old", cache.join("link")), false),
+        ("remove the cache", |cache, _| fs::remove_dir(cache), false),
+        ("read elsewhere", |_, other| fs::read(other.join("old")).map(drop), false),
+        ("make elsewhere", |_, other| fs::write(other.join("new"), ""), false),
+        ("start", |_, _| Command::new("/bin/true").status().map(drop), false),
+    ];
+
     #[test]
     fn only_the_root_is_changed_and_nothing_is_started() {
-        let [root, other] = [(); 2].map(|()| tempfile::tempdir().unwrap());
-        for folder in [&root, &other] {
+        try_out(&ACTS, |root| Rules { root: Some(root), cache: None, read: None, programs: Vec::new() });
+    }
+
+    #[test]
+    fn cache_holds_files_and_nothing_else() {
+        try_out(&CACHE_ACTS, |cache| Rules { root: None, cache: Some(cache), read: None, programs: Vec::new() });
+    }
+
+    /// Does all of that to two folders, where the rules are about the first one.
+    fn try_out(acts: &'static [(&str, Act, bool)], rules: fn(&Path) -> Rules<'_>) {
+        let [first, other] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        for folder in [&first, &other] {
             fs::write(folder.path().join("old"), "text").unwrap();
         }
         // A thread is confined for itself, so that this test leaves the others alone.
         let confined = std::thread::spawn(move || {
-            let sandbox = Rules { root: Some(root.path()), programs: Vec::new() }.enforce();
-            if let Sandbox::Landlock(_) = sandbox {
-                for (act, done, allowed) in ACTS {
-                    let refused = done(root.path(), other.path()).map_err(|error| error.kind());
+            if let Sandbox::Landlock(_) = rules(first.path()).enforce() {
+                for (act, done, allowed) in acts {
+                    let refused = done(first.path(), other.path()).map_err(|error| error.kind());
                     // A forbidden move is told as one between two file systems.
                     let refused = refused.map_err(|kind| match kind {
                         ErrorKind::CrossesDevices => ErrorKind::PermissionDenied,
                         kind => kind,
                     });
-                    assert_eq!(refused, if allowed { Ok(()) } else { Err(ErrorKind::PermissionDenied) }, "{act}");
+                    assert_eq!(refused, if *allowed { Ok(()) } else { Err(ErrorKind::PermissionDenied) }, "{act}");
                 }
             } else {
                 println!("skipped: this kernel confines nothing");
             }
-            [root, other]
+            [first, other]
         });
         let folders = confined.join().unwrap();
         assert!(folders.iter().all(|folder| folder.path().is_dir()));

@@ -1,12 +1,12 @@
 //! What was typed and what the environment says, as what a run is given.
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, absolute};
 use std::sync::Arc;
 
 use config::{OnReject, Plan};
 use fetch::{Access, AnswerLimits, FetchLimits, Fetcher, HelperProcess, Logins, SurroundingsError, Unreadable};
-use install::Limits;
+use install::{Caching, Limits};
 use source::SourcePolicy;
 use transport::{Clock, Retry, Timeouts};
 
@@ -23,6 +23,8 @@ const USER_AGENT: &str = concat!("butler-plugin-installer/", env!("CARGO_PKG_VER
 pub(crate) enum SettingsError {
     #[error("`CONTINUE_ON_ERROR` must be `true` or `false`, found `{found}`")]
     ContinueOnError { found: String },
+    #[error("expected the cache outside of the plugin root, found `{cache}` in `{root}`")]
+    CacheInRoot { cache: String, root: String },
     #[error(transparent)]
     Surroundings(#[from] SurroundingsError),
     #[error(transparent)]
@@ -33,7 +35,7 @@ impl SettingsError {
     pub(crate) const fn reason(&self) -> &'static str {
         match self {
             Self::Access(error) => error.reason(),
-            Self::ContinueOnError { .. } | Self::Surroundings(_) => "usage",
+            Self::ContinueOnError { .. } | Self::CacheInRoot { .. } | Self::Surroundings(_) => "usage",
         }
     }
 
@@ -41,6 +43,7 @@ impl SettingsError {
         let text = match self {
             Self::Access(error) => return error.hint(),
             Self::ContinueOnError { .. } => "leave it out to let the file decide",
+            Self::CacheInRoot { .. } => "the portal scans the root: name another folder with `--cache`",
             Self::Surroundings(error) => error.hint(),
         };
         text.to_owned()
@@ -91,6 +94,25 @@ pub(crate) fn limits(args: &LimitArgs) -> Limits {
     }
 }
 
+/// Where artifacts are kept; an empty path is none, as a variable may be.
+///
+/// A folder that is not there is no error here: whether it can be opened is seen when it is.
+pub(crate) fn caching(args: &Args) -> Result<Option<Caching>, SettingsError> {
+    let Some(folder) = cache(args) else { return Ok(None) };
+    // Where there is nothing yet, no link is in the way.
+    let resolve = |path: &Path| path.canonicalize().or_else(|_| absolute(path)).unwrap_or_else(|_| path.to_owned());
+    if resolve(folder).starts_with(resolve(&args.root)) {
+        let [cache, root] = [folder, &args.root].map(|path| path.display().to_string());
+        return Err(SettingsError::CacheInRoot { cache, root });
+    }
+    let LimitArgs { cache_max_bytes: max_bytes, max_artifact_bytes, .. } = args.limits;
+    Ok(Some(Caching { folder: folder.to_owned(), max_bytes, max_artifact_bytes }))
+}
+
+fn cache(args: &Args) -> Option<&Path> {
+    args.cache.as_deref().filter(|folder| !folder.as_os_str().is_empty())
+}
+
 /// What to do about a plugin list that cannot be read.
 pub(crate) const fn list_hint(error: &Unreadable) -> Option<&'static str> {
     match error {
@@ -101,7 +123,8 @@ pub(crate) const fn list_hint(error: &Unreadable) -> Option<&'static str> {
     }
 }
 
-/// Everything that asks the network. The process is confined when it is there, to changes below `root` if any.
+/// Everything that asks the network. The process is confined when it is there, to changes below `root` if any, and then
+/// in the cache.
 pub(crate) fn fetcher(
     args: &Args,
     environment: &Environment,
@@ -127,7 +150,8 @@ pub(crate) fn fetcher(
     let sandbox = if args.without_sandbox {
         Sandbox::Declined
     } else {
-        Rules { root, programs: programs(&access, &logins.helper_path) }.enforce()
+        let cache = root.and_then(|_| cache(args));
+        Rules { root, read: None, cache, programs: programs(&access, &logins.helper_path) }.enforce()
     };
     Ok((Fetcher::new(Arc::new(client), clock, policy, access, limits, retry), sandbox))
 }

@@ -25,8 +25,8 @@ fn stage(root: &LockedRoot, number: usize, name: &str, content: &str) -> Staged 
     spool.write_all(&tarball).unwrap();
     let hashed = spool.finish();
     let pinned = hashed.integrity();
-    let artifact = hashed.verify(&pinned).unwrap();
-    root.staging.stage(number, artifact, &fetch::Origin::default(), &Limits::default(), &Stop::new()).unwrap()
+    let mut artifact = hashed.verify(&pinned).unwrap();
+    root.staging.stage(number, &mut artifact, &fetch::Origin::default(), &Limits::default(), &Stop::new()).unwrap()
 }
 
 fn put(staged: &Staged, source: &str) -> Put {

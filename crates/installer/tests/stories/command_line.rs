@@ -23,7 +23,9 @@ fn installer(arguments: &[&str]) -> Run {
 fn help_and_version_are_as_documented() {
     let help = installer(&["--help"]).exits(0);
     insta::assert_snapshot!("help", help.stdout);
-    insta::assert_snapshot!("help_check", installer(&["check", "--help"]).exits(0).stdout);
+    for command in ["check", "list", "verify"] {
+        insta::assert_snapshot!(format!("help_{command}"), installer(&[command, "--help"]).exits(0).stdout);
+    }
     assert_eq!(
         installer(&["--version"]).exits(0).stdout,
         format!("butler-plugin-installer {}\n", env!("CARGO_PKG_VERSION"))

@@ -6,10 +6,12 @@
 
 mod acceptance;
 mod app_config;
+mod cache;
 mod check;
 mod command_line;
 mod dist;
 mod docker_registry;
+mod inventory;
 mod killed;
 mod lock;
 mod network;
