@@ -1,10 +1,13 @@
 //! The subcommands, and what each one starts.
 
+use std::path::PathBuf;
+
 use clap::Parser as _;
 
-use crate::bench::Scale;
+use crate::bench::{Only, Scale};
 use crate::docs::Pages;
-use crate::{bench, ci, demo, dist, docs, fixtures, fuzz, test, tidy};
+use crate::sweep::Wish;
+use crate::{bench, ci, demo, dist, docs, fixtures, fuzz, sweep, test, tidy};
 
 /// The workspace's own commands.
 #[derive(clap::Parser)]
@@ -35,6 +38,9 @@ enum Xtask {
         /// Two rounds, and times that are too long are shown but no failure
         #[arg(long)]
         quick: bool,
+        /// Only installations whose description holds this, such as `50 plugins`
+        #[arg(long, value_name = "TEXT")]
+        only: Option<String>,
     },
     /// Looks for bytes for which something does not hold, and keeps what it learns for the tests.
     Fuzz {
@@ -44,6 +50,18 @@ enum Xtask {
         /// One target instead of all
         #[arg(long, value_name = "NAME")]
         target: Option<String>,
+    },
+    /// Kills, stops and crowds the static installer on a volume that fails, and looks at what a portal would see.
+    Sweep {
+        /// Every point of every sweep; else a few, always the same ones
+        #[arg(long)]
+        full: bool,
+        /// One sweep instead of all
+        #[arg(long, value_name = "NAME")]
+        only: Option<String>,
+        /// A static installer instead of the one that is built
+        #[arg(long, value_name = "FILE")]
+        installer: Option<PathBuf>,
     },
     /// Everything a change must pass: format, tidy, clippy, docs, cargo-deny, tests.
     Ci,
@@ -60,9 +78,13 @@ pub(crate) fn run() -> anyhow::Result<()> {
         Xtask::Docs { check: false } => docs::run(Pages::Write),
         Xtask::Docs { check: true } => docs::run(Pages::Check),
         Xtask::Dist => dist::run().map(drop),
-        Xtask::Bench { quick: true } => bench::run(Scale::Quick),
-        Xtask::Bench { quick: false } => bench::run(Scale::Full),
+        Xtask::Bench { quick, only } => {
+            bench::run(if quick { Scale::Quick } else { Scale::Full }, &Only::what_holds(only))
+        }
         Xtask::Fuzz { seconds, target } => fuzz::run(seconds, target.as_deref()),
+        Xtask::Sweep { full, only, installer } => {
+            sweep::run(&Wish { scale: if full { sweep::Scale::Full } else { sweep::Scale::Short }, only, installer })
+        }
         Xtask::Ci => ci::run(),
     }
 }

@@ -30,7 +30,7 @@ pub(crate) enum Pages {
 
 /// Writes or checks the pages. Man pages and completions go to `target/docs/`, where a package takes them from.
 pub(crate) fn run(what: Pages) -> anyhow::Result<()> {
-    let programs = [installer::Args::command(), publisher::Args::command()];
+    let programs = [installer::command(), publisher::Args::command()];
     let mut pages = vec![("rules.md".to_owned(), contract::rules_page())];
     pages.extend(programs.iter().map(|program| (format!("{}.md", short(program)), page(program))));
     match what {
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn definitions_are_sound() {
-        installer::Args::command().debug_assert();
+        installer::command().debug_assert();
         publisher::Args::command().debug_assert();
     }
 

@@ -13,6 +13,7 @@ mod dist;
 mod docs;
 mod fixtures;
 mod fuzz;
+mod sweep;
 mod test;
 mod tidy;
 #[path = "../../crates/installer/src/units.rs"]

@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::bail;
 
 use crate::command::{self, cargo};
-use crate::{bench, dist, fixtures};
+use crate::{bench, dist, fixtures, sweep};
 
 /// The folder that `cargo xtask dist` filled, for tests of the static binary and of the image.
 const DIST_VARIABLE: &str = "BUTLER_DIST";
@@ -24,12 +24,14 @@ const NEEDED: [(&str, &str); 10] = [
     ("bsdtar", "libarchive-tools"),
 ];
 
-/// Brings what is missing, builds the static binaries, looks at their limits, runs unit tests, stories and doctests.
+/// Brings what is missing, builds the static binaries, looks at their limits, sweeps, runs unit tests, stories and
+/// doctests.
 pub(crate) fn run() -> anyhow::Result<()> {
     install_missing()?;
     fixtures::run()?;
     let dist = dist::run()?;
     bench::check(&dist)?;
+    sweep::check(&dist)?;
     let test = |arguments: &[&str]| command::run(cargo(arguments).env(DIST_VARIABLE, &dist.folder));
     if command::has_subcommand("nextest") {
         test(&["test", "--workspace", "--locked", "--doc"])?;
