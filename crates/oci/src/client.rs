@@ -45,6 +45,8 @@ pub struct Client {
     pub(crate) given: Mutex<Vec<Secret>>,
     /// Loopback registries found to speak plain http.
     pub(crate) plain: Mutex<HashSet<Authority>>,
+    /// Those found to speak TLS.
+    pub(crate) tls: Mutex<HashSet<Authority>>,
 }
 
 /// A reference's artifact: what to fetch, and what of it is the plugin.
@@ -64,8 +66,8 @@ impl Client {
     /// A client that asks over `transport` and proves itself with `credentials`.
     pub fn new(transport: Arc<dyn Transport>, credentials: Credentials, realms: TrustedRealms) -> Self {
         let limits = AnswerLimits::default();
-        let (sessions, turns, given, plain) = Default::default();
-        Self { transport, credentials, realms, limits, sessions, turns, given, plain }
+        let (sessions, turns, given, plain, tls) = Default::default();
+        Self { transport, credentials, realms, limits, sessions, turns, given, plain, tls }
     }
 
     /// The same, with other limits than the customary ones.

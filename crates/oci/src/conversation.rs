@@ -1,6 +1,7 @@
 //! One act's requests to a registry: being let in, and where redirects may lead.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use source::{Authority, OciReference};
@@ -185,30 +186,41 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// Sends to the registry's API, over https; to loopback over http where it turns out to speak no TLS.
+    /// Sends to the registry's API, over https; to loopback over http where it turns out to speak no TLS. What only reads
+    /// is asked both ways at once the first time, as a registry on loopback may be the near end of a long way.
     fn send(&self, request: Request, redirects: Redirects) -> Result<(Request, Response), Failure> {
-        match self.follow(&request, redirects) {
-            Err(Failure::Transport(error))
-                if self.registry.is_loopback()
-                    && request.url.scheme() == Scheme::Https
-                    && matches!(error.cause(), Cause::NotTls | Cause::Reset) =>
-            {
-                // Nothing secret goes out in the clear before the registry itself asked for it.
-                let plain = self.url_by("http", request.url.target())?;
-                let request = Request { url: plain, authorization: None, ..request };
-                match (self.follow(&request, redirects), error.cause()) {
-                    // Some plain servers hang up on a TLS hello. One that speaks TLS has nothing better than 400, if
-                    // anything, to say to plain http: then the connection was cut for another reason.
-                    (Err(Failure::Transport(_)), Cause::Reset) => Err(Failure::Transport(error)),
-                    (Ok(response), Cause::Reset) if response.status() == 400 => Err(Failure::Transport(error)),
-                    (response, _) => {
-                        let response = response?;
-                        lock(&self.client.plain).insert(self.registry.clone());
-                        Ok((request, response))
-                    }
-                }
+        let is_known = || lock(&self.client.tls).contains(self.registry);
+        if !self.registry.is_loopback() || request.url.scheme() != Scheme::Https || is_known() {
+            return self.follow(&request, redirects).map(|response| (request, response));
+        }
+        // Nothing secret goes out in the clear before the registry itself asked for it.
+        let plain = self.url_by("http", request.url.target())?;
+        let plain = Request { url: plain, authorization: None, ..request.clone() };
+        let (over_tls, in_clear) = thread::scope(|scope| {
+            let reads = matches!(request.method, Method::Get | Method::Head);
+            let ask = || self.follow(&plain, redirects);
+            let asked = reads.then(|| thread::Builder::new().spawn_scoped(scope, ask).ok()).flatten();
+            let over_tls = self.follow(&request, redirects);
+            (over_tls, asked.and_then(|asked| asked.join().ok()))
+        });
+        let error = match over_tls {
+            Err(Failure::Transport(error)) if matches!(error.cause(), Cause::NotTls | Cause::Reset) => error,
+            Ok(response) => {
+                lock(&self.client.tls).insert(self.registry.clone());
+                return Ok((request, response));
             }
-            other => other.map(|response| (request, response)),
+            Err(other) => return Err(other),
+        };
+        match (in_clear.unwrap_or_else(|| self.follow(&plain, redirects)), error.cause()) {
+            // Some plain servers hang up on a TLS hello. One that speaks TLS has nothing better than 400, if
+            // anything, to say to plain http: then the connection was cut for another reason.
+            (Err(Failure::Transport(_)), Cause::Reset) => Err(Failure::Transport(error)),
+            (Ok(response), Cause::Reset) if response.status() == 400 => Err(Failure::Transport(error)),
+            (response, _) => {
+                let response = response?;
+                lock(&self.client.plain).insert(self.registry.clone());
+                Ok((plain, response))
+            }
         }
     }
 
