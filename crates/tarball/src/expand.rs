@@ -1,80 +1,61 @@
-//! The gzip layer: exactly one member, checked to its last byte (RFC 1952).
+//! The expanded bytes of an artifact, piece by piece. Those of a large one are expanded ahead by a thread of their own,
+//! while whoever asked for them hashes and writes what came before.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::Read;
 use std::ops::Range;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread::{Builder, Scope};
 
-use flate2::bufread::GzDecoder;
-
-use crate::error::{Exceeded, Malformed};
+use crate::UnpackError;
+use crate::error::Malformed;
 use crate::header::BLOCK;
-use crate::{Limits, UnpackError};
+use crate::inflate::Inflater;
 
-/// Bytes read from the artifact at once.
-const COMPRESSED: usize = 64 * 1024;
 /// Bytes expanded at once. The last 32 KiB are copied aside each time.
 const EXPANDED: usize = 256 * 1024;
+/// Buffers that are under way where a thread works ahead: one there, one here, one between.
+const AHEAD: usize = 3;
+/// Bytes of a compressed artifact from which a thread is worth it.
+const LARGE: u64 = 1024 * 1024;
 /// Bytes that one byte of deflate can expand to at the very most.
 const DEFLATE_MAX: u64 = 1032;
 
-/// Bytes that may go in before any come out, and beyond those that do: more are only needed by blocks made to be empty.
-const IDLE: u64 = 1024 * 1024;
-/// Deflate grows what it cannot compress by far less than one byte in so many.
-const GROWTH: u64 = 64;
-
-/// The expanded bytes of an artifact. The end is told only after checksum, length and the end of the artifact itself
-/// were proved.
-pub(crate) struct Expanded<'l, R> {
-    gzip: GzDecoder<BufReader<Rationed<R>>>,
-    stopped: &'l dyn Fn() -> bool,
+/// The expanded bytes of an artifact, up to an end that was proved to be one.
+pub(crate) struct Expanded<'s> {
+    source: Source<'s>,
+    stopped: &'s dyn Fn() -> bool,
     buffer: Box<[u8]>,
     unread: Range<usize>,
     ended: bool,
-    out: u64,
-    allowed: u64,
-    exceeded: Exceeded,
     possible: u64,
 }
 
-/// A reader that gives no more than it is allowed to.
-struct Rationed<R> {
-    from: R,
-    given: u64,
-    allowed: u64,
+/// Where they come from.
+enum Source<'s> {
+    Here(Box<Fill<'s>>),
+    Ahead { full: Receiver<Result<Full, UnpackError>>, empty: Sender<Box<[u8]>> },
 }
 
-impl<R: Read> Read for Rationed<R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if self.given > self.allowed {
-            let why = "expected something to come out of the deflate stream, found blocks without content";
-            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
-        }
-        let n = self.from.read(into)?;
-        self.given += n as u64;
-        Ok(n)
-    }
-}
+/// [`Inflater::fill`].
+type Fill<'s> = dyn FnMut(&mut [u8]) -> Result<usize, UnpackError> + 's;
+/// A buffer, and how much of it counts.
+type Full = (Box<[u8]>, usize);
 
-impl<'l, R: Read> Expanded<'l, R> {
+impl<'s> Expanded<'s> {
     /// `compressed` is the length of the artifact in bytes. Each time some of it is expanded, `stopped` is asked.
-    pub(crate) fn new(artifact: R, compressed: u64, limits: &Limits, stopped: &'l dyn Fn() -> bool) -> Self {
-        let by_ratio = limits.by_ratio(compressed);
-        let exceeded = if by_ratio < limits.expanded {
-            Exceeded::Ratio { max: limits.ratio }
-        } else {
-            Exceeded::Expanded { max: limits.expanded }
+    pub(crate) fn new<'e, R: Read + Send + 's>(
+        inflater: Inflater<R>,
+        compressed: u64,
+        stopped: &'s dyn Fn() -> bool,
+        scope: &'s Scope<'s, 'e>,
+    ) -> Self {
+        let source = match compressed {
+            LARGE.. => ahead(inflater, scope),
+            _ => here(inflater),
         };
-        let rationed = Rationed { from: artifact, given: 0, allowed: 0 };
-        Self {
-            gzip: GzDecoder::new(BufReader::with_capacity(COMPRESSED, rationed)),
-            stopped,
-            buffer: vec![0; EXPANDED].into_boxed_slice(),
-            unread: 0..0,
-            ended: false,
-            out: 0,
-            allowed: by_ratio.min(limits.expanded),
-            exceeded,
-            possible: compressed.saturating_mul(DEFLATE_MAX),
-        }
+        let buffer = vec![0; EXPANDED].into_boxed_slice();
+        let possible = compressed.saturating_mul(DEFLATE_MAX);
+        Self { source, stopped, buffer, unread: 0..0, ended: false, possible }
     }
 
     /// More bytes than this cannot come out, whatever a header claims.
@@ -137,38 +118,56 @@ impl<'l, R: Read> Expanded<'l, R> {
         if (self.stopped)() {
             return Err(UnpackError::Stopped);
         }
-        self.gzip.get_mut().get_mut().allowed = self.out + self.out / GROWTH + IDLE;
-        let n = retried(|| self.gzip.read(&mut self.buffer)).map_err(unreadable)?;
-        if n == 0 {
-            if retried(|| self.gzip.get_mut().fill_buf().map(<[u8]>::len)).map_err(unreadable)? > 0 {
-                return Err(Malformed::AfterGzip.into());
+        let n = match &mut self.source {
+            Source::Here(fill) => fill(&mut self.buffer)?,
+            Source::Ahead { full, empty } => {
+                let (buffer, n) = full.recv().unwrap_or(Err(UnpackError::Stopped))?;
+                // At the end nobody fills it any more.
+                drop(empty.send(std::mem::replace(&mut self.buffer, buffer)));
+                n
             }
-            self.ended = true;
-        }
-        self.out += n as u64;
-        if self.out > self.allowed {
-            return Err(self.exceeded.clone().into());
-        }
+        };
+        self.ended = n == 0;
         self.unread = 0..n;
         Ok(n > 0)
     }
 }
 
-fn retried<T>(mut read: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    loop {
-        match read() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            other => return other,
-        }
-    }
+fn here<'s, R: Read + 's>(mut inflater: Inflater<R>) -> Source<'s> {
+    Source::Here(Box::new(move |buffer| inflater.fill(buffer)))
 }
 
-/// Tells bytes that are no gzip from a disk that cannot be read.
-fn unreadable(error: io::Error) -> UnpackError {
-    match error.kind() {
-        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
-            UnpackError::Gzip { source: error }
+fn ahead<'s, 'e, R: Read + Send + 's>(inflater: Inflater<R>, scope: &'s Scope<'s, 'e>) -> Source<'s> {
+    let (filled, full) = sync_channel(AHEAD);
+    let (empty, emptied) = channel();
+    // Handed over once there is somebody to take it: what a thread that cannot be started was given is lost.
+    let (give, take) = channel::<Inflater<R>>();
+    let work = move || {
+        if let Ok(inflater) = take.recv() {
+            fill_all(inflater, &emptied, &filled);
         }
-        _ => UnpackError::Artifact { source: error },
+    };
+    if Builder::new().name("inflate".to_owned()).spawn_scoped(scope, work).is_err() {
+        return here(inflater);
+    }
+    for _ in 1..AHEAD {
+        drop(empty.send(vec![0; EXPANDED].into_boxed_slice()));
+    }
+    drop(give.send(inflater));
+    Source::Ahead { full, empty }
+}
+
+/// Goes on until the end, a failure, or nobody gives buffers any more.
+fn fill_all<R: Read>(
+    mut inflater: Inflater<R>,
+    emptied: &Receiver<Box<[u8]>>,
+    filled: &SyncSender<Result<Full, UnpackError>>,
+) {
+    while let Ok(mut buffer) = emptied.recv() {
+        let result = inflater.fill(&mut buffer);
+        let is_last = !matches!(result, Ok(1..));
+        if filled.send(result.map(|n| (buffer, n))).is_err() || is_last {
+            return;
+        }
     }
 }

@@ -62,6 +62,7 @@ mod expand;
 mod folder;
 mod gzip;
 mod header;
+mod inflate;
 mod layout;
 mod limits;
 mod links;

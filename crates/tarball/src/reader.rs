@@ -1,7 +1,5 @@
 //! The tar layer: entries one after the other, each with what its extension headers say about it.
 
-use std::io::Read;
-
 use crate::error::{Exceeded, Malformed, Unsafe};
 use crate::expand::Expanded;
 use crate::header::{BLOCK, Header, padding};
@@ -10,8 +8,8 @@ use crate::shown::shown;
 use crate::{Limits, UnpackError};
 
 /// A strict tar reader. What two readers could understand differently is an error, never a choice.
-pub(crate) struct Tar<'l, R> {
-    stream: Expanded<'l, R>,
+pub(crate) struct Tar<'l> {
+    stream: Expanded<'l>,
     limits: &'l Limits,
     entries: u64,
     /// The name of the current entry, for messages.
@@ -37,10 +35,8 @@ pub(crate) enum EntryKind {
     HardLink { target: Vec<u8> },
 }
 
-impl<'l, R: Read> Tar<'l, R> {
-    /// Like [`Expanded::new`].
-    pub(crate) fn new(artifact: R, compressed: u64, limits: &'l Limits, stopped: &'l dyn Fn() -> bool) -> Self {
-        let stream = Expanded::new(artifact, compressed, limits, stopped);
+impl<'l> Tar<'l> {
+    pub(crate) const fn new(stream: Expanded<'l>, limits: &'l Limits) -> Self {
         Self { stream, limits, entries: 0, current: Vec::new(), payload: 0, padding: 0 }
     }
 

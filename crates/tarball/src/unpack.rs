@@ -4,12 +4,15 @@ use std::cell::RefCell;
 use std::io::{self, Read, Seek, Write};
 use std::mem;
 use std::os::unix::fs::PermissionsExt;
+use std::thread;
 
 use integrity::{DigestWriter, Sha256, Verified};
 
 use crate::dir::{Dir, FileMode};
 use crate::entry_path::{EntryPath, split};
 use crate::error::{Exceeded, Unsafe};
+use crate::expand::Expanded;
+use crate::inflate::Inflater;
 use crate::layout::{Layout, Selection};
 use crate::links::{self, LinkFault, Links};
 use crate::manifest::{Manifest, read_manifest};
@@ -121,7 +124,7 @@ impl Unpacked {
 ///
 /// # Errors
 /// [`UnpackError`] says what is wrong, with which entry.
-pub fn unpack<R: Read + Seek>(
+pub fn unpack<R: Read + Seek + Send>(
     artifact: &mut Verified<R>,
     layout: &Layout,
     into: &Dir,
@@ -132,9 +135,7 @@ pub fn unpack<R: Read + Seek>(
     let compressed = artifact.len();
     let record = RefCell::new(record);
     let stopped = || record.borrow().stopped();
-    let mut tar = Tar::new(artifact, compressed, limits, &stopped);
-    let mut selection = Selection::new(layout);
-    let mut unpacking = Unpacking {
+    let unpacking = Unpacking {
         layout,
         limits,
         tree: Tree::new(into),
@@ -144,15 +145,11 @@ pub fn unpack<R: Read + Seek>(
         files: 0,
         bytes: 0,
     };
-    let mut name = Vec::new();
-    while let Some(entry) = tar.next(name)? {
-        unpacking.entry(&mut tar, &mut selection, &entry)?;
-        unpacking.count_opened(&entry.name)?;
-        name = entry.name;
-    }
-    selection.finish()?;
-    unpacking.symlinks()?;
-    let Unpacking { files, bytes, tree, .. } = unpacking;
+    let inflater = Inflater::new(artifact, compressed, limits);
+    let Unpacking { files, bytes, tree, .. } = thread::scope(|scope| {
+        let stream = Expanded::new(inflater, compressed, &stopped, scope);
+        unpacking.all(Tar::new(stream, limits))
+    })?;
     Ok(Unpacked { manifest: read_manifest(into, limits)?, files, folders: tree.made(), bytes })
 }
 
@@ -170,12 +167,20 @@ struct Unpacking<'a, 'r> {
 }
 
 impl Unpacking<'_, '_> {
-    fn entry<R: Read>(
-        &mut self,
-        tar: &mut Tar<'_, R>,
-        selection: &mut Selection<'_>,
-        entry: &Entry,
-    ) -> Result<(), UnpackError> {
+    fn all(mut self, mut tar: Tar<'_>) -> Result<Self, UnpackError> {
+        let mut selection = Selection::new(self.layout);
+        let mut name = Vec::new();
+        while let Some(entry) = tar.next(name)? {
+            self.entry(&mut tar, &mut selection, &entry)?;
+            self.count_opened(&entry.name)?;
+            name = entry.name;
+        }
+        selection.finish()?;
+        self.symlinks()?;
+        Ok(self)
+    }
+
+    fn entry(&mut self, tar: &mut Tar<'_>, selection: &mut Selection<'_>, entry: &Entry) -> Result<(), UnpackError> {
         go_on(self.record)?;
         if matches!(entry.kind, EntryKind::Directory) && matches!(&*entry.name, b"." | b"./") {
             // The folder that was packed; it has no name to be unpacked to.
@@ -188,10 +193,10 @@ impl Unpacking<'_, '_> {
         Ok(())
     }
 
-    fn at<R: Read>(
+    fn at(
         &mut self,
         path: &EntryPath,
-        tar: &mut Tar<'_, R>,
+        tar: &mut Tar<'_>,
         selection: &mut Selection<'_>,
         entry: &Entry,
     ) -> Result<(), UnpackError> {
@@ -231,13 +236,7 @@ impl Unpacking<'_, '_> {
         }
     }
 
-    fn file<R: Read>(
-        &mut self,
-        tar: &mut Tar<'_, R>,
-        place: &str,
-        mode: FileMode,
-        len: u64,
-    ) -> Result<(), UnpackError> {
+    fn file(&mut self, tar: &mut Tar<'_>, place: &str, mode: FileMode, len: u64) -> Result<(), UnpackError> {
         self.count(place, len)?;
         let file = self.tree.make_file(place, mode).map_err(|error| blocked(place, error))?;
         let mut file = DigestWriter::new(file);
