@@ -100,7 +100,7 @@ impl<'s> Opened<'s> {
     ///
     /// # Errors
     /// Anything for which an installer would reject it.
-    pub(crate) fn hashed<R: Read + Seek>(
+    pub(crate) fn hashed<R: Read + Seek + Send>(
         hashed: Hashed<R>,
         scratch: &'s Dir,
         limits: &Limits,
@@ -125,7 +125,7 @@ impl<'s> Opened<'s> {
         Self::unpack(&mut fetched.verify(&integrity)?, &layout, scratch, limits)
     }
 
-    fn unpack<R: Read + Seek>(
+    fn unpack<R: Read + Seek + Send>(
         artifact: &mut Verified<R>,
         layout: &Layout,
         scratch: &'s Dir,
