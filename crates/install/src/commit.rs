@@ -15,8 +15,8 @@ use transport::Stop;
 
 use crate::RunError;
 use crate::root::LockedRoot;
-use crate::staging::{Names, Staging, unless_stopped};
-use crate::state::{Header, Intent, Known, Move, PluginRecord, SETTLED, STATE, State, StateWriter};
+use crate::staging::{Names, STAGING, Staging, unless_stopped};
+use crate::state::{Header, Intent, Known, Move, PluginRecord, Removal, SETTLED, STATE, State, StateWriter};
 
 /// The merged app-config's name in the root.
 pub(crate) const APP_CONFIG: &str = "app-config.dynamic-plugins.yaml";
@@ -89,6 +89,15 @@ pub(crate) enum Placed {
     Moved,
 }
 
+/// A commit that is done.
+#[derive(Debug, Default)]
+pub(crate) struct Committed {
+    /// The destinations that were removed.
+    pub(crate) removed: Vec<String>,
+    /// Why a power cut may bring the state before it back.
+    pub(crate) unsynced: Option<io::Error>,
+}
+
 /// A commit that failed.
 #[derive(Debug)]
 pub(crate) struct CommitError {
@@ -114,26 +123,28 @@ impl From<io::Error> for CommitError {
 }
 
 impl LockedRoot {
-    /// Makes the changes visible, and tells which destinations were removed.
+    /// Makes the changes visible.
     ///
     /// # Errors
     /// When a step fails; what had been done is undone then, as far as the file system lets us.
-    pub(crate) fn commit(&self, changes: &Arc<Changes>, stop: &Stop) -> Result<Vec<String>, CommitError> {
+    pub(crate) fn commit(&self, changes: &Arc<Changes>, stop: &Stop) -> Result<Committed, CommitError> {
         if self.holds(changes)? {
-            return Ok(Vec::new());
+            return Ok(Committed::default());
         }
         let had_state = self.prepare(changes, stop)?;
         let mut done = Vec::new();
-        let result = self.announce().and_then(|()| self.swap(changes, &mut done)).and_then(|()| self.settle());
+        let result = self.announce().and_then(|()| self.swap(changes, &mut done)).and_then(|()| self.settle(changes));
         if let Err(source) = result {
             let undone = self.undo(changes, done, had_state).is_ok();
             return Err(CommitError { source, undone });
         }
+        // All is done, and only the disk may not know of it: the way back would contradict the state.
+        let unsynced = self.dir.sync().err();
         let removed = done.into_iter().filter_map(|step| match step {
             Done::Removed { dest, .. } => Some(dest),
             Done::Put { .. } | Done::AppConfigWritten { .. } | Done::AppConfigRemoved => None,
         });
-        Ok(removed.collect())
+        Ok(Committed { removed: removed.collect(), unsynced })
     }
 
     /// Whether the root is as the changes want it already.
@@ -170,9 +181,12 @@ impl LockedRoot {
     }
 
     /// From here on there is nothing left to do but to clean up.
-    fn settle(&self) -> io::Result<()> {
-        self.staging.dir()?.rename(SETTLED, &self.dir, STATE)?;
-        self.dir.sync()
+    fn settle(&self, changes: &Changes) -> io::Result<()> {
+        if changes.durability == Durability::Content {
+            // What the state will have believed is at its place before.
+            self.dir.sync()?;
+        }
+        self.staging.dir()?.rename(SETTLED, &self.dir, STATE)
     }
 
     /// One rename for each step, told to `done` as it is taken.
@@ -198,7 +212,7 @@ impl LockedRoot {
         if self.dir.kind(&dest)? != Some(Kind::Directory) {
             return Ok(None);
         }
-        let name = format!("{dest}.removed");
+        let name = removed(&dest);
         self.dir.rename(&dest, self.staging.dir()?, &name)?;
         Ok(Some(Done::Removed { name, dest }))
     }
@@ -206,7 +220,11 @@ impl LockedRoot {
     fn swap_app_config(&self, has_one: bool) -> io::Result<Option<Done>> {
         let staging = self.staging.dir()?;
         if has_one {
-            let had = set_aside(&self.dir, APP_CONFIG, &self.staging, APP_CONFIG_BEFORE)?;
+            let had = match self.dir.kind(APP_CONFIG)? {
+                None => false,
+                Some(Kind::File) => set_aside(&self.dir, APP_CONFIG, &self.staging, APP_CONFIG_BEFORE)?,
+                Some(_) => self.dir.rename(APP_CONFIG, staging, APP_CONFIG_BEFORE).map(|()| true)?,
+            };
             staging.rename(APP_CONFIG_STAGED, &self.dir, APP_CONFIG)?;
             return Ok(Some(Done::AppConfigWritten { had }));
         }
@@ -290,19 +308,23 @@ impl Draft {
         self.write_settled(settled, changes)?;
         let had_state = set_aside(&self.root, STATE, &self.staging, BEFORE)?;
         match changes.durability {
-            Durability::State => self.staging.dir()?.sync()?,
+            Durability::State => {
+                self.staging.dir()?.sync()?;
+                self.root.open_dir(STAGING)?.sync()?;
+            }
             Durability::Content => self.staging.dir()?.sync_file_system()?,
         }
         Ok(had_state)
     }
 
     fn write_intent(&self, settled: &Header, changes: &Changes) -> io::Result<()> {
-        let put = changes
-            .put
-            .iter()
-            .map(|Put { names, record }| Move { staged: names.folder.clone(), dest: record.dest.clone() });
-        let remove = changes.remove.iter().map(|known| known.record.dest.clone()).collect();
-        let intent = Intent { run: self.staging.run.clone(), put: put.collect(), remove };
+        let moved = |put: &Put| Ok(Move { staged: put.names.number, name: put.record.package()? });
+        let removal = |known: &Known| Ok(Removal { name: known.record.package()? });
+        let intent = Intent {
+            run: self.staging.run,
+            put: changes.put.iter().map(moved).collect::<io::Result<_>>()?,
+            remove: changes.remove.iter().map(removal).collect::<io::Result<_>>()?,
+        };
         let out = BufWriter::new(self.staging.create(INTENT)?);
         finish(StateWriter::begin(out, Header { commit: Some(intent), ..settled.clone() })?)
     }
@@ -338,6 +360,11 @@ fn set_aside(root: &Dir, name: &str, staging: &Staging, copy: &str) -> io::Resul
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// The name of a plugin that goes away, in the run's folder.
+pub(crate) fn removed(dest: &str) -> String {
+    format!("{dest}.removed")
 }
 
 /// Brings a staged folder to its destination: swapped with what is there, or moved where there is nothing.

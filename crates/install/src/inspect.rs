@@ -144,7 +144,16 @@ pub(crate) fn inspect(known: &Known, parent: &Dir, name: &str, depth: Depth, sto
     let mut tree = Tree::new(&dir);
     let mut buffer = vec![0; CHUNK];
     let mut files = known.files();
-    while let Some(file) = files.next()? {
+    loop {
+        let file = match files.next() {
+            Ok(Some(file)) => file,
+            Ok(None) => break,
+            // Whoever wrote that: the plugin is had anew, and its record with it.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                return Ok(Condition::Changed(error.to_string()));
+            }
+            Err(error) => return Err(error),
+        };
         if stop.is_asked() {
             return Err(io::ErrorKind::Interrupted.into());
         }

@@ -18,8 +18,7 @@ use transport::{Clock, Stop};
 
 use crate::extra::extras;
 use crate::inspect::{CHUNK, Depth, Difference, look, open_folder, survey};
-use crate::staging::STAGING;
-use crate::state::{Header, Intent, Known, PluginRecord, SETTLED, STATE, State};
+use crate::state::{Header, Known, PluginRecord, STATE, State};
 use crate::{Root, RootError};
 
 /// How often a root is looked at anew because an installer changed it meanwhile.
@@ -377,9 +376,6 @@ impl Reading {
             let state = State::read(root).map_err(unreadable)?;
             let lost = match &state {
                 None => without_state(root).map_err(unreadable)?,
-                Some(State { header: Header { commit: Some(intent), .. }, .. }) => {
-                    (!has_settled(root, intent)).then_some("a commit was begun, and its record is gone")
-                }
                 Some(_) => None,
             };
             if Version::of(root).map_err(unreadable)? == file {
@@ -409,12 +405,6 @@ fn plugin_folders(root: &Dir) -> io::Result<impl Iterator<Item = io::Result<OsSt
         Ok(_) => None,
         Err(error) => Some(Err(error)),
     }))
-}
-
-/// Whether the plugins after an open commit are known.
-fn has_settled(root: &Dir, intent: &Intent) -> bool {
-    let run = root.open_dir(STAGING).and_then(|staging| staging.open_dir(&intent.run));
-    run.and_then(|run| run.kind(SETTLED)).is_ok_and(|settled| settled == Some(Kind::File))
 }
 
 /// One comparison of everything.

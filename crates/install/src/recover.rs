@@ -2,45 +2,70 @@
 
 use std::io;
 
-use tarball::{Dir, Kind};
+use tarball::{Dir, Kind, Limits};
 use transport::Stop;
 
-use crate::commit::{APP_CONFIG, APP_CONFIG_STAGED, is_our_app_config, put_in_place};
+use crate::Obstacle;
+use crate::commit::{APP_CONFIG, APP_CONFIG_STAGED, is_our_app_config, put_in_place, removed};
 use crate::inspect::{Condition, Depth, inspect};
 use crate::root::Remark;
-use crate::staging::{STAGING, open_or_make};
-use crate::state::{Known, Move, SETTLED, STATE, State};
+use crate::select::{Occupant, occupant};
+use crate::staging::{Names, STAGING, Staging, open_or_make, run_folder};
+use crate::state::{Known, Move, Removal, SETTLED, STATE, State};
 
 /// Reads the state; when a commit was under way, carries it through first.
 pub(crate) fn settle(root: &Dir, stop: &Stop, remarks: &mut Vec<Remark>) -> io::Result<Option<State>> {
-    let state = read(root, remarks)?;
-    let Some(State { header, plugins }) = &state else { return Ok(state) };
-    let Some(intent) = &header.commit else { return Ok(state) };
+    let Some(State { header, plugins }) = read(root, remarks)? else {
+        bring_back(root)?;
+        return Ok(None);
+    };
+    let Some(intent) = &header.commit else { return Ok(Some(State { header, plugins })) };
     remarks.push(Remark {
         reason: "commit_resumed",
         detail: "an earlier run was stopped while it made plugins visible; its commit was carried through".to_owned(),
     });
-    // It is there unless somebody else removed it; then what was staged is fetched anew.
-    let staging = open_or_make(&open_or_make(root, STAGING)?, &intent.run)?;
-    for Move { staged, dest } in &intent.put {
-        let known = plugins.iter().find(|known| known.record.dest == *dest);
-        finish_plugin(root, &staging, known, staged, dest, stop)?;
-    }
-    for dest in &intent.remove {
-        if root.kind(dest)? == Some(Kind::Directory) {
-            root.rename(dest, &staging, format!("{dest}.removed"))?;
+    let staging = open_or_make(&open_or_make(root, STAGING)?, run_folder(intent.run))?;
+    let mut unfinished = Vec::new();
+    for Move { staged, name } in &intent.put {
+        let (names, dest) = (Staging::names(*staged), name.destination());
+        let known =
+            plugins.iter().find(|known| known.record.dest == dest.as_str()).ok_or(io::ErrorKind::InvalidData)?;
+        if finish_plugin(root, &staging, known, &names, stop, remarks)? == Finished::Not {
+            unfinished.push(dest.as_str().to_owned());
         }
+    }
+    for Removal { name } in &intent.remove {
+        finish_removal(root, &staging, name.destination().as_str(), remarks)?;
     }
     if staging.kind(APP_CONFIG_STAGED)?.is_some() {
         staging.rename(APP_CONFIG_STAGED, root, APP_CONFIG)?;
     } else if header.app_config.is_none() && is_our_app_config(root)? {
         root.remove_file(APP_CONFIG)?;
     }
-    if staging.kind(SETTLED)?.is_some() {
-        staging.rename(SETTLED, root, STATE)?;
-        root.sync()?;
+    root.sync()?;
+    staging.rename(SETTLED, root, STATE)?;
+    root.sync()?;
+    let mut state = read(root, remarks)?;
+    for known in state.iter_mut().flat_map(|state| &mut state.plugins) {
+        // Whatever the state says of it, nobody has synced what is there.
+        known.record.synced &= !unfinished.contains(&known.record.dest);
     }
-    read(root, remarks)
+    Ok(state)
+}
+
+/// Where nobody knows any more what a commit was to bring, what it had moved away first goes back to its place.
+fn bring_back(root: &Dir) -> io::Result<()> {
+    let Some(intent) = State::intent(root)? else { return Ok(()) };
+    let Ok(staging) = root.open_dir(STAGING).and_then(|staging| staging.open_dir(run_folder(intent.run))) else {
+        return Ok(());
+    };
+    for Move { staged, name } in &intent.put {
+        let (old, dest) = (Staging::names(*staged).old, name.destination());
+        if root.kind(dest.as_str())?.is_none() && staging.kind(&old)? == Some(Kind::Directory) {
+            staging.rename(&old, root, dest.as_str())?;
+        }
+    }
+    Ok(())
 }
 
 fn read(root: &Dir, remarks: &mut Vec<Remark>) -> io::Result<Option<State>> {
@@ -54,30 +79,62 @@ fn read(root: &Dir, remarks: &mut Vec<Remark>) -> io::Result<Option<State>> {
     Ok(state)
 }
 
-/// Decides by content which copy is the new one: it is visible already, or staged still, or lost. Where nobody knows
-/// what the new one is like, there is none.
+/// Whether the new copy is where it belongs.
+#[derive(Debug, PartialEq, Eq)]
+enum Finished {
+    Now,
+    /// It is torn, or somebody else is in its place: this run sees to it.
+    Not,
+}
+
+/// Decides by content which copy is the new one: it is visible already, or staged still, or lost.
 fn finish_plugin(
     root: &Dir,
     staging: &Dir,
-    known: Option<&Known>,
-    staged: &str,
-    dest: &str,
+    known: &Known,
+    names: &Names,
     stop: &Stop,
-) -> io::Result<()> {
+    remarks: &mut Vec<Remark>,
+) -> io::Result<Finished> {
     let is_new = |parent: &Dir, name: &str| {
-        let Some(known) = known else { return Ok(false) };
         inspect(known, parent, name, Depth::Content, stop).map(|condition| condition == Condition::Intact)
     };
+    let dest = &known.record.dest;
     if is_new(root, dest)? {
-        return Ok(());
+        return Ok(Finished::Now);
     }
-    let old = format!("{staged}.old");
-    if is_new(staging, staged)? {
-        return put_in_place(staging, staged, &old, root, dest).map(drop);
+    if is_new(staging, &names.folder)? {
+        if let Occupant::Stranger(obstacle) = occupant(root, dest, &Limits::default())? {
+            remarks.push(stranger(dest, &obstacle));
+            return Ok(Finished::Not);
+        }
+        return put_in_place(staging, &names.folder, &names.old, root, dest).map(|_| Finished::Now);
     }
     // Torn by a power cut: the old copy, if it had been moved away, is better than none until this run fetches anew.
-    if root.kind(dest)?.is_none() && staging.kind(&old)?.is_some() {
-        staging.rename(&old, root, dest)?;
+    if root.kind(dest)?.is_none() && staging.kind(&names.old)?.is_some() {
+        staging.rename(&names.old, root, dest)?;
     }
-    Ok(())
+    Ok(Finished::Not)
+}
+
+/// Takes a plugin away, unless that was done before or somebody else is in its place.
+fn finish_removal(root: &Dir, staging: &Dir, dest: &str, remarks: &mut Vec<Remark>) -> io::Result<()> {
+    match occupant(root, dest, &Limits::default())? {
+        Occupant::Nobody => Ok(()),
+        Occupant::Same | Occupant::Unreadable if staging.kind(removed(dest))?.is_none() => {
+            root.rename(dest, staging, removed(dest))
+        }
+        Occupant::Stranger(obstacle) => {
+            remarks.push(stranger(dest, &obstacle));
+            Ok(())
+        }
+        Occupant::Same | Occupant::Unreadable => {
+            remarks.push(stranger(dest, &Obstacle::ForeignFolder));
+            Ok(())
+        }
+    }
+}
+
+fn stranger(dest: &str, obstacle: &Obstacle) -> Remark {
+    Remark { reason: "folder_not_ours", detail: format!("`{dest}` was left as it is: {obstacle}") }
 }

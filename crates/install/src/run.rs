@@ -12,7 +12,7 @@ use integrity::Integrity;
 use transport::Stop;
 
 use crate::cache::Cache;
-use crate::commit::{Changes, Durability, Put};
+use crate::commit::{Changes, Committed, Durability, Put};
 use crate::root::LockedRoot;
 use crate::select::{Before, Retired, Selection};
 use crate::state::{Known, PluginRecord};
@@ -291,7 +291,11 @@ impl Run {
             return Err(RunError::Interrupted);
         }
         let changes = Arc::new(changes);
-        let removed = root.commit(&changes, &self.job.stop)?;
+        let Committed { removed, unsynced } = root.commit(&changes, &self.job.stop)?;
+        if let Some(error) = unsynced {
+            let detail = format!("the plugins are visible, but a power cut may undo that: {error}");
+            tell_warning("sync_failed", &detail, log);
+        }
         self.removed = changes
             .remove
             .iter()

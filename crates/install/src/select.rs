@@ -30,6 +30,18 @@ pub(crate) enum Before {
     Adopted,
 }
 
+/// Who is at a destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Occupant {
+    Nobody,
+    /// A copy of the plugin that belongs there.
+    Same,
+    /// A folder whose `package.json` says nothing.
+    Unreadable,
+    /// Something else.
+    Stranger(Obstacle),
+}
+
 /// What becomes of a plugin that is no longer asked for.
 #[derive(Debug)]
 pub(crate) enum Retired {
@@ -119,28 +131,32 @@ impl<'a> Selection<'a> {
     }
 
     fn look_at(&self, dest: &str) -> io::Result<Result<Before, Obstacle>> {
-        match self.root.kind(dest)? {
-            None => return Ok(Ok(Before::Ours)),
-            Some(Kind::Directory) => {}
-            Some(Kind::Symlink) => return Ok(Err(Obstacle::Symlink)),
-            Some(Kind::File | Kind::Special) => return Ok(Err(Obstacle::File)),
-        }
-        Ok(match self.plugin_in(dest)? {
-            Some(found) if found != dest => Err(Obstacle::ForeignFolder),
+        Ok(match occupant(self.root, dest, self.limits)? {
+            Occupant::Nobody => Ok(Before::Ours),
             // Torn by a power cut, or tampered with: the state says that it was ours.
-            _ if self.is_known(dest) => Ok(Before::Ours),
-            Some(_) => Ok(Before::Adopted),
-            None => Err(Obstacle::ForeignFolder),
+            Occupant::Same | Occupant::Unreadable if self.is_known(dest) => Ok(Before::Ours),
+            Occupant::Same => Ok(Before::Adopted),
+            Occupant::Unreadable => Err(Obstacle::ForeignFolder),
+            Occupant::Stranger(obstacle) => Err(obstacle),
         })
-    }
-
-    /// The destination of the plugin that a folder holds; `None` where its `package.json` says nothing.
-    fn plugin_in(&self, folder: &str) -> io::Result<Option<String>> {
-        let found = read_manifest(&self.root.open_dir(folder)?, self.limits);
-        Ok(found.ok().map(|found| found.name().destination().to_string()))
     }
 
     fn is_known(&self, dest: &str) -> bool {
         self.state.is_some_and(|state| state.plugins.iter().any(|known| known.record.dest == dest))
     }
+}
+
+/// Looks who is at a destination.
+pub(crate) fn occupant(root: &Dir, dest: &str, limits: &Limits) -> io::Result<Occupant> {
+    match root.kind(dest)? {
+        None => return Ok(Occupant::Nobody),
+        Some(Kind::Directory) => {}
+        Some(Kind::Symlink) => return Ok(Occupant::Stranger(Obstacle::Symlink)),
+        Some(Kind::File | Kind::Special) => return Ok(Occupant::Stranger(Obstacle::File)),
+    }
+    Ok(match read_manifest(&root.open_dir(dest)?, limits) {
+        Ok(found) if found.name().destination().as_str() == dest => Occupant::Same,
+        Ok(_) => Occupant::Stranger(Obstacle::ForeignFolder),
+        Err(_) => Occupant::Unreadable,
+    })
 }

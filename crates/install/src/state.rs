@@ -13,9 +13,9 @@ use std::sync::Arc;
 
 use integrity::{DigestWriter, Sha256};
 use serde::{Deserialize, Serialize};
-use tarball::{Content, Dir, FileMode, Written};
+use tarball::{Content, Dir, FileMode, PackageName, Written};
 
-use crate::staging::STAGING;
+use crate::staging::{STAGING, run_folder};
 
 /// The file's name in the root.
 pub(crate) const STATE: &str = ".butler-plugins.state";
@@ -38,28 +38,38 @@ pub(crate) struct Header {
     pub(crate) installer: String,
     /// When, in seconds since the epoch.
     pub(crate) written: u64,
-    /// The digest of the app-config that was written with it, in hex.
+    /// The digest of the app-config that was written with it, as `sha256:` and hex.
     pub(crate) app_config: Option<String>,
     /// Present while a commit is under way.
     pub(crate) commit: Option<Intent>,
 }
 
-/// A commit that was begun.
+/// A commit that was begun. Nothing in it is taken for a path: folders are named by numbers and packages, and whoever
+/// wrote the file can name no other ones.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Intent {
-    /// The folder in the staging folder.
-    pub(crate) run: String,
+    /// The run whose staging folder holds what is moved.
+    pub(crate) run: u64,
     /// What is made visible.
     pub(crate) put: Vec<Move>,
-    /// Destinations that go away.
-    pub(crate) remove: Vec<String>,
+    /// What goes away.
+    pub(crate) remove: Vec<Removal>,
 }
 
 /// A plugin on its way from the run's folder to its destination.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Move {
-    pub(crate) staged: String,
-    pub(crate) dest: String,
+    /// Its number in the run's folder.
+    pub(crate) staged: usize,
+    #[serde(with = "package")]
+    pub(crate) name: PackageName,
+}
+
+/// A plugin on its way out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Removal {
+    #[serde(with = "package")]
+    pub(crate) name: PackageName,
 }
 
 /// One installed plugin.
@@ -67,6 +77,7 @@ pub(crate) struct Move {
 pub(crate) struct PluginRecord {
     pub(crate) name: String,
     pub(crate) version: String,
+    /// The name's destination, which is proved when a state is read.
     pub(crate) dest: String,
     /// As shown in logs: without query.
     pub(crate) source: String,
@@ -146,6 +157,14 @@ impl Header {
     }
 }
 
+impl PluginRecord {
+    /// Its name, which leads to its destination and to no other folder.
+    pub(crate) fn package(&self) -> io::Result<PackageName> {
+        let name = PackageName::parse(&self.name).map_err(|_| malformed())?;
+        if name.destination().as_str() == self.dest { Ok(name) } else { Err(malformed()) }
+    }
+}
+
 impl<'a> FileRecord<'a> {
     pub(crate) fn of(written: &Written<'a>) -> Self {
         let content = match written.content {
@@ -171,17 +190,20 @@ impl<'a> FileRecord<'a> {
 impl State {
     /// Reads the state of a root; `None` when there is none, or none that is whole.
     ///
-    /// A torn or foreign file is as good as none: what it listed is then adopted or left alone, never trusted.
+    /// A torn or foreign file is as good as none: what it listed is then adopted or left alone, never trusted. So is the
+    /// beginning of a commit without the state that was to follow.
     pub(crate) fn read(root: &Dir) -> io::Result<Option<Self>> {
-        let Some(mut state) = Self::read_one(root, STATE)? else { return Ok(None) };
-        if let Some(intent) = &state.header.commit {
-            let staging = existing(root.open_dir(STAGING))?.map(|staging| staging.open_dir(&intent.run));
-            if let Some(settled) = staging.and_then(|run| existing(run).transpose()).transpose()? {
-                let settled = Self::read_one(&settled, SETTLED)?;
-                state.plugins = settled.map(|settled| settled.plugins).unwrap_or_default();
-            }
-        }
-        Ok(Some(state))
+        let Some(state) = Self::read_one(root, STATE)? else { return Ok(None) };
+        let Some(intent) = &state.header.commit else { return Ok(Some(state)) };
+        let Some(staging) = existing(root.open_dir(STAGING))? else { return Ok(None) };
+        let Some(run) = existing(staging.open_dir(run_folder(intent.run)))? else { return Ok(None) };
+        let settled = Self::read_one(&run, SETTLED)?;
+        Ok(settled.map(|settled| Self { plugins: settled.plugins, ..state }))
+    }
+
+    /// The beginning of a commit, whatever became of the rest.
+    pub(crate) fn intent(root: &Dir) -> io::Result<Option<Intent>> {
+        Ok(Self::read_one(root, STATE)?.and_then(|state| state.header.commit))
     }
 
     fn read_one(dir: &Dir, name: &str) -> io::Result<Option<Self>> {
@@ -212,6 +234,7 @@ impl State {
             }
             match Line::parse(line)? {
                 Some(Line::Plugin(record)) if files_left == 0 && plugins.len() < PLUGIN_LIMIT => {
+                    record.package()?;
                     hash.write_all(line)?;
                     files_left = record.files;
                     plugins.push(Known { record, lists: Arc::clone(file), offset: lines.offset });
@@ -373,6 +396,20 @@ fn write_line(out: &mut impl Write, line: &Line<'_>) -> io::Result<()> {
 
 fn malformed() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "the state file is malformed")
+}
+
+/// Names that lead to one folder each.
+mod package {
+    use super::{Cow, PackageName};
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(name: &PackageName, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(name.as_str())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PackageName, D::Error> {
+        PackageName::parse(&Cow::<str>::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
 }
 
 /// Digests as text.

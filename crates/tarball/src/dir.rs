@@ -17,6 +17,8 @@ use crate::status::Status;
 const DIRECTORY: Mode = Mode::from_raw_mode(0o755);
 /// Names tried for a temporary file where the file system has no unnamed ones.
 const UNNAMED_TRIES: u32 = 1024;
+/// Most directories above one that are looked at; a path can name no more.
+const MOST_ABOVE: u32 = 4096;
 
 /// An open directory. Every method takes names of one component and resolves them beneath this very directory,
 /// whatever its path has become; no method follows a symlink.
@@ -217,6 +219,29 @@ impl Dir {
 
     pub(crate) fn status(&self, name: &OsStr) -> io::Result<Status> {
         Ok(Status::of(&rustix::fs::statat(&self.0, component(name)?, AtFlags::SYMLINK_NOFOLLOW)?))
+    }
+
+    /// Whether this directory is another one or lies in it, by what both are and not by what their paths say.
+    ///
+    /// # Errors
+    /// What the system answers.
+    pub fn is_within(&self, other: &Self) -> io::Result<bool> {
+        let id = |dir: &OwnedFd| rustix::fs::fstat(dir).map(|stat| (stat.st_dev, stat.st_ino));
+        let (outer, mut dir) = (id(&other.0)?, self.0.try_clone()?);
+        let mut found = id(&dir)?;
+        let above = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        for _ in 0..MOST_ABOVE {
+            if found == outer {
+                return Ok(true);
+            }
+            dir = rustix::fs::openat(&dir, "..", above, Mode::empty())?;
+            let below = std::mem::replace(&mut found, id(&dir)?);
+            // Nothing is above the system's own root.
+            if found == below {
+                return Ok(false);
+            }
+        }
+        Err(Errno::LOOP.into())
     }
 
     /// Who may do what in this directory.

@@ -18,8 +18,8 @@ const NAMES: usize = 8 * 1024;
 impl Dir {
     /// Removes `name` and everything below it; nothing of that name is success.
     ///
-    /// No link is followed, directories that their owner may not write are made writable, and at most three handles
-    /// are open at a time however deep the tree is.
+    /// No link is followed, nothing that is mounted in it is entered, directories that their owner may not write are made
+    /// writable, and at most three handles are open at a time however deep the tree is.
     ///
     /// # Errors
     /// What the system answers, after as much was removed as came before it.
@@ -96,7 +96,12 @@ impl Dir {
             }
             opened => opened?,
         };
-        let mode = Mode::from_raw_mode(rustix::fs::fstat(dir.fd())?.st_mode);
+        let found = rustix::fs::fstat(dir.fd())?;
+        if found.st_dev != rustix::fs::fstat(self.fd())?.st_dev {
+            // Somebody has mounted something here: what it holds is not ours to change.
+            return Err(Errno::XDEV.into());
+        }
+        let mode = Mode::from_raw_mode(found.st_mode);
         if !mode.contains(Mode::RWXU) {
             // Not ours: the removal below says so better than this call would.
             let _ = rustix::fs::fchmod(dir.fd(), mode | Mode::RWXU);
@@ -176,6 +181,27 @@ mod tests {
         dir.remove_tree("tree").unwrap();
         assert_eq!(kept.kind("file").unwrap(), Some(Kind::File));
         assert_eq!(dir.kind("tree").unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_mounted_in_a_tree_is_neither_entered_nor_removed() {
+        let (temp, dir) = root();
+        dir.create_dir("tree").unwrap().create_dir("sub").unwrap();
+        let at = temp.path().join("tree/sub");
+        let mount = |program: &str, arguments: &[&str]| {
+            let mut command = std::process::Command::new(program);
+            command.args(arguments).arg(&at).stderr(std::process::Stdio::null());
+            command.status().is_ok_and(|status| status.success())
+        };
+        if !mount("mount", &["-t", "tmpfs", "none"]) {
+            println!("skipped: nothing can be mounted here");
+            return;
+        }
+        dir.open_dir("tree").unwrap().open_dir("sub").unwrap().create_file("precious", FileMode::Plain).unwrap();
+        let error = dir.remove_tree("tree").unwrap_err();
+        let kept = dir.open_dir("tree").unwrap().open_dir("sub").unwrap().kind("precious").unwrap();
+        assert!(mount("umount", &[]));
+        assert_eq!((error.kind(), kept), (io::ErrorKind::CrossesDevices, Some(Kind::File)));
     }
 
     #[test]

@@ -105,13 +105,15 @@ fn a_commit_killed_after_any_step_is_finished_by_the_next_run() {
         ("second put", |root, changes| drop(root.put(&changes.put[1]).unwrap())),
         ("remove", |root, changes| drop(root.remove(&changes.remove[0]).unwrap())),
         ("app-config", |root, _| drop(root.swap_app_config(true).unwrap())),
-        ("settle", |root, _| root.settle().unwrap()),
+        ("settle", |root, changes| root.settle(changes).unwrap()),
         ("release", |root, _| root.dir.remove_tree(STAGING).unwrap()),
     ];
     let old = visible(installed().path());
     let new = {
         let folder = installed();
-        upgrade(folder.path(), |root, changes| assert_eq!(root.commit(changes, &Stop::new()).unwrap(), ["b-dynamic"]));
+        upgrade(folder.path(), |root, changes| {
+            assert_eq!(root.commit(changes, &Stop::new()).unwrap().removed, ["b-dynamic"]);
+        });
         heal(folder.path())
     };
     assert_ne!(old, new);
@@ -204,17 +206,72 @@ fn a_commit_that_cannot_be_announced_changes_nothing() {
 }
 
 #[test]
-fn an_intent_whose_staging_folder_is_gone_is_no_success() {
+fn an_intent_whose_staging_folder_is_gone_counts_as_a_lost_state() {
     let folder = installed();
+    let before = visible(folder.path());
     upgrade(folder.path(), |root, changes| {
         root.prepare(changes, &Stop::new()).unwrap();
         root.announce().unwrap();
         root.dir.remove_tree(STAGING).unwrap();
     });
     let root = lock(folder.path());
-    assert!(!folder.path().join("b-dynamic").exists(), "what was to go is still there");
-    assert!(root.state.as_ref().unwrap().header.commit.is_some(), "nothing says that the commit is not complete");
-    assert!(!root.holds(&Changes::default()).unwrap());
+    assert!(root.state.is_none());
+    assert!(root.remarks.iter().any(|remark| remark.reason == "state_lost"), "{:?}", root.remarks);
+    assert_eq!(visible(folder.path()), before, "something was removed that nobody remembers");
+}
+
+#[test]
+fn what_was_moved_away_for_an_intent_that_is_lost_comes_back() {
+    let folder = installed();
+    let before = visible(folder.path());
+    upgrade(folder.path(), |root, changes| {
+        root.prepare(changes, &Stop::new()).unwrap();
+        root.announce().unwrap();
+        let staging = root.staging.dir().unwrap();
+        root.dir.rename("a-dynamic", staging, "0000.old").unwrap();
+        staging.remove_file(SETTLED).unwrap();
+    });
+    drop(lock(folder.path()));
+    assert_eq!(visible(folder.path()), before);
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "somebody else works with paths")]
+fn somebody_elses_folder_is_left_by_a_commit_that_is_carried_through() {
+    type Meanwhile = fn(&Path);
+    let stranger = |folder: &Path| {
+        std::fs::create_dir_all(folder).unwrap();
+        std::fs::write(
+            folder.join("package.json"),
+            r#"{"name":"other","version":"1.0.0","backstage":{"role":"backend-plugin"}}"#,
+        )
+        .unwrap();
+    };
+    // Where `b` was, before and after it was removed; where `a` is to be.
+    let rows: [(&str, &str, Meanwhile); 4] = [
+        ("b-dynamic", "before", |root| std::fs::remove_dir_all(root.join("b-dynamic")).unwrap()),
+        ("b-dynamic", "after", |_| ()),
+        ("a-dynamic", "before", |root| std::fs::remove_dir_all(root.join("a-dynamic")).unwrap()),
+        ("c-dynamic", "before", |_| ()),
+    ];
+    for (dest, when, meanwhile) in rows {
+        let folder = installed();
+        upgrade(folder.path(), |root, changes| {
+            root.prepare(changes, &Stop::new()).unwrap();
+            root.announce().unwrap();
+            if when == "after" {
+                root.remove(&changes.remove[0]).unwrap();
+            }
+        });
+        meanwhile(folder.path());
+        stranger(&folder.path().join(dest));
+        let root = lock(folder.path());
+        let manifest = std::fs::read_to_string(folder.path().join(dest).join("package.json")).unwrap();
+        assert!(manifest.contains("other"), "{dest} {when}");
+        assert!(root.remarks.iter().any(|remark| remark.reason == "folder_not_ours"), "{dest} {when}");
+        root.release(&Stop::new()).unwrap();
+        assert!(lock(folder.path()).state.unwrap().header.commit.is_none(), "{dest} {when}");
+    }
 }
 
 #[test]

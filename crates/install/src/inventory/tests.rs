@@ -14,7 +14,8 @@ use crate::state::{ContentRecord, FileRecord, StateWriter};
 fn root() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for plugin in ["a", "b"] {
-        Dir::open(folder.path()).unwrap().create_dir(plugin).unwrap().create_file("index.js", FileMode::Plain).unwrap();
+        let made = Dir::open(folder.path()).unwrap().create_dir(format!("{plugin}-dynamic")).unwrap();
+        made.create_file("index.js", FileMode::Plain).unwrap();
         put(folder.path(), plugin, "one");
     }
     record(folder.path(), "one");
@@ -22,18 +23,18 @@ fn root() -> tempfile::TempDir {
 }
 
 fn put(root: &Path, plugin: &str, code: &str) {
-    fs::write(root.join(plugin).join("index.js"), code).unwrap();
+    fs::write(root.join(format!("{plugin}-dynamic/index.js")), code).unwrap();
 }
 
 /// Records that both plugins hold this code, the way a commit does: by a rename.
 fn record(root: &Path, code: &str) {
     let mut writer = StateWriter::begin(Vec::new(), Header::new("0.0.0", 7, None, None)).unwrap();
-    for dest in ["a", "b"] {
+    for name in ["a", "b"] {
         let sha256 = Sha256::of_reader(&mut code.as_bytes(), &mut [0; 64]).unwrap();
         let content = ContentRecord::Regular { len: code.len() as u64, sha256, executable: false };
         let mut lines = Vec::new();
         FileRecord { path: "index.js".into(), content }.write(&mut lines).unwrap();
-        writer.plugin(plugin(dest), &mut lines.as_slice()).unwrap();
+        writer.plugin(plugin(name), &mut lines.as_slice()).unwrap();
     }
     let dir = Dir::open(root).unwrap();
     let mut file = dir.create_file("new", FileMode::Plain).unwrap();
@@ -41,12 +42,12 @@ fn record(root: &Path, code: &str) {
     dir.rename("new", &dir, STATE).unwrap();
 }
 
-fn plugin(dest: &str) -> PluginRecord {
+fn plugin(name: &str) -> PluginRecord {
     PluginRecord {
-        name: format!("@acme/{dest}"),
+        name: name.to_owned(),
         version: "1.0.0".to_owned(),
-        dest: dest.to_owned(),
-        source: format!("oci://r.example.com/{dest}:1"),
+        dest: format!("{name}-dynamic"),
+        source: format!("oci://r.example.com/{name}:1"),
         integrity: "sha512-…".to_owned(),
         manifest: None,
         installer: "0.0.0".to_owned(),
@@ -63,9 +64,9 @@ fn verify_while(root: &Path, mut happens: impl FnMut(usize)) -> (Result<Verifica
     let result = verify(root, &SystemClock::start(), &Stop::new(), &mut |told| {
         words.push(match &told {
             Told::Difference { plugin, path, difference } => {
-                format!("{} {}/{}", difference.name(), plugin.dest, path.display())
+                format!("{} {}/{}", difference.name(), plugin.name, path.display())
             }
-            Told::Plugin { plugin, .. } => plugin.dest.clone(),
+            Told::Plugin { plugin, .. } => plugin.name.clone(),
             Told::Foreign { folder } => format!("foreign {}", folder.display()),
             Told::Waiting => "waiting".to_owned(),
             Told::StartedOver => "started over".to_owned(),
@@ -143,12 +144,24 @@ fn record_leads_nowhere_outside_of_the_root() {
     let outside = tempfile::tempdir().unwrap();
     let root = root();
     let at = outside.path().file_name().unwrap().to_str().unwrap();
-    for dest in ["..", ".", "", "a/index.js", &format!("../{at}")] {
+    let up = format!("../{at}");
+    for (name, dest) in [
+        ("a", ".."),
+        ("a", "."),
+        ("a", ""),
+        ("a", "a-dynamic/index.js"),
+        ("a", &up),
+        ("a", "b-dynamic"),
+        ("a", "lost+found"),
+        ("..", "..-dynamic"),
+        ("../a", "..-a-dynamic"),
+        (&up, &up),
+    ] {
         let mut writer = StateWriter::begin(Vec::new(), Header::new("0.0.0", 7, None, None)).unwrap();
-        writer.plugin(PluginRecord { files: 0, ..plugin(dest) }, &mut &[][..]).unwrap();
+        let record = PluginRecord { name: name.to_owned(), dest: dest.to_owned(), files: 0, ..plugin("a") };
+        writer.plugin(record, &mut &[][..]).unwrap();
         fs::write(root.path().join(STATE), writer.end().unwrap()).unwrap();
         let (result, words) = verify_while(root.path(), |_| {});
-        assert_eq!(words[0], format!("unreadable {dest}/"));
-        assert_eq!(result.unwrap().differences, 1, "{dest}");
+        assert!(matches!(result, Err(InventoryError::StateLost { .. })), "{name} {dest}: {result:?} {words:?}");
     }
 }

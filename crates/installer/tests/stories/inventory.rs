@@ -492,8 +492,8 @@ fn open_commit(portal: &Portal, settled: bool) {
         fs::write(run.join("state.settled"), &state).unwrap();
     }
     let mut header: Value = serde_json::from_str(state.lines().next().unwrap()).unwrap();
-    let put = [json!({ "staged": "0000", "dest": "rich-dynamic" })];
-    header["header"]["commit"] = json!({ "run": "run-1", "put": put, "remove": [] });
+    let put = [json!({ "staged": 0, "name": "rich" })];
+    header["header"]["commit"] = json!({ "run": 1, "put": put, "remove": [] });
     let header = format!("{header}\n");
     let sha256 = testkit::sha256_digest(header.as_bytes());
     let end = json!({ "end": { "plugins": 0, "sha256": sha256.strip_prefix("sha256:") } });
@@ -518,7 +518,7 @@ fn open_commit_is_told_until_the_next_run_completes_it() {
 
     open_commit(&portal, false);
     for what in ["list", "verify"] {
-        portal.look(&[what]).exits(3).says("a commit was begun, and its record is gone").says("[state_lost]");
+        portal.look(&[what]).exits(3).says("the record of this root is not whole").says("[state_lost]");
     }
 }
 
