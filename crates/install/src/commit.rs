@@ -170,7 +170,7 @@ impl LockedRoot {
         let draft = Draft { root: self.dir.try_clone()?, staging: Arc::clone(&self.staging) };
         let changes = Arc::clone(changes);
         let had_state = unless_stopped(stop, move || draft.write(&changes))?;
-        self.lock.check()?;
+        self.lock.check(&self.dir)?;
         if stop.is_asked() { Err(io::ErrorKind::Interrupted.into()) } else { Ok(had_state) }
     }
 
@@ -268,10 +268,13 @@ impl LockedRoot {
                 .rename(&dest, staging, &folder)
                 .and_then(|()| staging.rename(format!("{folder}.old"), &self.dir, &dest)),
             Done::Removed { name, dest } => staging.rename(&name, &self.dir, &dest),
-            Done::AppConfigWritten { had } => {
-                self.dir.rename(APP_CONFIG, staging, APP_CONFIG_STAGED)?;
-                if had { staging.rename(APP_CONFIG_BEFORE, &self.dir, APP_CONFIG) } else { Ok(()) }
-            }
+            Done::AppConfigWritten { had: false } => self.dir.rename(APP_CONFIG, staging, APP_CONFIG_STAGED),
+            // There is one at any moment. Where names cannot be exchanged the new one is lost, and written again by
+            // whoever goes forward.
+            Done::AppConfigWritten { had: true } => match staging.exchange(APP_CONFIG_BEFORE, &self.dir, APP_CONFIG) {
+                Ok(()) => staging.rename(APP_CONFIG_BEFORE, staging, APP_CONFIG_STAGED),
+                Err(_) => staging.rename(APP_CONFIG_BEFORE, &self.dir, APP_CONFIG),
+            },
             Done::AppConfigRemoved => staging.rename(APP_CONFIG_BEFORE, &self.dir, APP_CONFIG),
         }
     }

@@ -58,21 +58,24 @@ impl Lease {
                     if holds(root, &identity).map_err(unwritable)? {
                         let root = root.try_clone().map_err(unwritable)?;
                         let beating = keep_alive(file).map_err(unwritable)?;
-                        return Ok(Self { root, identity, lapsed, _beating: beating });
+                        let lease = Self { root, identity, lapsed, _beating: beating };
+                        // A stop may have cut the settling short.
+                        let has_settled = lease.lapsed.is_none() || !waiting.stop.is_asked();
+                        return if has_settled { Ok(lease) } else { Err(RootError::Interrupted) };
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(source) => return Err(unwritable(source)),
             }
-            let Some(text) = read(root, LEASE).map_err(unwritable)? else { continue };
+            // None is there to read when it was given back just now, or when the volume contradicts itself.
+            let text = read(root, LEASE).map_err(unwritable)?.unwrap_or_default();
             let holder = holder_of(&text);
-            if watched.is_silent(&text, waiting.clock.uptime()) {
-                if move_away(root, &text).map_err(unwritable)? {
-                    lapsed = Some(holder);
-                }
-                continue;
+            let is_silent = watched.is_silent(&text, waiting.clock.uptime());
+            if is_silent && move_away(root, &text).map_err(unwritable)? {
+                lapsed = Some(holder);
+            } else {
+                wait.once_more(waiting, holder)?;
             }
-            wait.once_more(waiting, holder)?;
         }
     }
 
@@ -121,14 +124,16 @@ fn keep_alive(file: File) -> io::Result<Sender<()>> {
         while ended.recv_timeout(BEAT) == Err(RecvTimeoutError::Timeout) {
             beats = beats.wrapping_add(1);
             // Whether it still is ours is found out before it matters.
-            drop(file.write_all_at(count(beats).as_bytes(), 0));
+            drop(file.write_all_at(count(beats).as_bytes(), 0).and_then(|()| file.sync_data()));
         }
     })?;
     Ok(sender)
 }
 
 fn write(mut file: &File, identity: &str) -> io::Result<()> {
-    file.write_all(format!("{}\n{identity}\n", count(0)).as_bytes())
+    file.write_all(format!("{}\n{identity}\n", count(0)).as_bytes())?;
+    // NFS keeps what is written to an open file to itself until it is synced, and nobody else would see a change.
+    file.sync_data()
 }
 
 fn count(beats: u32) -> String {
@@ -165,12 +170,21 @@ fn move_away(root: &Dir, lapsed: &str) -> io::Result<bool> {
     }
     let is_the_one = read(root, LAPSED)?.is_none_or(|text| text == lapsed);
     if !is_the_one {
-        // A name that is taken by now belongs to a third one, and its owner will find out.
-        drop(root.hard_link(LAPSED, root, LEASE));
+        // Whether it worked is found out by its owner before it matters.
+        drop(put_back(root));
     }
     match root.remove_file(LAPSED) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(is_the_one),
         removed => removed.map(|()| is_the_one),
+    }
+}
+
+/// Gives a moved lease its name back, unless the name is taken by now: then it belongs to a third one.
+fn put_back(root: &Dir) -> io::Result<()> {
+    match root.hard_link(LAPSED, root, LEASE) {
+        // A volume without locks may be one without links, too.
+        Err(_) if root.kind(LEASE)?.is_none() => root.rename(LAPSED, root, LEASE),
+        linked => linked,
     }
 }
 
@@ -213,10 +227,18 @@ mod tests {
 
     /// Takes the lease; tells whom it waited for, and how long.
     fn take(root: &Dir, meanwhile: impl Fn(Duration) + Send + Sync) -> (Result<Lease, RootError>, String, Duration) {
+        take_unless(&Stop::new(), root, meanwhile)
+    }
+
+    fn take_unless(
+        stop: &Stop,
+        root: &Dir,
+        meanwhile: impl Fn(Duration) + Send + Sync,
+    ) -> (Result<Lease, RootError>, String, Duration) {
         let clock = Jumps { uptime: Mutex::default(), meanwhile };
         let mut told = String::new();
         let mut on_wait = |holder: &str| told.push_str(holder);
-        let waiting = Waiting { holder: "pod b", timeout: Duration::from_mins(10), clock: &clock, stop: &Stop::new() };
+        let waiting = Waiting { holder: "pod b", timeout: Duration::from_mins(10), clock: &clock, stop };
         let mut wait = Wait::new(Deadline::after(&clock, waiting.timeout), &mut on_wait);
         let taken = Lease::take(root, &waiting, &mut wait);
         (taken, told, clock.uptime())
@@ -296,6 +318,35 @@ mod tests {
         assert_eq!(names(&root), [LEASE]);
         assert!(move_away(&root, "0\npod c #1\n").unwrap());
         assert!(!move_away(&root, "0\npod c #1\n").unwrap());
+        assert_eq!(names(&root), [""; 0]);
+    }
+
+    #[test]
+    fn a_moved_lease_is_put_back_where_there_are_no_links_and_displaces_none() {
+        let (_folder, root) = root();
+        // A folder cannot be linked anywhere.
+        root.create_dir(LAPSED).unwrap();
+        put_back(&root).unwrap();
+        assert_eq!(root.kind(LEASE).unwrap(), Some(tarball::Kind::Directory));
+        root.remove_dir(LEASE).unwrap();
+        root.create_dir(LAPSED).unwrap();
+        put(&root, "0\npod c #1\n");
+        put_back(&root).unwrap_err();
+        assert_eq!(read(&root, LEASE).unwrap().unwrap(), "0\npod c #1\n");
+    }
+
+    #[test]
+    fn a_lease_that_a_stop_kept_from_settling_is_not_had() {
+        let (_folder, root) = root();
+        put(&root, "0\npod a #1\n");
+        let stop = Stop::new();
+        let ask = stop.clone();
+        let lease = take_unless(&stop, &root, move |now| {
+            if now > LAPSE {
+                ask.ask();
+            }
+        });
+        assert!(matches!(lease.0, Err(RootError::Interrupted)), "{lease:?}");
         assert_eq!(names(&root), [""; 0]);
     }
 

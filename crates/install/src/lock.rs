@@ -2,6 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use tarball::{Dir, FileMode};
@@ -21,7 +22,7 @@ const HOLDER_LIMIT: u64 = 256;
 #[derive(Debug)]
 pub(crate) enum RootLock {
     /// The kernel's, on a file that is kept open.
-    Kernel(#[expect(dead_code, reason = "it is held by being open")] File),
+    Kernel(File),
     /// A lease, on a volume that has no locks, and what the kernel said to that.
     Lease(Lease, io::Error),
 }
@@ -46,10 +47,16 @@ impl RootLock {
     pub(crate) fn take(root: &Dir, waiting: &Waiting<'_>, on_wait: &mut dyn FnMut(&str)) -> Result<Self, RootError> {
         let open = |source| RootError::Unwritable { act: "open the lock file", source };
         let mut file = root.open_or_create_file(LOCK, FileMode::Plain).map_err(open)?;
+        if file.metadata().map_err(open)?.nlink() > 1 {
+            // What is written into it would be seen under another name as well.
+            return Err(RootError::Obstructed { name: LOCK });
+        }
         let mut wait = Wait::new(Deadline::after(waiting.clock, waiting.timeout), on_wait);
         loop {
             match file.try_lock() {
-                Ok(()) => break,
+                Ok(()) if is_named(&file, root).map_err(open)? => break,
+                // Somebody removed it meanwhile, and whoever comes next would lock another one.
+                Ok(()) => file = root.open_or_create_file(LOCK, FileMode::Plain).map_err(open)?,
                 Err(TryLockError::WouldBlock) => wait.once_more(waiting, read_holder(&mut file))?,
                 Err(TryLockError::Error(error)) if is_unsupported(&error) => {
                     return Ok(Self::Lease(Lease::take(root, waiting, &mut wait)?, error));
@@ -65,10 +72,13 @@ impl RootLock {
     /// Makes sure that the root still is this run's alone.
     ///
     /// # Errors
-    /// When it is not, which can only be on a volume without locks.
-    pub(crate) fn check(&self) -> io::Result<()> {
+    /// When it is not: on a volume without locks, or because somebody removed the lock file.
+    pub(crate) fn check(&self, root: &Dir) -> io::Result<()> {
         match self {
-            Self::Kernel(_) => Ok(()),
+            Self::Kernel(file) if is_named(file, root)? => Ok(()),
+            Self::Kernel(_) => {
+                Err(io::Error::other("somebody removed the lock file, and another installer may be at work"))
+            }
             Self::Lease(lease, _) => lease.check(),
         }
     }
@@ -92,6 +102,15 @@ impl<'a> Wait<'a> {
         }
         waiting.clock.sleep(POLL, waiting.stop);
         Ok(())
+    }
+}
+
+/// Whether the lock file's name still leads to this file.
+fn is_named(file: &File, root: &Dir) -> io::Result<bool> {
+    let id = |file: &File| file.metadata().map(|found| (found.dev(), found.ino()));
+    match root.open_file(LOCK) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        named => Ok(id(&named?)? == id(file)?),
     }
 }
 

@@ -29,7 +29,7 @@ struct Open<T, B> {
 /// What a worker does next.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Work<T, B> {
-    /// Ask where it is; [`Queue::begun`] is told afterwards.
+    /// Ask where it is, under a [`Beginning`].
     Begin(T),
     /// Do the rest.
     Finish(B),
@@ -64,8 +64,13 @@ impl<T, B> Queue<T, B> {
         None
     }
 
+    /// For whoever begins with a thing.
+    pub(crate) const fn beginning(&self) -> Beginning<'_, T, B> {
+        Beginning { queue: self, left: None }
+    }
+
     /// Takes what has come of a thing that was begun, with its size, if it is not done.
-    pub(crate) fn begun(&self, left: Option<(u64, B)>) {
+    fn begun(&self, left: Option<(u64, B)>) {
         let mut open = self.lock();
         open.beginning = open.beginning.saturating_sub(1);
         open.begun.extend(left);
@@ -75,6 +80,19 @@ impl<T, B> Queue<T, B> {
     fn lock(&self) -> MutexGuard<'_, Open<T, B>> {
         // The queue is whole between any two operations, whatever happened to another worker.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells the queue when it is dropped that a thing was begun. Others wait for that, so that even a panic must not keep it.
+pub(crate) struct Beginning<'a, T, B> {
+    queue: &'a Queue<T, B>,
+    /// What has come of it, with its size, if it is not done.
+    pub(crate) left: Option<(u64, B)>,
+}
+
+impl<T, B> Drop for Beginning<'_, T, B> {
+    fn drop(&mut self) {
+        self.queue.begun(self.left.take());
     }
 }
 
@@ -132,6 +150,21 @@ mod tests {
             assert_eq!(waiting.join().unwrap(), Some(Work::Finish('A')));
         });
         assert_eq!(queue.next(&Stop::new()), None);
+    }
+
+    #[test]
+    fn nobody_waits_for_one_that_panicked() {
+        let queue = queue(&['a'], 2);
+        let stop = Stop::new();
+        std::thread::scope(|scope| {
+            let panicked = scope.spawn(|| {
+                let _beginning = queue.next(&stop).map(|_| queue.beginning());
+                std::panic::resume_unwind(Box::new("meant"));
+            });
+            assert!(panicked.join().is_err());
+        });
+        assert_eq!(queue.lock().beginning, 0);
+        assert_eq!(queue.next(&stop), None);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::commit::APP_CONFIG;
 use crate::lease::LEASE;
 use crate::lock::{LOCK, RootLock, Waiting};
 use crate::recover;
-use crate::staging::Staging;
+use crate::staging::{Staging, unless_stopped};
 use crate::state::{STATE, State};
 
 /// A plugin root that is there and is a directory.
@@ -40,7 +40,7 @@ pub struct LockedRoot {
     pub(crate) staging: Arc<Staging>,
     /// What the operator should know: a lost state, a finished commit, a volume without locks.
     pub(crate) remarks: Vec<Remark>,
-    pub(crate) lock: RootLock,
+    pub(crate) lock: Arc<RootLock>,
 }
 
 /// Something found while the root was put in order.
@@ -83,9 +83,9 @@ impl Root {
         self.dir.admits_changes().map_err(unwritable)?;
         refuse_obstacles(&self.dir)?;
         let waiting = Waiting { holder: &locking.holder, timeout: locking.timeout, clock, stop };
-        let lock = RootLock::take(&self.dir, &waiting, on_wait)?;
+        let lock = Arc::new(RootLock::take(&self.dir, &waiting, on_wait)?);
         let mut remarks = Vec::new();
-        if let RootLock::Lease(lease, error) = &lock {
+        if let RootLock::Lease(lease, error) = &*lock {
             let lapsed = lease.lapsed.as_ref().map(|holder| format!("; {holder} was not heard of any more"));
             let detail = format!(
                 "this volume has no file locks ({error}): a lease keeps other installers away{}",
@@ -93,16 +93,32 @@ impl Root {
             );
             remarks.push(Remark { reason: "lock_unsupported", detail });
         }
-        let state = recover::settle(&self.dir, stop, &mut remarks).map_err(|source| match source.kind() {
+        let unfinished = |source: io::Error| match source.kind() {
             io::ErrorKind::Interrupted => RootError::Interrupted,
             _ => RootError::Unwritable { act: "finish an earlier commit", source },
-        })?;
-        let staging = Staging::fresh(&self.dir, clock, stop).map_err(|source| match source.kind() {
-            io::ErrorKind::Interrupted => RootError::Interrupted,
-            _ => RootError::Unwritable { act: "clear the staging folder", source },
-        })?;
+        };
+        let (dir, held, told) = (self.dir.try_clone().map_err(unfinished)?, Arc::clone(&lock), stop.clone());
+        let settled = unless_stopped(stop, move || {
+            let (_held, mut remarks) = (held, Vec::new());
+            recover::settle(&dir, &told, &mut remarks).map(|state| (state, remarks))
+        });
+        let (state, found) = settled.map_err(unfinished)?;
+        remarks.extend(found);
+        match Staging::clear(&self.dir, &lock, stop) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(RootError::Interrupted),
+            // Somebody else's file in what an earlier run had to remove: no start would get past it.
+            Err(error) => remarks.push(Remark { reason: "staging_left", detail: left(&error) }),
+            Ok(()) => {}
+        }
+        let unwritable = |source| RootError::Unwritable { act: "share the folder", source };
+        let staging = Staging::of_this_run(&self.dir, &lock, clock).map_err(unwritable)?;
         Ok(LockedRoot { dir: self.dir, state, staging: Arc::new(staging), remarks, lock })
     }
+}
+
+/// What is told when the staging folder stays.
+pub(crate) fn left(error: &io::Error) -> String {
+    format!("what is in the staging folder could not be removed: {error}")
 }
 
 /// Names of ours that must be files or free; a rename would fail on a folder only when half of the work is done.
@@ -120,8 +136,8 @@ fn refuse_obstacles(root: &Dir) -> Result<(), RootError> {
 }
 
 impl LockedRoot {
-    /// Removes the staging folder and gives the lock up.
+    /// Removes the staging folder and gives the lock up, unless somebody is left behind who still works under it.
     pub(crate) fn release(self, stop: &Stop) -> io::Result<()> {
-        Staging::clear(&self.dir, stop)
+        self.staging.remove(&self.lock, stop)
     }
 }

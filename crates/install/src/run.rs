@@ -13,7 +13,7 @@ use transport::Stop;
 
 use crate::cache::Cache;
 use crate::commit::{Changes, Committed, Durability, Put};
-use crate::root::LockedRoot;
+use crate::root::{LockedRoot, left};
 use crate::select::{Before, Retired, Selection};
 use crate::state::{Known, PluginRecord};
 use crate::workers::{Finished, Ready, Shop, Task, Word, work};
@@ -128,7 +128,7 @@ impl Run {
             return result;
         }
         if let Err(error) = root.release(&self.job.stop) {
-            tell_warning("staging_left", &format!("the staging folder could not be removed: {error}"), log);
+            tell_warning("staging_left", &left(&error), log);
         }
         result
     }
@@ -156,10 +156,12 @@ impl Run {
     }
 
     /// A portal does not wait for a cache: without it, all is fetched.
-    fn open_cache(&self, log: &mut Log) -> Option<Cache> {
+    fn open_cache(&self, root: &LockedRoot, log: &mut Log) -> Option<Cache> {
         let caching = self.job.caching.as_ref()?;
-        let opened = Cache::open(caching);
-        if let Err(error) = &opened {
+        let opened = Cache::open(caching, &root.dir, &self.job.stop);
+        if let Err(error) = &opened
+            && !self.job.stop.is_asked()
+        {
             let folder = caching.folder.display();
             let detail = format!("failed to open the cache folder `{folder}`: {error}; the run goes on without");
             tell_warning("cache_failed", &detail, log);
@@ -199,7 +201,7 @@ impl Run {
             root: root.dir.try_clone().map_err(unwritable)?,
             staging: Arc::clone(&root.staging),
             fetcher: Arc::clone(fetcher),
-            cache: self.open_cache(log),
+            cache: self.open_cache(root, log),
             limits: self.job.limits,
             belief: self.job.belief,
             clock: Arc::clone(&self.job.clock),

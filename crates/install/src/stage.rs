@@ -98,13 +98,6 @@ impl Staging {
             names,
         })
     }
-
-    /// Throws a staged or half-staged plugin away.
-    pub(crate) fn discard(&self, number: usize) -> io::Result<()> {
-        let names = Self::names(number);
-        self.dir()?.remove_tree(&names.folder)?;
-        self.dir()?.remove_tree(&names.files)
-    }
 }
 
 /// Lists files while they are written.

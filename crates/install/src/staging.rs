@@ -1,17 +1,23 @@
 //! Where plugins wait until all of them can become visible at once.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use fetch::Spool;
-use tarball::{Dir, FileMode};
+use tarball::{Dir, FileMode, Kind};
 use transport::{Clock, Stop};
+
+use crate::lock::RootLock;
 
 /// The folder's name in the root. It exists only during a run, and plugins lie one level deeper than a portal looks.
 pub(crate) const STAGING: &str = ".butler-plugins.staging";
+
+/// Most left-overs that one run clears; each killed run leaves one.
+const LEFTOVERS: usize = 1000;
 
 /// How often a wish to stop is looked for.
 const POLL: Duration = Duration::from_millis(20);
@@ -22,31 +28,66 @@ const GRACE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Staging {
     root: Dir,
-    pub(crate) run: String,
+    /// Who works on it may be left behind; until then no other installer begins.
+    _lock: Arc<RootLock>,
+    /// What tells it from earlier ones: when it began, in milliseconds since the epoch.
+    pub(crate) run: u64,
     made: OnceLock<Dir>,
     making: Mutex<()>,
 }
 
 impl Staging {
-    /// Clears what killed runs left and names a folder for this one.
-    pub(crate) fn fresh(root: &Dir, clock: &dyn Clock, stop: &Stop) -> io::Result<Self> {
-        Self::clear(root, stop)?;
+    /// Names a folder for this run.
+    pub(crate) fn of_this_run(root: &Dir, lock: &Arc<RootLock>, clock: &dyn Clock) -> io::Result<Self> {
         let since_epoch = clock.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        let run = format!("run-{}", since_epoch.as_millis());
-        Ok(Self { root: root.try_clone()?, run, made: OnceLock::new(), making: Mutex::new(()) })
+        let run = u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX);
+        let (root, lock) = (root.try_clone()?, Arc::clone(lock));
+        Ok(Self { root, _lock: lock, run, made: OnceLock::new(), making: Mutex::new(()) })
     }
 
-    /// Removes the staging folder with everything in it. After a wish to stop it goes on for a moment only, since a
-    /// large folder on a slow volume takes longer than a pod is given to end; the next run clears the rest.
+    /// Removes what killed runs left. After a wish to stop it goes on for a moment only, since a large folder on a slow
+    /// volume takes longer than a pod is given to end; the next run clears the rest.
     ///
     /// # Errors
-    /// What the system answers; [`io::ErrorKind::Interrupted`] when something was left because of the stop.
-    pub(crate) fn clear(root: &Dir, stop: &Stop) -> io::Result<()> {
-        if root.kind(STAGING)?.is_none() {
+    /// What the system answers, after everything else was removed; [`io::ErrorKind::Interrupted`] when something was left
+    /// because of the stop.
+    pub(crate) fn clear(root: &Dir, lock: &Arc<RootLock>, stop: &Stop) -> io::Result<()> {
+        match root.kind(STAGING)? {
+            None => return Ok(()),
+            Some(Kind::Directory) => {}
+            Some(_) => return root.remove_file(STAGING),
+        }
+        let (root, held) = (root.try_clone()?, Arc::clone(lock));
+        unless_stopped(stop, move || {
+            // Left behind, it would remove what another installer stages.
+            let _held = held;
+            let staging = root.open_dir(STAGING)?;
+            let mut result = Ok(());
+            for name in names(&staging)? {
+                result = result.and(staging.remove_tree(name));
+            }
+            result.and_then(|()| root.remove_dir(STAGING))
+        })
+    }
+
+    /// Removes this run's folder, and the staging folder when it is empty then: on a volume without locks another run may
+    /// have begun by now, if this one was not heard of for too long.
+    ///
+    /// # Errors
+    /// Like [`clear`](Self::clear).
+    pub(crate) fn remove(&self, lock: &Arc<RootLock>, stop: &Stop) -> io::Result<()> {
+        if self.root.kind(STAGING)? != Some(Kind::Directory) {
             return Ok(());
         }
-        let root = root.try_clone()?;
-        unless_stopped(stop, move || root.remove_tree(STAGING))
+        let (root, held, run) = (self.root.try_clone()?, Arc::clone(lock), run_folder(self.run));
+        unless_stopped(stop, move || {
+            let _held = held;
+            root.open_dir(STAGING)?.remove_tree(run)?;
+            match root.remove_dir(STAGING) {
+                Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
+                removed => removed,
+            }
+        })
     }
 
     /// The folder itself.
@@ -55,7 +96,7 @@ impl Staging {
         if let Some(dir) = self.made.get() {
             return Ok(dir);
         }
-        let dir = open_or_make(&open_or_make(&self.root, STAGING)?, &self.run)?;
+        let dir = open_or_make(&open_or_make(&self.root, STAGING)?, run_folder(self.run))?;
         Ok(self.made.get_or_init(|| dir))
     }
 
@@ -66,7 +107,20 @@ impl Staging {
 
     /// The names used for the plugin with that number.
     pub(crate) fn names(number: usize) -> Names {
-        Names { folder: format!("{number:04}"), files: format!("{number:04}.files"), old: format!("{number:04}.old") }
+        Names {
+            number,
+            folder: format!("{number:04}"),
+            files: format!("{number:04}.files"),
+            old: format!("{number:04}.old"),
+        }
+    }
+
+    /// Throws a staged or half-staged plugin away.
+    pub(crate) fn discard(&self, number: usize) -> io::Result<()> {
+        let Some(dir) = self.made.get() else { return Ok(()) };
+        let names = Self::names(number);
+        dir.remove_tree(&names.folder)?;
+        dir.remove_tree(&names.files)
     }
 
     /// A new file of this run.
@@ -75,8 +129,19 @@ impl Staging {
     }
 }
 
+/// Names of what is in a folder; of very many some.
+fn names(dir: &Dir) -> io::Result<Vec<OsString>> {
+    dir.entries()?.take(LEFTOVERS).map(|entry| entry.map(|(name, _)| name)).collect()
+}
+
+/// The name of a run's folder in the staging folder.
+pub(crate) fn run_folder(run: u64) -> String {
+    format!("run-{run}")
+}
+
 /// A folder that may be there already: from a try that ended half-way, or from the run whose commit is finished.
-pub(crate) fn open_or_make(parent: &Dir, name: &str) -> io::Result<Dir> {
+pub(crate) fn open_or_make(parent: &Dir, name: impl AsRef<OsStr>) -> io::Result<Dir> {
+    let name = name.as_ref();
     match parent.open_dir(name) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => parent.create_dir(name),
         opened => opened,
@@ -110,10 +175,51 @@ pub(crate) fn unless_stopped<T: Send + 'static>(
 /// Names in a run's folder that belong to one plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Names {
+    pub(crate) number: usize,
     /// The unpacked plugin.
     pub(crate) folder: String,
     /// The list of its files, as lines of the state.
     pub(crate) files: String,
     /// The copy it takes the place of, where names cannot be exchanged.
     pub(crate) old: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::RootError;
+    use crate::lock::Waiting;
+    use transport::SystemClock;
+
+    fn lock(root: &Dir) -> Result<Arc<RootLock>, RootError> {
+        let (clock, stop) = (SystemClock::start(), Stop::new());
+        let waiting = Waiting { holder: "pod a", timeout: Duration::ZERO, clock: &clock, stop: &stop };
+        RootLock::take(root, &waiting, &mut |_| ()).map(Arc::new)
+    }
+
+    fn fresh(root: &Dir) -> Staging {
+        Staging::of_this_run(root, &lock(root).unwrap(), &SystemClock::start()).unwrap()
+    }
+
+    #[test]
+    fn whoever_still_works_on_it_keeps_the_root_locked() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Dir::open(folder.path()).unwrap();
+        let staging = fresh(&root);
+        assert!(matches!(lock(&root), Err(RootError::LockTimeout { .. })));
+        drop(staging);
+        lock(&root).unwrap();
+    }
+
+    #[test]
+    fn what_was_never_staged_is_thrown_away_without_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Dir::open(folder.path()).unwrap();
+        let staging = fresh(&root);
+        staging.discard(0).unwrap();
+        assert_eq!(root.kind(STAGING).unwrap(), None);
+        staging.create(&Staging::names(0).files).unwrap();
+        staging.discard(0).unwrap();
+        assert_eq!(staging.dir().unwrap().entries().unwrap().count(), 0);
+    }
 }

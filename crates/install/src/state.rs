@@ -27,6 +27,8 @@ const FORMAT: u32 = 1;
 const LINE_LIMIT: u64 = 64 * 1024;
 /// Longest record of a commit: it names all plugins that it puts or removes.
 const INTENT_LIMIT: u64 = 16 * 1024 * 1024;
+/// Most bytes of all plugins' records, which are held in memory; those of a plan of 4 MiB are shorter.
+const RECORDS_LIMIT: usize = 32 * 1024 * 1024;
 /// Most plugins read back; a plan of 4 MiB cannot name more.
 const PLUGIN_LIMIT: usize = 100_000;
 
@@ -224,7 +226,7 @@ impl State {
             return Err(malformed());
         }
         let mut plugins: Vec<Known> = Vec::new();
-        let mut files_left = 0;
+        let (mut files_left, mut records_left) = (0, RECORDS_LIMIT);
         loop {
             let line = lines.next(LINE_LIMIT)?;
             if files_left > 0 && Line::is_of_file(line) {
@@ -235,6 +237,7 @@ impl State {
             match Line::parse(line)? {
                 Some(Line::Plugin(record)) if files_left == 0 && plugins.len() < PLUGIN_LIMIT => {
                     record.package()?;
+                    records_left = records_left.checked_sub(line.len()).ok_or_else(malformed)?;
                     hash.write_all(line)?;
                     files_left = record.files;
                     plugins.push(Known { record, lists: Arc::clone(file), offset: lines.offset });

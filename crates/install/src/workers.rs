@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use fetch::{FetchError, Fetcher, Origin, Spool};
@@ -103,16 +103,20 @@ pub(crate) fn work(
     jobs: NonZeroUsize,
     tasks: VecDeque<Task>,
     interrupt: &Stop,
-    mut heard: impl FnMut(Word),
+    heard: impl FnMut(Word),
 ) -> io::Result<()> {
-    let mut open = tasks.len();
-    let workers = jobs.get().min(open);
+    let workers = jobs.get().min(tasks.len());
     let (clock, ended) = (Arc::clone(&shop.clock), shop.stop.clone());
     let queue = Arc::new((Queue::new(tasks, jobs), shop));
     let (sender, results) = channel();
     for started in 0..workers {
         let (queue, sender) = (Arc::clone(&queue), sender.clone());
-        let thread = std::thread::Builder::new().spawn(move || serve(&queue.0, &queue.1, &sender));
+        let thread = std::thread::Builder::new().spawn(move || {
+            serve(&queue.0, &queue.1, &sender);
+            // In this order: who is not heard any more holds nothing of the root's.
+            drop(queue);
+            drop(sender);
+        });
         match thread {
             Err(error) if started == 0 => return Err(error),
             // The others do the work.
@@ -120,27 +124,31 @@ pub(crate) fn work(
             Ok(_) => {}
         }
     }
-    drop(sender);
+    drop((sender, queue));
+    listen(&results, interrupt, &ended, &*clock, heard);
+    Ok(())
+}
+
+/// Hears the workers until all have gone, or until they had a while to do so after a stop.
+fn listen(results: &Receiver<Word>, interrupt: &Stop, ended: &Stop, clock: &dyn Clock, mut heard: impl FnMut(Word)) {
     let mut grace = None;
-    while open > 0 {
-        match results.recv_timeout(POLL) {
-            Ok(word) => {
-                open -= usize::from(matches!(word, Word::Finished(_)));
-                heard(word);
-            }
-            Err(RecvTimeoutError::Timeout) if interrupt.is_asked() => ended.ask(),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => break,
+    loop {
+        // Words may come without a pause, so this is looked at before each.
+        if interrupt.is_asked() {
+            ended.ask();
         }
         if ended.is_asked() {
-            // What still comes is taken, for a while.
-            let deadline: &mut Deadline = grace.get_or_insert_with(|| Deadline::after(&*clock, PATIENCE));
-            if deadline.left(&*clock).is_zero() {
-                break;
+            let deadline: &mut Deadline = grace.get_or_insert_with(|| Deadline::after(clock, PATIENCE));
+            if deadline.left(clock).is_zero() {
+                return;
             }
         }
+        match results.recv_timeout(POLL) {
+            Ok(word) => heard(word),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
     }
-    Ok(())
 }
 
 fn serve(queue: &Queue<Task, Located>, shop: &Shop, results: &Sender<Word>) {
@@ -149,18 +157,18 @@ fn serve(queue: &Queue<Task, Located>, shop: &Shop, results: &Sender<Word>) {
         let took = || shop.clock.uptime().saturating_sub(started);
         let (number, outcome, changed, took) = match work {
             Work::Begin(mut task) => {
-                let (number, mut changed) = (task.number, None);
+                let (number, mut changed, mut beginning) = (task.number, None, queue.beginning());
                 let outcome = match shop.begin(&mut task, &mut changed, results) {
                     Ok(Begun::Located(artifact)) => {
                         // One whose size nobody tells may be large.
                         let size = artifact.size().unwrap_or(u64::MAX);
-                        queue.begun(Some((size, Located { task, artifact, changed, took: took() })));
+                        beginning.left = Some((size, Located { task, artifact, changed, took: took() }));
                         continue;
                     }
                     Ok(Begun::Ready(ready)) => Ok(ready),
                     Err(why) => Err(why),
                 };
-                queue.begun(None);
+                drop(beginning);
                 (number, outcome, changed, took())
             }
             Work::Finish(Located { task, artifact, changed, took: before }) => {
@@ -218,7 +226,6 @@ impl Shop {
             Ok(Some(artifact)) => artifact,
             Ok(None) => return Ok(None),
             Err(CacheError::Stopped) => return Err(Rejection::Interrupted),
-            Err(CacheError::Spool { act, source }) => return Err(Rejection::Host { act, source }),
             Err(why) => {
                 if let Some(remark) = cache.remark(&why, source) {
                     // Nobody listens any more after a stop.
@@ -275,5 +282,27 @@ const fn named_folder(source: &Source) -> Option<&PluginPath> {
     match source {
         Source::Oci(reference) => reference.plugin_path(),
         Source::Https(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use transport::SystemClock;
+
+    #[test]
+    fn a_wish_to_stop_is_heard_between_words_that_come_without_a_pause() {
+        let (sender, results) = channel();
+        for number in 0..3 {
+            sender.send(Word::Waiting { number, detail: String::new() }).unwrap();
+        }
+        drop(sender);
+        let (interrupt, ended) = (Stop::new(), Stop::new());
+        let mut heard = Vec::new();
+        listen(&results, &interrupt, &ended, &SystemClock::start(), |_| {
+            heard.push(ended.is_asked());
+            interrupt.ask();
+        });
+        assert_eq!(heard, [false, true, true]);
     }
 }

@@ -1,8 +1,11 @@
 //! What was typed and what the environment says, as what a run is given.
 
 use std::ffi::OsStr;
+use std::io;
 use std::path::{Path, PathBuf, absolute};
 use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use config::{OnReject, Plan};
 use fetch::{Access, AnswerLimits, FetchLimits, Fetcher, HelperProcess, Logins, SurroundingsError, Unreadable};
@@ -17,6 +20,8 @@ use crate::sandbox::{Rules, Sandbox};
 
 /// How this program introduces itself to servers.
 const USER_AGENT: &str = concat!("butler-plugin-installer/", env!("CARGO_PKG_VERSION"));
+/// How long the cache may take to answer before anything is begun. A wish to stop is heard after this.
+const ANSWER: Duration = Duration::from_secs(3);
 
 /// A setting that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -96,12 +101,18 @@ pub(crate) fn limits(args: &LimitArgs) -> Limits {
 
 /// Where artifacts are kept; an empty path is none, as a variable may be.
 ///
-/// A folder that is not there is no error here: whether it can be opened is seen when it is.
+/// A folder that is not there is no error here: whether it can be opened is seen when it is, and then it is also proved
+/// that it is not in the root. Here that is for the operator, whose mistake would otherwise be a warning.
 pub(crate) fn caching(args: &Args) -> Result<Option<Caching>, SettingsError> {
     let Some(folder) = cache(args) else { return Ok(None) };
     // Where there is nothing yet, no link is in the way.
-    let resolve = |path: &Path| path.canonicalize().or_else(|_| absolute(path)).unwrap_or_else(|_| path.to_owned());
-    if resolve(folder).starts_with(resolve(&args.root)) {
+    let otherwise = |path: &Path| absolute(path).unwrap_or_else(|_| path.to_owned());
+    let root = args.root.canonicalize().unwrap_or_else(|_| otherwise(&args.root));
+    let is_within = match canonical(folder) {
+        Ok(cache) => cache.starts_with(root),
+        Err(_) => [root, otherwise(&args.root)].iter().any(|root| otherwise(folder).starts_with(root)),
+    };
+    if is_within {
         let [cache, root] = [folder, &args.root].map(|path| path.display().to_string());
         return Err(SettingsError::CacheInRoot { cache, root });
     }
@@ -111,6 +122,15 @@ pub(crate) fn caching(args: &Args) -> Result<Option<Caching>, SettingsError> {
 
 fn cache(args: &Args) -> Option<&Path> {
     args.cache.as_deref().filter(|folder| !folder.as_os_str().is_empty())
+}
+
+/// Where a folder is that may be on a volume whose server is gone: then nobody comes back who asked for it.
+fn canonical(folder: &Path) -> io::Result<PathBuf> {
+    let (sender, answer) = channel();
+    let folder = folder.to_owned();
+    // It is left behind, and then nobody listens.
+    std::thread::Builder::new().spawn(move || drop(sender.send(folder.canonicalize())))?;
+    answer.recv_timeout(ANSWER).unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// What to do about a plugin list that cannot be read.
@@ -150,7 +170,8 @@ pub(crate) fn fetcher(
     let sandbox = if args.without_sandbox {
         Sandbox::Declined
     } else {
-        let cache = root.and_then(|_| cache(args));
+        // What is not there or does not answer needs no rule: whoever opens it says so.
+        let cache = root.and_then(|_| cache(args)).filter(|folder| canonical(folder).is_ok());
         Rules { root, read: None, cache, programs: programs(&access, &logins.helper_path) }.enforce()
     };
     Ok((Fetcher::new(Arc::new(client), clock, policy, access, limits, retry), sandbox))

@@ -11,6 +11,7 @@ use crate::conversation::{Conversation, Redirects, Session, lock};
 use crate::error::Act;
 use crate::manifest::{DOCKER_INDEX, DOCKER_MANIFEST, Document, OCI_INDEX, OCI_MANIFEST};
 use crate::scope::Scope;
+use crate::turn::Turn;
 use crate::{Credentials, Descriptor, Failure, Login, OciError, Platform, TrustedRealms, words};
 
 /// What registries may answer with.
@@ -40,7 +41,7 @@ pub struct Client {
     /// `Authorization` values that were not refused, by registry and what for.
     pub(crate) sessions: Mutex<HashMap<Errand, Session>>,
     /// Held by whoever gets a new one of them.
-    pub(crate) turns: Mutex<HashMap<Errand, Arc<Mutex<()>>>>,
+    pub(crate) turns: Mutex<HashMap<Errand, Arc<Turn>>>,
     /// What was shown to a registry or came from a token server.
     pub(crate) given: Mutex<Vec<Secret>>,
     /// Loopback registries found to speak plain http.

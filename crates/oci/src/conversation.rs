@@ -114,7 +114,7 @@ impl<'a> Conversation<'a> {
     /// shares the answer.
     fn renew(&self, key: &Errand, refused: &Request, challenge: &Challenge) -> Result<Session, Failure> {
         let turn = Arc::clone(lock(&self.client.turns).entry(key.clone()).or_default());
-        let _one_at_a_time = lock(&turn);
+        let _one_at_a_time = turn.take(self.patience, &refused.url).map_err(Failure::Transport)?;
         let known = lock(&self.client.sessions).get(key).cloned();
         if let Some(other) = known.filter(|known| known.authorization != refused.authorization) {
             return Ok(other);

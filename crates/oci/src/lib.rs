@@ -56,6 +56,7 @@ mod plugin_folders;
 mod push;
 mod scope;
 mod token;
+mod turn;
 mod unambiguous;
 mod words;
 

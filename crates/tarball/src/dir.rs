@@ -481,6 +481,20 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_lies_within_what_is_above_it_whatever_its_path_says() {
+        let (temp, dir) = root();
+        let deeper = dir.create_dir("below").unwrap().create_dir("deeper").unwrap();
+        let (_other, other) = root();
+        assert!(deeper.is_within(&dir).unwrap() && dir.is_within(&dir).unwrap());
+        assert!(!dir.is_within(&deeper).unwrap() && !other.is_within(&dir).unwrap());
+        let system = Dir::open(Path::new("/")).unwrap();
+        assert!(deeper.is_within(&system).unwrap() && !system.is_within(&dir).unwrap());
+        dir.rename("below", &other, "moved").unwrap();
+        assert!(deeper.is_within(&other).unwrap() && !deeper.is_within(&dir).unwrap());
+        drop(temp);
+    }
+
+    #[test]
     fn a_name_of_more_than_one_component_is_refused_everywhere() {
         let (_temp, dir) = root();
         for name in ["", ".", "..", "a/b", "/etc", "a\0"] {

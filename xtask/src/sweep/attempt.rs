@@ -83,13 +83,16 @@ impl Attempt {
         jobs: 4,
     };
 
-    /// Runs it on a root, with something happening at one call.
-    pub(super) fn traced(&self, scene: &Scene, root: &Path, at: Option<(usize, Act)>) -> anyhow::Result<Traced> {
-        tracer::run(
-            &self.command(scene, root),
-            root,
-            &Faults { lacking: self.volume.lacking(), counted: self.counted, at, ..Faults::default() },
-        )
+    /// Runs it on a root, with something happening at these calls.
+    pub(super) fn traced(
+        &self,
+        scene: &Scene,
+        root: &Path,
+        at: impl IntoIterator<Item = (usize, Act)>,
+    ) -> anyhow::Result<Traced> {
+        let at = at.into_iter().collect();
+        let faults = Faults { lacking: self.volume.lacking(), counted: self.counted, at, ..Faults::default() };
+        tracer::run(&self.command(scene, root), root, &faults)
     }
 
     fn command(&self, scene: &Scene, root: &Path) -> Command {
@@ -132,14 +135,39 @@ impl Attempt {
 
     /// The next run on the same volume: at once, complete, and nothing is left of what was before.
     pub(super) fn heal(&self, scene: &Scene, root: &Path) -> anyhow::Result<()> {
-        if self.volume == Volume::Local {
-            return scene.heal(root, self.change.to).map(drop);
-        }
-        let ended = Ended::from(&self.traced(scene, root, None)?);
+        let ended = match self.volume {
+            Volume::Local => Ended::of(&mut self.command(scene, root))?,
+            Volume::Network | Volume::Lockless => Ended::from(&self.traced(scene, root, None)?),
+        };
         ended.expect_completed().context("the next run")?;
         let may_wait = self.patience() > 0;
         ensure!(may_wait || !ended.says("reason=lock_wait"), "the next run waited for a lock:\n{}", ended.log);
-        scene.expect(root, self.change.to).context("after the next run")
+        self.expect(scene, root).context("after the next run")
+    }
+
+    /// One run more, which reads all files: it finds everything as it shall be.
+    pub(super) fn rest(&self, scene: &Scene, root: &Path) -> anyhow::Result<()> {
+        match self.belief {
+            Belief::Files => scene.rest(root, self.change.to),
+            Belief::State => {
+                let ended = Ended::of(&mut scene.installer(root, self.change.to))?;
+                ended.expect_completed().context("the run after that")?;
+                ensure!(
+                    ended.says("event=completed installed=0 "),
+                    "the state was believed, and wrong:\n{}",
+                    ended.log
+                );
+                self.expect(scene, root).context("after one run more")
+            }
+        }
+    }
+
+    /// What a run leaves; one that believes writes down what it waited for, which depends on what was there before.
+    pub(super) fn expect(&self, scene: &Scene, root: &Path) -> anyhow::Result<()> {
+        match self.belief {
+            Belief::Files => scene.expect(root, self.change.to),
+            Belief::State => Sight::of(root)?.expect(scene.sight(Some(self.change.to))),
+        }
     }
 }
 
@@ -164,7 +192,8 @@ fn told(ended: &Ended) -> Vec<String> {
 
 impl fmt::Display for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}, `--jobs {}`", self.change.name(), self.volume, self.jobs)
+        write!(f, "{} {}, `--jobs {}`", self.change.name(), self.volume, self.jobs)?;
+        if self.belief == Belief::State { f.write_str(", `--trust-state`") } else { Ok(()) }
     }
 }
 

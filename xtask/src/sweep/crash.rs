@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, ensure};
 use nix::sys::signal::Signal;
 
-use super::attempt::{Attempt, Volume, points};
+use super::attempt::{Attempt, Belief, Volume, points};
 use super::scene::{Change, Scene};
 use super::sight::{Progress, Sight};
 use super::tracer::{Act, Call, End, Traced};
@@ -39,11 +39,11 @@ pub(super) fn upgrade(scene: &Scene, scale: Scale) -> anyhow::Result<Swept> {
 
 fn once(scene: &Scene, scale: Scale, change: Change) -> anyhow::Result<Swept> {
     let mut swept = Swept::default();
-    let mut rows = Vec::new();
+    let (mut rows, mut unreached) = (Vec::new(), 0);
     for volume in [Volume::Local, Volume::Network] {
         let mut shown = Shown::default();
-        for jobs in [1, 4] {
-            let attempt = Attempt { change, volume, jobs, ..Attempt::UPGRADE };
+        for (jobs, belief) in [(1, Belief::Files), (4, Belief::Files), (4, Belief::State)] {
+            let attempt = Attempt { change, volume, belief, jobs, ..Attempt::UPGRADE };
             let calls = attempt.undisturbed(scene)?;
             shown.calls += calls.len();
             for n in points(&calls, scale.of(43, 1)) {
@@ -53,16 +53,21 @@ fn once(scene: &Scene, scale: Scale, change: Change) -> anyhow::Result<Swept> {
             }
         }
         rows.push(format!("{volume}: {shown}"));
+        unreached += shown.unreached;
     }
-    let name = change.name();
-    swept.tried = format!("`kill -9` after the n-th call of an {name}, `--jobs` 1 and 4; {}", rows.join("; "));
+    swept.expect_reached(unreached);
+    swept.tried = format!(
+        "`kill -9` after the n-th call of an {}, `--jobs` 1 and 4, the latter with `--trust-state` as well; {}",
+        change.name(),
+        rows.join("; ")
+    );
     Ok(swept)
 }
 
 /// Kills an upgrade at each of its renames, and then the run that heals after each of its own calls.
 pub(super) fn twice(scene: &Scene, scale: Scale) -> anyhow::Result<Swept> {
     let mut swept = Swept::default();
-    let mut rows = Vec::new();
+    let (mut rows, mut unreached) = (Vec::new(), 0);
     for volume in [Volume::Local, Volume::Network] {
         let mut shown = Shown::default();
         let attempt = Attempt { volume, ..Attempt::UPGRADE };
@@ -71,7 +76,10 @@ pub(super) fn twice(scene: &Scene, scale: Scale) -> anyhow::Result<Swept> {
             // How many calls the second run makes depends on how far the first one came.
             for m in (1..).step_by(scale.of(89, 3)) {
                 let root = scene.root(attempt.change.from)?;
-                attempt.traced(scene, root.path(), Some((n, KILL)))?;
+                if attempt.traced(scene, root.path(), Some((n, KILL)))?.after_act.is_none() {
+                    shown.unreached += 1;
+                    break;
+                }
                 let killed = attempt.traced(scene, root.path(), Some((m, KILL)))?;
                 if killed.after_act.is_none() {
                     shown.calls += killed.calls.len();
@@ -81,13 +89,15 @@ pub(super) fn twice(scene: &Scene, scale: Scale) -> anyhow::Result<Swept> {
                 let healed = shown
                     .look(scene, &attempt, root.path(), &killed)
                     .and_then(|()| attempt.heal(scene, root.path()))
-                    .and_then(|()| scene.rest(root.path(), attempt.change.to));
+                    .and_then(|()| attempt.rest(scene, root.path()));
                 swept.take(what, healed);
                 scene.forget_requests();
             }
         }
         rows.push(format!("{volume}: {shown}"));
+        unreached += shown.unreached;
     }
+    swept.expect_reached(unreached);
     let rows = rows.join("; ");
     swept.tried =
         format!("the same at each rename of an upgrade, and again after the n-th call of the next run; {rows}");
@@ -99,7 +109,7 @@ fn kill_and_heal(scene: &Scene, attempt: &Attempt, n: usize, shown: &mut Shown) 
     let killed = attempt.traced(scene, root.path(), Some((n, KILL)))?;
     if killed.after_act.is_none() {
         shown.unreached += 1;
-        return scene.expect(root.path(), attempt.change.to);
+        return attempt.expect(scene, root.path());
     }
     let gaps = shown.gaps;
     shown.look(scene, attempt, root.path(), &killed)?;
@@ -107,7 +117,7 @@ fn kill_and_heal(scene: &Scene, attempt: &Attempt, n: usize, shown: &mut Shown) 
     let is_between_renames = killed.calls.get(n - 1).is_some_and(Call::is_rename);
     ensure!(shown.gaps == gaps || is_between_renames, "a plugin is missing for longer than between two renames");
     attempt.heal(scene, root.path())?;
-    scene.rest(root.path(), attempt.change.to)
+    attempt.rest(scene, root.path())
 }
 
 impl Shown {

@@ -58,6 +58,15 @@ fn a_finding_fails_the_whole() {
 }
 
 #[test]
+fn a_sweep_whose_faults_come_too_late_is_a_finding() {
+    for (faults, unreached, passes) in [(100, 10, true), (100, 11, false), (7, 0, true), (7, 1, false), (0, 0, false)] {
+        let mut swept = Swept { faults, ..Swept::default() };
+        swept.expect_reached(unreached);
+        assert_eq!(swept.findings.is_empty(), passes, "{unreached} too late, {faults} in time");
+    }
+}
+
+#[test]
 fn each_sweep_has_a_name_of_its_own() {
     let names: BTreeSet<_> = SWEEPS.iter().map(|sweep| sweep.name).collect();
     assert_eq!(names.len(), SWEEPS.len());

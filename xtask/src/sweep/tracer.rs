@@ -29,7 +29,7 @@ pub(super) struct Faults {
     /// Which calls count, and are slow.
     pub(super) counted: Counted,
     /// What happens at the n-th of them, counted from one.
-    pub(super) at: Option<(usize, Act)>,
+    pub(super) at: Vec<(usize, Act)>,
 }
 
 /// Which calls count.
@@ -40,6 +40,9 @@ pub(super) enum Counted {
     Changes,
     /// Of these, those that wait for the disk.
     Syncs,
+    /// Those, and what changes the volume's own names or moves anything: the steps of a commit and of its way back,
+    /// which come one after the other whatever threads did before.
+    Steps,
     /// Those that only look at it.
     Looks,
 }
@@ -82,6 +85,11 @@ impl Call {
     pub(super) fn is_rename(&self) -> bool {
         self.name.starts_with("rename")
     }
+
+    /// Whether it waits for the disk.
+    pub(super) fn is_sync(&self) -> bool {
+        self.name.contains("sync")
+    }
 }
 
 impl fmt::Display for Call {
@@ -109,7 +117,7 @@ pub(super) struct Traced {
     pub(super) end: End,
     pub(super) stdout: String,
     pub(super) stderr: String,
-    /// How long it went on after the act at the n-th call; `None` when there was no such call.
+    /// How long it went on after the last act; `None` when there was no such call.
     pub(super) after_act: Option<Duration>,
 }
 

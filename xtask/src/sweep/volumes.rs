@@ -47,7 +47,7 @@ pub(super) fn slow(scene: &Scene, scale: Scale) -> anyhow::Result<Swept> {
     let points = scale.of(5, 24);
     for number in 0..points {
         let n = 1 + number * calls / points;
-        let faults = Faults { at: Some((n, Act::Signal(Signal::SIGTERM))), ..faults.clone() };
+        let faults = Faults { at: vec![(n, Act::Signal(Signal::SIGTERM))], ..faults.clone() };
         swept.take(format!("told to stop at call {n} of a slow volume"), stopped(scene, change, &faults, &mut endings));
         scene.forget_requests();
     }
@@ -116,7 +116,7 @@ impl Met {
         let to = Version::New;
         let crowd: Vec<_> = thread::scope(|scope| {
             let start = |call: &Option<usize>| {
-                let at = call.map(|call| (1 + call, Act::Signal(Signal::SIGKILL)));
+                let at = call.map(|call| (1 + call, Act::Signal(Signal::SIGKILL))).into_iter().collect();
                 let faults = Faults { at, ..faults.clone() };
                 let root = root.path();
                 scope.spawn(move || run(scene, root, to, &faults))

@@ -11,7 +11,12 @@ const MAX_ARTIFACT: u64 = 1000;
 
 /// The cache as a new run finds it.
 fn open(folder: &Path, max_bytes: u64) -> Cache {
-    Cache::open(&Caching { folder: folder.to_owned(), max_bytes, max_artifact_bytes: MAX_ARTIFACT }).unwrap()
+    try_open(folder, max_bytes, self::folder().path()).unwrap()
+}
+
+fn try_open(folder: &Path, max_bytes: u64, root: &Path) -> io::Result<Cache> {
+    let caching = Caching { folder: folder.to_owned(), max_bytes, max_artifact_bytes: MAX_ARTIFACT };
+    Cache::open(&caching, &Dir::open(root).unwrap(), &Stop::new())
 }
 
 fn folder() -> tempfile::TempDir {
@@ -226,19 +231,102 @@ fn nothing_is_removed_that_would_not_make_room_enough() {
 #[test]
 fn unfinished_files_are_left_alone_until_nobody_writes_them() {
     let folder = folder();
-    for (bytes, writer, age) in [(&b"mine"[..], 0, 0), (b"mine", 1, 11), (b"yours", 0, 0), (b"his", 7, 11)] {
-        put(folder.path(), &name(bytes).part(writer), b"half", Duration::from_mins(age));
+    let [mine, yours] = [b"mine".as_slice(), b"yours"].map(|bytes| name(bytes).part());
+    for (part, age) in [(&mine, 0), (&name(b"mine").part(), 11), (&yours, 0), (&name(b"his").part(), 11)] {
+        put(folder.path(), part, b"half", Duration::from_mins(age));
     }
     keep(&open(folder.path(), 100), b"mine").unwrap();
-    let mut expected = [name(b"mine").0, name(b"mine").part(0), name(b"yours").part(0)];
+    let mut expected = [name(b"mine").0, mine, yours];
     expected.sort();
     assert_eq!(names(folder.path()), expected);
     // They take room as well.
     assert!(matches!(keep(&open(folder.path(), 10), b"six by"), Err(CacheError::Full)));
-    for writer in 1..WRITERS {
-        put(folder.path(), &name(b"mine").part(writer), b"half", Duration::ZERO);
+}
+
+#[test]
+fn writer_that_was_stopped_for_long_touches_nobody_elses_file() {
+    let folder = folder();
+    let paused = open(folder.path(), 100);
+    let (artifact, stop) = (name(b"artifact"), Stop::new());
+    let part = artifact.part();
+    drop(paused.shelf.reserve(&part, 8, &stop).unwrap());
+    // Meanwhile somebody else takes it for abandoned, and is half-way through the same artifact.
+    paused.shelf.remove(&part);
+    let other = artifact.part();
+    put(folder.path(), &other, b"arti", Duration::ZERO);
+    assert!(paused.shelf.name(&part, artifact.0).is_err());
+    paused.shelf.remove(&part);
+    assert_eq!(names(folder.path()), [other]);
+}
+
+#[test]
+fn folder_of_more_artifacts_than_are_remembered_is_emptied_all_the_same() {
+    let folder = folder();
+    for n in 0..MAX_ARTIFACTS + 10 {
+        let age = Duration::from_secs(if n % 2 == 0 { 0 } else { 60 + n as u64 });
+        put(folder.path(), &name(n.to_string().as_bytes()).0, b"0123456789", age);
     }
-    assert!(matches!(keep(&open(folder.path(), 100), b"mine"), Err(CacheError::Begun)));
+    let oldest = name((MAX_ARTIFACTS + 9).to_string().as_bytes()).0;
+    let cache = open(folder.path(), 50);
+    // One look removes what it remembers, which are the oldest ones.
+    assert!(matches!(keep(&cache, b"artifact"), Err(CacheError::Full)));
+    let left = names(folder.path());
+    assert!(left.len() == 10 && !left.contains(&oldest), "{}", left.len());
+    keep(&cache, b"artifact").unwrap();
+    assert_eq!(names(folder.path()).len(), 5);
+}
+
+#[test]
+fn folder_that_does_not_answer_is_given_up_and_told_once() {
+    let folder = folder();
+    let cache = Cache { patience: Duration::from_millis(40), ..open(folder.path(), 100) };
+    // Whoever holds this is stuck on the volume.
+    let stuck = cache.shelf.ledger();
+    let why = keep(&cache, b"artifact").unwrap_err();
+    assert!(matches!(&why, CacheError::Failed { act: "reserve room", .. }), "{why}");
+    assert_eq!(cache.remark(&why, &source("x:1")).unwrap().reason, "cache_failed");
+    drop(stuck);
+    for why in [take(&cache, b"artifact").unwrap_err(), keep(&cache, b"another").unwrap_err()] {
+        assert!(matches!(why, CacheError::Silent), "{why}");
+        assert!(cache.remark(&why, &source("x:1")).is_none());
+    }
+}
+
+#[test]
+fn verified_bytes_are_used_though_the_cache_falls_silent() {
+    let folder = folder();
+    keep(&open(folder.path(), 100), b"artifact").unwrap();
+    let cache = Cache { patience: Duration::from_millis(40), ..open(folder.path(), 100) };
+    let stuck = cache.shelf.ledger();
+    assert_eq!(take(&cache, b"artifact").unwrap().as_deref(), Some(&b"artifact"[..]));
+    drop(stuck);
+}
+
+#[test]
+fn stop_is_heard_while_the_folder_does_not_answer() {
+    let folder = folder();
+    let cache = Cache { patience: Duration::MAX, ..open(folder.path(), 100) };
+    let stuck = cache.shelf.ledger();
+    let stop = Stop::new();
+    stop.ask();
+    let kept = cache.keep(&name(b"artifact"), &mut verified(b"artifact"), &stop);
+    assert!(matches!(kept, Err(CacheError::Stopped)), "{kept:?}");
+    drop(stuck);
+}
+
+#[test]
+fn folder_in_the_root_is_no_cache_whatever_its_path() {
+    let root = folder();
+    let below = Dir::open(root.path()).unwrap().create_dir("below").unwrap();
+    drop(below.create_dir("deeper").unwrap());
+    let elsewhere = folder();
+    std::os::unix::fs::symlink(root.path(), elsewhere.path().join("link")).unwrap();
+    for path in [root.path(), &root.path().join("below/deeper"), &elsewhere.path().join("link/below")] {
+        let error = try_open(path, 100, root.path()).err().unwrap();
+        assert_eq!(error.to_string(), "it is in the plugin root", "{}", path.display());
+    }
+    // A root may be in a folder that holds a cache.
+    drop(try_open(root.path(), 100, &root.path().join("below")).unwrap());
 }
 
 #[test]
@@ -287,7 +375,6 @@ fn folder_must_be_there_and_be_itself() {
     let folder = folder();
     std::os::unix::fs::symlink(folder.path(), folder.path().join("link")).unwrap();
     for missing in ["gone", "link"] {
-        let caching = Caching { folder: folder.path().join(missing), max_bytes: 1, max_artifact_bytes: 1 };
-        assert!(Cache::open(&caching).is_err(), "{missing}");
+        assert!(try_open(&folder.path().join(missing), 1, self::folder().path()).is_err(), "{missing}");
     }
 }

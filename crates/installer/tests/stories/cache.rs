@@ -351,15 +351,16 @@ fn signal_on_a_slow_cache_ends_the_run_soon() {
     let node = Node { entries: vec![entry(&node.registry.push("my-org/hello", "1", &large))], ..node };
     node.pod().install_cached(&node, &[]);
     let artifact = node.file();
-    let part = PathBuf::from(format!("{}.0.part", artifact.display()));
-    for (slow, file) in [("read", &artifact), ("write", &part)] {
-        if slow == "write" {
+    // Nothing else is written at offsets, but programs are read like that.
+    let only = format!("--trace-path={}", artifact.display());
+    for (slow, only) in [("pread64", Some(only)), ("pwrite64", None)] {
+        if slow == "pwrite64" {
             fs::remove_file(&artifact).unwrap();
         }
         let pod = node.pod();
         let (installer, trace) = (pod.command(), pod.write("trace", ""));
         let mut strace = Command::new("strace");
-        strace.args(["-f", "-qq", "-e", &format!("trace={slow}"), "-P"]).arg(file).arg("-o").arg(&trace);
+        strace.args(["-f", "-qq", "-e", &format!("trace={slow}")]).args(&only).arg("-o").arg(&trace);
         strace.args(["-e", &format!("inject={slow}:delay_exit=100000")]);
         strace.arg(installer.get_program()).args(installer.get_args()).arg("--cache").arg(node.cache.path());
         let (run, took) = std::thread::scope(|scope| {
@@ -379,8 +380,36 @@ fn signal_on_a_slow_cache_ends_the_run_soon() {
         events.retain(|event| !event.is_empty());
         assert_eq!(events, ["plugin_rejected hello:1 interrupted", "fatal interrupted"], "{slow}");
         assert_eq!(pod.plugins(), [""; 0], "{slow}");
-        assert_eq!(node.files().len(), usize::from(slow == "read"), "{slow}: {:?}", node.files());
+        assert_eq!(node.files().len(), usize::from(slow == "pread64"), "{slow}: {:?}", node.files());
     }
+}
+
+#[test]
+fn signal_is_heard_while_the_cache_does_not_answer() {
+    let (node, _) = Node::after_hello();
+    let pod = node.pod();
+    let (installer, trace) = (pod.command(), pod.write("trace", ""));
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-e", "trace=openat", "-P"]).arg(node.cache.path()).arg("-o").arg(&trace);
+    strace.args(["-e", "inject=openat:delay_enter=6000000"]);
+    // The sandbox would open the folder, too.
+    strace.arg(installer.get_program()).args(installer.get_args()).arg("--without-sandbox");
+    strace.arg("--cache").arg(node.cache.path());
+    let run = std::thread::scope(|scope| {
+        let running = scope.spawn(|| pod.run(strace));
+        let traced = || fs::read_to_string(&trace).unwrap();
+        wait_until("the cache is asked", || !traced().is_empty() || running.is_finished());
+        let traced = traced();
+        let thread = traced.split_whitespace().next().unwrap();
+        assert!(Command::new("sh").args(["-c", &format!("kill -TERM {thread}")]).status().unwrap().success());
+        running.join().unwrap()
+    });
+    let mut events = run.exits(143).events();
+    events.retain(|event| !event.is_empty());
+    let expected = ["warning sandbox_declined", "plugin_rejected hello:1 interrupted", "fatal interrupted"];
+    assert_eq!(events, expected);
+    let traced = fs::read_to_string(&trace).unwrap();
+    assert!(!traced.contains(") = "), "it waited for the answer: {traced}");
 }
 
 fn an_hour_ago() -> SystemTime {
@@ -453,7 +482,20 @@ fn cache_is_not_in_the_root() {
     }
     // A folder whose name begins alike is another one, and a root may be in a folder that holds a cache.
     fs::create_dir(pod.path("dynamic-plugins-root-cache")).unwrap();
-    for folder in ["dynamic-plugins-root-cache", "."] {
+    for folder in ["dynamic-plugins-root-cache", ".", "dynamic-plugins-root/../dynamic-plugins-root-cache"] {
         pod.install_with(|command| command.arg("--cache").arg(folder)).exits(0);
     }
+}
+
+#[test]
+fn file_that_was_made_larger_than_the_root_has_room_for_costs_no_plugin() {
+    let (node, file) = Node::after_hello();
+    File::options().write(true).open(&file).unwrap().set_len(64 * 1024 * 1024).unwrap();
+    let pod = node.pod();
+    let installer = pod.command();
+    let mut shell = Command::new("/bin/sh");
+    // Four MiB at most in any file, and an error instead of a signal past that.
+    shell.env_clear().args(["-c", "trap '' XFSZ; ulimit -f 8192; exec \"$0\" \"$@\""]).arg(installer.get_program());
+    shell.args(installer.get_args()).arg("--cache").arg(node.cache.path());
+    assert_eq!(pod.run(shell).exits(0).events(), FAILED);
 }

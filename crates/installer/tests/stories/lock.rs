@@ -81,6 +81,35 @@ fn installers_of_several_pods_come_after_one_another() {
     assert_eq!(portal.plugins(), ["one-dynamic", "three-dynamic", "two-dynamic"]);
 }
 
+#[test]
+fn lock_file_that_is_removed_admits_nobody_twice() {
+    let registry = Registry::start();
+    let portal = Portal::listing(OnReject::Abort, &[entry(&publish(&registry, "hello", "1"))]);
+    registry.server().intercept({
+        let lock = portal.root().join(LOCK);
+        move |request, answer| {
+            if request.path.contains("/blobs/") {
+                drop(fs::remove_file(&lock));
+            }
+            answer()
+        }
+    });
+    let run = portal.install().exits(3);
+    assert_eq!(run.events(), ["plugin_skipped hello:1 aborted", "fatal io_error"]);
+    run.says("somebody removed the lock file");
+    assert_eq!(portal.plugins(), [""; 0]);
+}
+
+#[test]
+fn lock_file_with_another_name_is_not_written_to() {
+    let portal = Portal::listing(OnReject::Abort, &[]);
+    portal.write("precious", "as it was");
+    fs::hard_link(portal.path("precious"), portal.root().join(LOCK)).unwrap();
+    let run = portal.install().exits(3);
+    assert_eq!(run.events().last().unwrap(), "fatal root_unwritable");
+    assert_eq!(fs::read_to_string(portal.path("precious")).unwrap(), "as it was");
+}
+
 /// The installer on a volume where the kernel has no locks to give.
 fn without_locks(portal: &Portal) -> Command {
     let installer = portal.command();

@@ -365,6 +365,31 @@ fn leftovers_of_killed_runs_are_cleared() {
 }
 
 #[test]
+fn leftovers_that_cannot_be_cleared_stop_nobody() {
+    let registry = Registry::start();
+    let portal = Portal::listing(OnReject::Abort, &[entry(&publish(&registry, "hello", "1"))]);
+    let staging = portal.root().join(".butler-plugins.staging");
+    let (mounted, other) = (staging.join("run-1/0000/config"), staging.join("run-2/0000"));
+    fs::create_dir_all(&mounted).unwrap();
+    fs::create_dir_all(&other).unwrap();
+    let mount = |program: &str, arguments: &[&str]| Command::new(program).args(arguments).arg(&mounted).status();
+    if !mount("mount", &["-t", "tmpfs", "none"]).is_ok_and(|status| status.success()) {
+        println!("skipped: nothing can be mounted here");
+        return;
+    }
+    fs::write(mounted.join("precious"), "").unwrap();
+    let runs = [(); 2].map(|()| portal.install());
+    let (kept, cleared) = (mounted.join("precious").exists(), !other.exists());
+    assert!(mount("umount", &[]).unwrap().success());
+    let [first, second] = runs.map(|run| run.exits(0).events());
+    assert_eq!(first, ["warning staging_left", "plugin_installed hello:1 hello", "completed"]);
+    assert_eq!(second, ["warning staging_left", "plugin_skipped hello:1 unchanged", "completed"]);
+    assert!(kept && cleared, "what was mounted is kept: {kept}, the rest is cleared: {cleared}");
+    portal.install().exits(0);
+    assert!(!staging.exists());
+}
+
+#[test]
 fn everyone_can_read_what_is_installed_whatever_the_umask() {
     let registry = Registry::start();
     let plugin = Plugin::backend("hello").archive().executable("package/bin/run", "").gzip();

@@ -116,12 +116,12 @@ const LOCKS: [i32; 4] = [libc::F_SETLK, libc::F_SETLKW, libc::F_OFD_SETLK, libc:
 /// The call that a thread is about to make, if it counts and concerns what lies below `volume`.
 pub(super) fn on_volume(thread: Pid, registers: &Registers, counted: Counted, volume: &Path) -> Option<Call> {
     let calls = match counted {
-        Counted::Changes | Counted::Syncs => CHANGES,
+        Counted::Changes | Counted::Syncs | Counted::Steps => CHANGES,
         Counted::Looks => LOOKS,
     };
     let (_, name, operand) = calls.iter().find(|(number, ..)| *number == registers.number())?;
     let is_lock = *name != "fcntl" || LOCKS.contains(&registers.int(1));
-    if !is_lock || (counted == Counted::Syncs && !name.contains("sync")) {
+    if !is_lock {
         return None;
     }
     let path = match *operand {
@@ -136,7 +136,17 @@ pub(super) fn on_volume(thread: Pid, registers: &Registers, counted: Counted, vo
             }
         }
     };
-    path.starts_with(volume).then_some(Call { name, path })
+    let call = Call { name, path };
+    let counts = match counted {
+        Counted::Changes | Counted::Looks => true,
+        Counted::Syncs => call.is_sync(),
+        Counted::Steps => call.is_sync() || call.is_rename() || name.starts_with("unlink") && is_top(&call, volume),
+    };
+    (counts && call.path.starts_with(volume)).then_some(call)
+}
+
+fn is_top(call: &Call, volume: &Path) -> bool {
+    call.path.parent() == Some(volume)
 }
 
 /// Whether a call cannot be carried out on a volume without space.

@@ -165,16 +165,17 @@ impl<'a> Driver<'a> {
         let number = self.calls.len();
         thread::sleep(self.faults.delay);
         let mut due = Due { answer: lacking, signal: None };
-        if let Some((n, act)) = self.faults.at
-            && number >= n
-        {
+        for (n, act) in self.faults.at.iter().filter(|(n, _)| number >= *n) {
             let needs_space = || calls::needs_space(&self.calls[number - 1], &registers);
             match act {
-                Act::Fail(errno) => due.answer = (number == n).then_some(errno).or(lacking),
-                Act::FillUp => due.answer = needs_space().then_some(Errno::ENOSPC).or(lacking),
+                Act::Fail(errno) if number == *n => due.answer = Some(*errno),
+                Act::FillUp if needs_space() => due.answer = Some(Errno::ENOSPC),
                 Act::Break => due.answer = Some(Errno::EIO),
-                Act::Signal(signal) => due.signal = (number == n).then_some(signal),
+                Act::Signal(signal) if number == *n => due.signal = Some(*signal),
+                Act::Fail(_) | Act::FillUp | Act::Signal(_) => {}
             }
+        }
+        if self.faults.at.iter().map(|(n, _)| *n).max().is_some_and(|last| number >= last) {
             self.acted.get_or_insert_with(Instant::now);
         }
         if due.answer.is_some() {

@@ -20,7 +20,7 @@ fn traced(script: &str, faults: &Faults) -> (tempfile::TempDir, Traced) {
 }
 
 fn at(n: usize, act: Act) -> Faults {
-    Faults { at: Some((n, act)), ..Faults::default() }
+    Faults { at: vec![(n, act)], ..Faults::default() }
 }
 
 fn names(folder: &tempfile::TempDir) -> Vec<String> {
@@ -86,6 +86,28 @@ fn a_call_that_fails_is_not_carried_out_and_the_others_are() {
         assert!(traced.stderr.contains(said), "{}", traced.stderr);
         assert!(traced.after_act.is_some());
     }
+}
+
+#[test]
+fn two_faults_come_in_one_run_and_the_last_one_is_what_is_waited_for() {
+    let script = "true > a; true > b; true > c; true > d";
+    let acts = |second| Faults {
+        at: vec![(1, Act::Fail(Errno::EIO)), (second, Act::Signal(Signal::SIGKILL))],
+        ..Faults::default()
+    };
+    let (folder, killed) = traced(script, &acts(3));
+    assert_eq!((killed.end, names(&folder)), (End::Signalled(Signal::SIGKILL), vec!["b".to_owned(), "c".to_owned()]));
+    assert!(killed.after_act.is_some());
+    let (_folder, ended) = traced(script, &acts(5));
+    assert_eq!((ended.end, ended.after_act), (End::Exited(0), None));
+}
+
+#[test]
+fn steps_are_renames_syncs_and_what_goes_from_the_top() {
+    let script = "mkdir d; : > d/f; : > g; sync g; mv d/f d/h; rm d/h; rm g";
+    let (folder, traced) = traced(script, &Faults { counted: Counted::Steps, ..Faults::default() });
+    let steps: Vec<_> = traced.calls.iter().map(|call| call.path.strip_prefix(folder.path()).unwrap()).collect();
+    assert_eq!(steps, ["g", "d/h", "g"].map(Path::new), "{:?}", traced.calls);
 }
 
 #[test]
