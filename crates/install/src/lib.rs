@@ -36,9 +36,11 @@ mod recover;
 mod root;
 mod run;
 mod select;
+mod slot;
 mod stage;
 mod staging;
 mod state;
+mod tell;
 mod workers;
 
 pub use error::{Obstacle, Rejection, RootError};

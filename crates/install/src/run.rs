@@ -5,43 +5,23 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use audit::{Event, Log, SkipReason};
-use config::{Admitted, Entry, Fragment, OnReject, Request};
+use audit::{Event, Log};
+use config::{Admitted, Entry, OnReject, Request};
 use fetch::Fetcher;
-use integrity::Integrity;
 use transport::Stop;
 
 use crate::cache::Cache;
 use crate::commit::{Changes, Committed, Durability, Put};
 use crate::root::{LockedRoot, left};
-use crate::select::{Before, Retired, Selection};
+use crate::select::{Retired, Selection};
+use crate::slot::{Pending, Progress, Slot};
 use crate::state::{Known, PluginRecord};
-use crate::workers::{Finished, Ready, Shop, Task, Word, work};
-use crate::{Belief, Chain, Job, Rejected, Rejection, Report, Root, RootError, RunError};
+use crate::tell::{millis, tell_start, tell_step, tell_warning};
+use crate::workers::{Ready, Shop, Task, Word, work};
+use crate::{Belief, Chain, Job, Rejected, Report, Root, RootError, RunError};
 
 /// Most folders that are named because nobody knows whose they are.
 const FOLDERS_NAMED: usize = 20;
-
-/// One entry of the file on its way.
-struct Slot {
-    package: String,
-    line: u32,
-    progress: Progress,
-    took: Duration,
-}
-
-enum Progress {
-    Disabled,
-    Rejected(Box<Rejection>),
-    Pending(Pending),
-    Ready { ready: Ready, wanted: Pending, adopted: bool },
-}
-
-struct Pending {
-    admitted: source::Allowed<source::Source>,
-    integrity: Integrity,
-    fragment: Option<Fragment>,
-}
 
 /// Carries a job out and tells the log: each plugin's outcome in the file's order, then one last record.
 ///
@@ -367,146 +347,4 @@ impl Run {
             log.record(&Event::PluginRemoved { name, dest: &self.job.path_of(dest) });
         }
     }
-}
-
-impl Slot {
-    fn settle(&mut self, outcome: Result<Ready, Box<Rejection>>) {
-        self.progress = match (std::mem::replace(&mut self.progress, Progress::Disabled), outcome) {
-            (Progress::Pending(wanted), Ok(ready)) => Progress::Ready { ready, wanted, adopted: false },
-            (Progress::Pending(_), Err(why)) => Progress::Rejected(why),
-            (other, _) => other,
-        };
-    }
-
-    /// Rejects a plugin that no worker saw to the end of.
-    fn give_up(&mut self, why: io::ErrorKind) {
-        if matches!(self.progress, Progress::Pending(_)) {
-            let lost = Rejection::Host { act: "keep a worker for the plugin", source: why.into() };
-            self.progress = Progress::Rejected(Box::new(lost));
-        }
-    }
-
-    fn claim(&mut self, selection: &mut Selection<'_>) {
-        let Progress::Ready { ready, wanted, adopted } = &mut self.progress else { return };
-        let fragment = wanted.fragment.take();
-        let claimed = match ready {
-            // It was found intact, so there is nothing to look at.
-            Ready::Unchanged(known) => {
-                selection.claim(&self.package, &known.record.dest, fragment).map(|()| Before::Ours)
-            }
-            Ready::Staged(staged) => {
-                let dest = staged.manifest().name().destination();
-                selection
-                    .make_way(dest.as_str())
-                    .and_then(|before| selection.claim(&self.package, dest.as_str(), fragment).map(|()| before))
-            }
-        };
-        match claimed {
-            Ok(before) => *adopted = before == Before::Adopted,
-            Err(why) => self.progress = Progress::Rejected(Box::new(why)),
-        }
-    }
-
-    fn tell(&self, job: &Job, result: &Result<Report, RunError>, log: &mut Log) {
-        let package = self.package.as_str();
-        match &self.progress {
-            Progress::Rejected(why) => tell_rejection(package, self.line, why, log),
-            Progress::Ready { .. } | Progress::Pending(_) if was_interrupted(result) => {
-                tell_rejection(package, self.line, &Rejection::Interrupted, log);
-            }
-            _ if matches!(result, Err(RunError::Rejected(_))) => {
-                log.record(&Event::PluginSkipped { package, reason: SkipReason::Aborted });
-            }
-            Progress::Disabled => log.record(&Event::PluginSkipped { package, reason: SkipReason::Disabled }),
-            Progress::Ready { .. } | Progress::Pending(_) if result.is_err() => {
-                log.record(&Event::PluginSkipped { package, reason: SkipReason::Aborted });
-            }
-            Progress::Ready { ready: Ready::Unchanged(_), .. } => {
-                log.record(&Event::PluginSkipped { package, reason: SkipReason::Unchanged });
-            }
-            Progress::Ready { ready: Ready::Staged(staged), wanted, adopted } => {
-                let manifest = staged.manifest();
-                log.record(&Event::PluginInstalled {
-                    package,
-                    integrity: &wanted.integrity,
-                    name: manifest.name().as_str(),
-                    dest: &job.path_of(manifest.name().destination().as_str()),
-                    version: manifest.version(),
-                    bytes: staged.bytes(),
-                    duration_ms: millis(self.took),
-                    manifest: staged.origin(),
-                    adopted: *adopted,
-                    cached: staged.cached,
-                });
-            }
-            // `give_up` leaves none; should there be one, it is not visible.
-            Progress::Pending(_) => {
-                tell_rejection(package, self.line, &Rejection::Interrupted, log);
-            }
-        }
-    }
-}
-
-impl Job {
-    fn path_of(&self, dest: &str) -> String {
-        self.root.join(dest).display().to_string()
-    }
-}
-
-fn tell_start(job: &Job, log: &mut Log) {
-    log.record(&Event::Startup {
-        config_file: &job.config_file,
-        root: &job.root.display().to_string(),
-        continue_on_error: job.plan.on_reject == OnReject::Continue,
-        plugin_count: job.plan.entries.len(),
-        allowed_sources: &job.plan.policy,
-        version: job.version,
-        sandbox: &job.sandbox,
-    });
-    if job.plan.policy.is_permissive() {
-        log.record(&Event::StartupPermissiveMode);
-    }
-}
-
-fn was_interrupted(result: &Result<Report, RunError>) -> bool {
-    matches!(result, Err(RunError::Interrupted | RunError::Root(RootError::Interrupted)))
-}
-
-fn tell_warning(reason: &str, detail: &str, log: &mut Log) {
-    log.record(&Event::Warning { reason, detail, hint: None });
-}
-
-fn tell_step(package: &str, finished: &Finished, log: &mut Log) {
-    let (step, what) = match &finished.outcome {
-        Ok(Ready::Unchanged(known)) => ("inspected", format!("{} files are as they were", known.record.files)),
-        Ok(Ready::Staged(staged)) => {
-            let from = if staged.cached { "cached bytes" } else { "bytes" };
-            ("staged", format!("{} files from {} {from}", staged.files(), staged.bytes()))
-        }
-        Err(why) => ("rejected", why.reason().to_owned()),
-    };
-    let detail = format!("{what}, in {} ms", millis(finished.took));
-    log.record(&Event::Step { step, package, detail: &detail });
-}
-
-fn tell_rejection(package: &str, line: u32, why: &Rejection, log: &mut Log) {
-    let detail = match why.mismatch() {
-        // Both values have fields of their own.
-        Some(mismatch) => format!("the artifact's {} bytes are not the pinned ones", mismatch.len),
-        None => Chain(why).to_string(),
-    };
-    log.record(&Event::PluginRejected {
-        package,
-        reason: why.reason(),
-        mismatch: why.mismatch(),
-        cause: why.cause(),
-        detail: &detail,
-        hint: why.hint().as_deref(),
-        blame: why.blame(),
-        line,
-    });
-}
-
-fn millis(duration: Duration) -> u64 {
-    duration.as_millis().try_into().unwrap_or(u64::MAX)
 }

@@ -212,6 +212,26 @@ mod tests {
     }
 
     #[test]
+    fn a_run_removes_its_own_folder_and_no_other_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Dir::open(folder.path()).unwrap();
+        let lock = lock(&root).unwrap();
+        let [one, other] = [1, 2].map(|run| {
+            let mut staging = Staging::of_this_run(&root, &lock, &SystemClock::start()).unwrap();
+            staging.run = run;
+            staging
+        });
+        for staging in [&one, &other] {
+            staging.create("file").unwrap();
+        }
+        one.remove(&lock, &Stop::new()).unwrap();
+        let left = names(&root.open_dir(STAGING).unwrap()).unwrap();
+        assert_eq!(left, ["run-2"]);
+        other.remove(&lock, &Stop::new()).unwrap();
+        assert_eq!(root.kind(STAGING).unwrap(), None);
+    }
+
+    #[test]
     fn what_was_never_staged_is_thrown_away_without_a_folder() {
         let folder = tempfile::tempdir().unwrap();
         let root = Dir::open(folder.path()).unwrap();

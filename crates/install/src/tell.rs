@@ -1,0 +1,74 @@
+//! What the log is told of a run, but for the outcome of each plugin.
+
+use std::time::Duration;
+
+use audit::{Event, Log};
+use config::OnReject;
+
+use crate::workers::{Finished, Ready};
+use crate::{Chain, Job, Rejection, Report, RootError, RunError};
+
+impl Job {
+    /// A destination, as the log shows it.
+    pub(crate) fn path_of(&self, dest: &str) -> String {
+        self.root.join(dest).display().to_string()
+    }
+}
+
+pub(crate) fn tell_start(job: &Job, log: &mut Log) {
+    log.record(&Event::Startup {
+        config_file: &job.config_file,
+        root: &job.root.display().to_string(),
+        continue_on_error: job.plan.on_reject == OnReject::Continue,
+        plugin_count: job.plan.entries.len(),
+        allowed_sources: &job.plan.policy,
+        version: job.version,
+        sandbox: &job.sandbox,
+    });
+    if job.plan.policy.is_permissive() {
+        log.record(&Event::StartupPermissiveMode);
+    }
+}
+
+pub(crate) fn was_interrupted(result: &Result<Report, RunError>) -> bool {
+    matches!(result, Err(RunError::Interrupted | RunError::Root(RootError::Interrupted)))
+}
+
+pub(crate) fn tell_warning(reason: &str, detail: &str, log: &mut Log) {
+    log.record(&Event::Warning { reason, detail, hint: None });
+}
+
+pub(crate) fn tell_step(package: &str, finished: &Finished, log: &mut Log) {
+    let (step, what) = match &finished.outcome {
+        Ok(Ready::Unchanged(known)) => ("inspected", format!("{} files are as they were", known.record.files)),
+        Ok(Ready::Staged(staged)) => {
+            let from = if staged.cached { "cached bytes" } else { "bytes" };
+            ("staged", format!("{} files from {} {from}", staged.files(), staged.bytes()))
+        }
+        Err(why) => ("rejected", why.reason().to_owned()),
+    };
+    let detail = format!("{what}, in {} ms", millis(finished.took));
+    log.record(&Event::Step { step, package, detail: &detail });
+}
+
+pub(crate) fn tell_rejection(package: &str, line: u32, why: &Rejection, log: &mut Log) {
+    let detail = match why.mismatch() {
+        // Both values have fields of their own.
+        Some(mismatch) => format!("the artifact's {} bytes are not the pinned ones", mismatch.len),
+        None => Chain(why).to_string(),
+    };
+    log.record(&Event::PluginRejected {
+        package,
+        reason: why.reason(),
+        mismatch: why.mismatch(),
+        cause: why.cause(),
+        detail: &detail,
+        hint: why.hint().as_deref(),
+        blame: why.blame(),
+        line,
+    });
+}
+
+pub(crate) fn millis(duration: Duration) -> u64 {
+    duration.as_millis().try_into().unwrap_or(u64::MAX)
+}
