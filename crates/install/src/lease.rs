@@ -50,18 +50,27 @@ impl Lease {
         loop {
             match root.create_file(LEASE, FileMode::Plain) {
                 Ok(file) => {
-                    write(&file, &identity).map_err(unwritable)?;
-                    if lapsed.is_some() {
-                        // Who waited as long may have been about to move the old one away, and have moved this.
-                        waiting.clock.sleep(SETTLE, waiting.stop);
-                    }
-                    if holds(root, &identity).map_err(unwritable)? {
-                        let root = root.try_clone().map_err(unwritable)?;
-                        let beating = keep_alive(file).map_err(unwritable)?;
-                        let lease = Self { root, identity, lapsed, _beating: beating };
-                        // A stop may have cut the settling short.
-                        let has_settled = lease.lapsed.is_none() || !waiting.stop.is_asked();
-                        return if has_settled { Ok(lease) } else { Err(RootError::Interrupted) };
+                    let begun = write(&file, &identity).and_then(|()| {
+                        if lapsed.is_some() {
+                            // Who waited as long may have been about to move the old one away, and have moved this.
+                            waiting.clock.sleep(SETTLE, waiting.stop);
+                        }
+                        let is_ours = holds(root, &identity)?;
+                        is_ours.then(|| Ok((root.try_clone()?, keep_alive(file)?))).transpose()
+                    });
+                    match begun {
+                        Ok(Some((root, beating))) => {
+                            let lease = Self { root, identity, lapsed, _beating: beating };
+                            // A stop may have cut the settling short.
+                            let has_settled = lease.lapsed.is_none() || !waiting.stop.is_asked();
+                            return if has_settled { Ok(lease) } else { Err(RootError::Interrupted) };
+                        }
+                        Ok(None) => {}
+                        Err(source) => {
+                            // Nobody keeps it alive, and others would wait for it.
+                            drop(root.remove_file(LEASE));
+                            return Err(unwritable(source));
+                        }
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -94,10 +103,9 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if self.check().is_ok() {
-            // If it stays, it lapses.
-            drop(self.root.remove_file(LEASE));
-        }
+        let give_back = || if holds(&self.root, &self.identity)? { self.root.remove_file(LEASE) } else { Ok(()) };
+        // Once more after a failure: if it stays, the next run waits until it lapses.
+        drop(give_back().or_else(|_| give_back()));
     }
 }
 
