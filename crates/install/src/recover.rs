@@ -28,8 +28,8 @@ pub(crate) fn settle(root: &Dir, stop: &Stop, remarks: &mut Vec<Remark>) -> io::
     let mut unfinished = Vec::new();
     for Move { staged, name } in &intent.put {
         let (names, dest) = (Staging::names(*staged), name.destination());
-        let known =
-            plugins.iter().find(|known| known.record.dest == dest.as_str()).ok_or(io::ErrorKind::InvalidData)?;
+        // One that the state to come does not have is not installed, whoever wrote that.
+        let Some(known) = plugins.iter().find(|known| known.record.dest == dest.as_str()) else { continue };
         if finish_plugin(root, &staging, known, &names, stop, remarks)? == Finished::Not {
             unfinished.push(dest.as_str().to_owned());
         }

@@ -138,6 +138,6 @@ fn refuse_obstacles(root: &Dir) -> Result<(), RootError> {
 impl LockedRoot {
     /// Removes the staging folder and gives the lock up, unless somebody is left behind who still works under it.
     pub(crate) fn release(self, stop: &Stop) -> io::Result<()> {
-        self.staging.remove(&self.lock, stop)
+        self.staging.remove(stop)
     }
 }

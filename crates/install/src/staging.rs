@@ -29,7 +29,7 @@ const GRACE: Duration = Duration::from_secs(1);
 pub(crate) struct Staging {
     root: Dir,
     /// Who works on it may be left behind; until then no other installer begins.
-    _lock: Arc<RootLock>,
+    lock: Arc<RootLock>,
     /// What tells it from earlier ones: when it began, in milliseconds since the epoch.
     pub(crate) run: u64,
     made: OnceLock<Dir>,
@@ -42,7 +42,7 @@ impl Staging {
         let since_epoch = clock.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let run = u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX);
         let (root, lock) = (root.try_clone()?, Arc::clone(lock));
-        Ok(Self { root, _lock: lock, run, made: OnceLock::new(), making: Mutex::new(()) })
+        Ok(Self { root, lock, run, made: OnceLock::new(), making: Mutex::new(()) })
     }
 
     /// Removes what killed runs left. After a wish to stop it goes on for a moment only, since a large folder on a slow
@@ -75,11 +75,11 @@ impl Staging {
     ///
     /// # Errors
     /// Like [`clear`](Self::clear).
-    pub(crate) fn remove(&self, lock: &Arc<RootLock>, stop: &Stop) -> io::Result<()> {
+    pub(crate) fn remove(&self, stop: &Stop) -> io::Result<()> {
         if self.root.kind(STAGING)? != Some(Kind::Directory) {
             return Ok(());
         }
-        let (root, held, run) = (self.root.try_clone()?, Arc::clone(lock), run_folder(self.run));
+        let (root, held, run) = (self.root.try_clone()?, Arc::clone(&self.lock), run_folder(self.run));
         unless_stopped(stop, move || {
             let _held = held;
             root.open_dir(STAGING)?.remove_tree(run)?;
@@ -224,10 +224,10 @@ mod tests {
         for staging in [&one, &other] {
             staging.create("file").unwrap();
         }
-        one.remove(&lock, &Stop::new()).unwrap();
+        one.remove(&Stop::new()).unwrap();
         let left = names(&root.open_dir(STAGING).unwrap()).unwrap();
         assert_eq!(left, ["run-2"]);
-        other.remove(&lock, &Stop::new()).unwrap();
+        other.remove(&Stop::new()).unwrap();
         assert_eq!(root.kind(STAGING).unwrap(), None);
     }
 
