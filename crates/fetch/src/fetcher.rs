@@ -103,6 +103,11 @@ enum Place {
     Https(Allowed<HttpsUrl>),
 }
 
+/// A kind that cannot be fetched yet.
+fn unsupported(source: &Allowed<Source>) -> FetchError {
+    FetchError::Unsupported { package: source.subject().to_string() }
+}
+
 impl Located {
     /// The artifact's size in bytes, which only registries tell beforehand.
     pub const fn size(&self) -> Option<u64> {
@@ -179,6 +184,7 @@ impl Fetcher {
                 let package = reference.subject().to_string();
                 Place::Oci(reference, Box::new(resolved.map_err(|error| self.or_given_up(error, &package))?))
             }
+            AllowedKind::Npm(_) | AllowedKind::Git(_) | AllowedKind::Local(_) => return Err(unsupported(source)),
         };
         Ok(Located { place, spent: self.clock.uptime().saturating_sub(started) })
     }
@@ -240,6 +246,7 @@ impl Fetcher {
                 let opened = self.retry.run(patience, &|_, _| (), || self.open(&url, None, patience));
                 opened.map(|response| Probe { manifest: None, size: response.content_length() })
             }
+            AllowedKind::Npm(_) | AllowedKind::Git(_) | AllowedKind::Local(_) => Err(unsupported(source)),
         };
         probe.map_err(|error| self.or_given_up(error, &source.subject().to_string()))
     }

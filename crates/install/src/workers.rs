@@ -284,7 +284,7 @@ fn tell_retry(number: usize, words: &Sender<Word>) -> impl Fn(&FetchError, Durat
 const fn named_folder(source: &Source) -> Option<&PluginPath> {
     match source {
         Source::Oci(reference) => reference.plugin_path(),
-        Source::Https(_) => None,
+        Source::Https(_) | Source::Npm(_) | Source::Git(_) | Source::Local(_) => None,
     }
 }
 

@@ -216,7 +216,7 @@ impl Task {
                 }
                 None => (source, Address::AsWritten),
             },
-            (Source::Oci(_) | Source::Https(_), _) => (source, Address::AsWritten),
+            _ => (source, Address::AsWritten),
         };
         match found.integrity() {
             // Somebody meant something by it.
