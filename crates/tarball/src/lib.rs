@@ -43,7 +43,8 @@
 //! - [`Tree`]: the directories below one, by path, with a bounded number of handles.
 //! - [`EntryPath`]: a name from an archive that is harmless text within [`Limits`].
 //! - `Verified` artifact, [`Layout`] → [`unpack`] → [`Unpacked`] with its [`Manifest`]; [`Record`] is told each
-//!   [`Written`] file with its digest.
+//!   [`Written`] file with its digest. [`unpack_layers`] is the same for an image of several layers, and [`extract`] →
+//!   [`Extracted`] for parts of one that is no plugin.
 //! - [`Folder`] → [`pack`] → [`Packed`]: the walk through the whole tree comes before the first byte; [`Offences`] are
 //!   all that stood in the way. [`inspect`] is the walk alone → [`Inspected`].
 //! - [`PackageName`] → [`Destination`]: the one folder a plugin may go to.
@@ -63,10 +64,12 @@ mod folder;
 mod gzip;
 mod header;
 mod inflate;
+mod layers;
 mod layout;
 mod limits;
 mod links;
 mod manifest;
+mod named;
 mod pack;
 mod pack_error;
 mod package_name;
@@ -79,6 +82,9 @@ mod status;
 mod survey;
 mod tree;
 mod unpack;
+mod unpacked;
+mod walk;
+mod whiteout;
 mod writer;
 
 pub use dir::{Dir, Entries, FileMode, Kind};
@@ -93,4 +99,5 @@ pub use pack_error::{Offence, Offences, PackError};
 pub use package_name::{Destination, PackageName, PackageNameError};
 pub use secret_file::Secret;
 pub use tree::Tree;
-pub use unpack::{Content, Record, Unpacked, Written, unpack};
+pub use unpack::{extract, unpack, unpack_layers};
+pub use unpacked::{Content, Extracted, Record, Unpacked, Written};

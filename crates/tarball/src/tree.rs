@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 
 use crate::Dir;
-use crate::dir::{FileMode, Umask};
+use crate::dir::{FileMode, Kind, Umask};
 use crate::entry_path::split;
 
 /// Handles kept open at a time. Archives list a folder's files together, so a few are enough; several trees at once
@@ -42,7 +42,7 @@ impl<'d> Tree<'d> {
         self.opened
     }
 
-    /// Directories made so far.
+    /// Directories made so far, and not removed again.
     pub(crate) const fn made(&self) -> u64 {
         self.made
     }
@@ -92,6 +92,37 @@ impl<'d> Tree<'d> {
         let (parent, name) = split(path);
         self.make_dir(parent)?;
         last(&self.way, self.root).make_file(OsStr::new(name), mode, &mut self.umask)
+    }
+
+    /// What is at `path`; `None` when there is nothing, or no folder that it could be in.
+    ///
+    /// # Errors
+    /// Like [`dir`](Self::dir).
+    pub(crate) fn kind(&mut self, path: &str) -> io::Result<Option<Kind>> {
+        let (parent, name) = split(path);
+        match self.dir(parent) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            dir => dir?.kind(name),
+        }
+    }
+
+    /// Removes the file or symlink at `path`.
+    pub(crate) fn remove_file(&mut self, path: &str) -> io::Result<()> {
+        let (parent, name) = split(path);
+        self.dir(parent)?.remove_file(name)
+    }
+
+    /// Removes the directory at `path` unless something is in it.
+    pub(crate) fn remove_if_empty(&mut self, path: &str) -> io::Result<()> {
+        let (parent, name) = split(path);
+        match self.dir(parent)?.remove_dir(name) {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
+            removed => {
+                removed?;
+                self.made = self.made.saturating_sub(1);
+            }
+        }
+        Ok(())
     }
 
     fn enter(
