@@ -153,6 +153,8 @@ pub enum Event<'a> {
 pub enum SkipReason {
     /// The entry says so.
     Disabled,
+    /// There is nothing at its local path.
+    Absent,
     /// Same source, same integrity, files as they were installed.
     Unchanged,
     /// Another plugin was rejected and the run is fail-closed.
@@ -164,6 +166,7 @@ impl SkipReason {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Disabled => "disabled",
+            Self::Absent => "absent",
             Self::Unchanged => "unchanged",
             Self::Aborted => "aborted",
         }

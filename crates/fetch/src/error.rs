@@ -69,6 +69,14 @@ pub enum FetchError {
         /// The source.
         package: String,
     },
+    /// An integrity is of one archive.
+    #[error("expected one layer for the integrity of `{package}`, found {count}")]
+    SeveralLayers {
+        /// The source.
+        package: String,
+        /// How many it has.
+        count: usize,
+    },
     /// The run was asked to stop.
     #[error("stopped while fetching `{package}`")]
     Stopped {
@@ -166,6 +174,7 @@ impl FetchError {
             Self::TooLarge { .. } => "artifact_too_large",
             Self::Spool { .. } => "io_error",
             Self::Unsupported { .. } => "scheme_not_supported",
+            Self::SeveralLayers { .. } => "integrity_unsupported",
             Self::Stopped { .. } => "interrupted",
             Self::Concealed { reason, .. } => reason,
         }
@@ -178,7 +187,11 @@ impl FetchError {
             Self::Https { source, .. } => Some(source.code()),
             Self::Transfer { source, .. } => Some(source.code()),
             Self::Concealed { cause, .. } => *cause,
-            Self::TooLarge { .. } | Self::Spool { .. } | Self::Unsupported { .. } | Self::Stopped { .. } => None,
+            Self::TooLarge { .. }
+            | Self::Spool { .. }
+            | Self::Unsupported { .. }
+            | Self::SeveralLayers { .. }
+            | Self::Stopped { .. } => None,
         }
     }
 
@@ -188,7 +201,9 @@ impl FetchError {
             Self::Oci(error) => error.blame(),
             Self::Https { source, .. } => source.blame(),
             Self::Transfer { .. } | Self::Concealed { .. } => Blame::Network,
-            Self::TooLarge { .. } | Self::Unsupported { .. } | Self::Stopped { .. } => Blame::Operator,
+            Self::TooLarge { .. } | Self::Unsupported { .. } | Self::SeveralLayers { .. } | Self::Stopped { .. } => {
+                Blame::Operator
+            }
             Self::Spool { .. } => Blame::Host,
         }
     }
@@ -214,6 +229,7 @@ impl FetchError {
                 return Cause::Stalled.hint().map(str::to_owned);
             }
             Self::Concealed { .. } => "ask the server's operator why its answers repeat what clients send",
+            Self::SeveralLayers { .. } => "pin the image by its digest, `@sha256:…`, and leave `integrity` out",
             Self::Spool { .. } | Self::Transfer { .. } | Self::Unsupported { .. } | Self::Stopped { .. } => {
                 return None;
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use integrity::{Chain, Hashed, Integrity, Mismatch, OciDigest, Promise, Verified};
-use oci::{AnswerLimits, Client, Platform, Resolved};
+use oci::{AnswerLimits, Client, Descriptor, Platform, Resolved};
 use source::{Allowed, AllowedKind, HttpsUrl, OciReference, PluginPath, Source, SourcePolicy};
 use transport::{Clock, Deadline, Patience, Response, Retry, Retryable as _, Stop, Transport};
 
@@ -57,7 +57,7 @@ pub struct Fetcher {
 ///
 /// ```compile_fail,E0616
 /// fn peek(fetched: fetch::Fetched) -> integrity::Hashed<fetch::Spool> {
-///     fetched.hashed
+///     fetched.lowest
 /// }
 /// ```
 ///
@@ -65,16 +65,21 @@ pub struct Fetcher {
 /// fn prove(
 ///     fetched: fetch::Fetched,
 ///     promise: &integrity::Promise,
-/// ) -> Result<integrity::Verified<fetch::Spool>, integrity::Mismatch> {
+/// ) -> Result<Vec<integrity::Verified<fetch::Spool>>, integrity::Mismatch> {
 ///     fetched.verify(promise)
 /// }
 /// ```
 #[must_use = "fetched bytes prove nothing until they are verified"]
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Fetched {
-    hashed: Hashed<Spool>,
+    lowest: Hashed<Spool>,
+    /// The layers above it, which only images have.
+    above: Vec<Hashed<Spool>>,
     origin: Origin,
 }
+
+/// Gives empty spools, one for each layer.
+pub type Spools<'a> = dyn Fn() -> std::io::Result<Spool> + 'a;
 
 /// What a registry said about an artifact; an https server says nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -83,8 +88,8 @@ pub struct Origin {
     pub named: Option<OciDigest>,
     /// The digest of the manifest that led to it.
     pub manifest: Option<OciDigest>,
-    /// The digest by which the manifest names the bytes.
-    pub layer: Option<OciDigest>,
+    /// The digests by which the manifest names the layers, the lowest first.
+    pub layers: Vec<OciDigest>,
     /// The folder of the image that holds the plugin; `None` where the tarball is the plugin.
     pub plugin_path: Option<PluginPath>,
 }
@@ -110,10 +115,32 @@ fn unsupported(source: &Allowed<Source>) -> FetchError {
 
 impl Located {
     /// The artifact's size in bytes, which only registries tell beforehand.
-    pub const fn size(&self) -> Option<u64> {
+    pub fn size(&self) -> Option<u64> {
         match &self.place {
-            Place::Oci(_, resolved) => Some(resolved.layer.size),
+            Place::Oci(_, resolved) => {
+                Some(resolved.layers.iter().map(|layer| layer.size).fold(0, u64::saturating_add))
+            }
             Place::Https(_) => None,
+        }
+    }
+
+    /// The digest of the manifest that leads to the artifact, if it is in a registry.
+    pub fn manifest(&self) -> Option<&OciDigest> {
+        match &self.place {
+            Place::Oci(_, resolved) => Some(&resolved.manifest),
+            Place::Https(_) => None,
+        }
+    }
+
+    fn origin(&self) -> Origin {
+        match &self.place {
+            Place::Oci(_, resolved) => Origin {
+                named: Some(resolved.named),
+                manifest: Some(resolved.manifest),
+                layers: resolved.layers.iter().map(|layer| layer.digest).collect(),
+                plugin_path: resolved.plugin_path.clone(),
+            },
+            Place::Https(_) => Origin::default(),
         }
     }
 }
@@ -128,17 +155,38 @@ pub struct Probe {
 }
 
 impl Fetched {
-    /// Compares the bytes with what was promised.
+    /// Compares the bytes of each layer with what was promised.
     ///
     /// # Errors
     /// [`Mismatch`], and the bytes are gone.
-    pub fn verify(self, promise: &Promise) -> Result<Verified<Spool>, Mismatch> {
-        self.hashed.keeps(promise, self.origin.layer.as_ref())
+    pub fn verify(self, promise: &Promise) -> Result<Vec<Verified<Spool>>, Mismatch> {
+        let named = self.origin.layers.iter().map(Some).chain(std::iter::repeat(None));
+        [self.lowest]
+            .into_iter()
+            .chain(self.above)
+            .zip(named)
+            .map(|(layer, named)| layer.keeps(promise, named))
+            .collect()
     }
 
-    /// The sha512 of the bytes that came, as one would pin it. It is no proof that they are the wanted ones.
+    /// Compares the bytes with what the operator pinned; of several layers only the lowest is had.
+    ///
+    /// # Errors
+    /// [`Mismatch`], and the bytes are gone.
+    pub fn verify_pinned(self, pinned: &Integrity) -> Result<Verified<Spool>, Mismatch> {
+        self.lowest.verify(pinned)
+    }
+
+    /// The sha512 of the bytes that came, as one would pin it; of the lowest layer, if there are several. It is no proof
+    /// that they are the wanted ones.
     pub const fn integrity(&self) -> Integrity {
-        self.hashed.integrity()
+        self.lowest.integrity()
+    }
+
+    /// The same bytes for another source that has led to the same layers.
+    pub fn of(&self, located: &Located) -> Option<Self> {
+        let origin = located.origin();
+        (origin.manifest.is_some() && origin.layers == self.origin.layers).then(|| Self { origin, ..self.clone() })
     }
 
     /// What a registry said about the artifact.
@@ -147,13 +195,30 @@ impl Fetched {
     }
 
     /// How many bytes came.
-    pub const fn len(&self) -> u64 {
-        self.hashed.len()
+    pub fn len(&self) -> u64 {
+        self.above.iter().map(Hashed::len).fold(self.lowest.len(), u64::saturating_add)
     }
 
     /// Whether the artifact is empty.
-    pub const fn is_empty(&self) -> bool {
-        self.hashed.is_empty()
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What belongs to the bytes of one artifact.
+struct Transfer<'a> {
+    package: &'a str,
+    promise: &'a Promise,
+    spools: &'a Spools<'a>,
+    patience: Patience<'a>,
+    waiting: &'a Waiting<'a>,
+}
+
+impl<'a> Transfer<'a> {
+    fn begin(&self, descriptor: Option<&'a Descriptor>, limits: &'a FetchLimits) -> Result<Download<'a>, FetchError> {
+        let spool = (self.spools)();
+        let spool = spool.map_err(|source| FetchError::Spool { package: self.package.to_owned(), source })?;
+        Ok(Download::into_spool(self.package, descriptor, limits, self.promise, self.patience, spool))
     }
 }
 
@@ -201,35 +266,43 @@ impl Fetcher {
         stop: &Stop,
         waiting: &Waiting<'_>,
     ) -> Result<Fetched, FetchError> {
-        self.fetch_located(self.locate(source, stop, waiting)?, spool, stop, waiting)
+        let spool = std::cell::Cell::new(Some(spool));
+        let only = || spool.take().ok_or_else(|| std::io::ErrorKind::StorageFull.into());
+        self.fetch_located(self.locate(source, stop, waiting)?, &Promise::Registry, &only, stop, waiting)
     }
 
-    /// The same for a source that was located before.
+    /// The same for a source that was located before, with as many spools as it has layers. The bytes are hashed as the
+    /// promise asks for.
     ///
     /// # Errors
     /// Like [`fetch`](Self::fetch).
     pub fn fetch_located(
         &self,
         located: Located,
-        spool: Spool,
+        promise: &Promise,
+        spools: &Spools<'_>,
         stop: &Stop,
         waiting: &Waiting<'_>,
     ) -> Result<Fetched, FetchError> {
+        let origin = located.origin();
         let Located { place, spent } = located;
         let patience = self.patience(stop, spent);
         let (package, fetched) = match place {
             Place::Oci(reference, resolved) => {
                 let package = reference.subject().to_string();
-                let fetched = self.pull(&package, reference.subject(), *resolved, spool, patience, waiting);
+                let transfer = Transfer { package: &package, promise, spools, patience, waiting };
+                let fetched = self.pull(&transfer, reference.subject(), &resolved);
                 (package, fetched)
             }
             Place::Https(url) => {
                 let package = url.subject().to_string();
-                let fetched = self.download(&package, &url, spool, patience, waiting);
+                let transfer = Transfer { package: &package, promise, spools, patience, waiting };
+                let fetched = self.download(&transfer, &url).map(|lowest| (lowest, Vec::new()));
                 (package, fetched)
             }
         };
-        fetched.map_err(|error| self.or_given_up(error, &package))
+        let (lowest, above) = fetched.map_err(|error| self.or_given_up(error, &package))?;
+        Ok(Fetched { lowest, above, origin })
     }
 
     /// Asks whether a source is there and may be read.
@@ -239,9 +312,12 @@ impl Fetcher {
     pub fn probe(&self, source: &Allowed<Source>, stop: &Stop) -> Result<Probe, FetchError> {
         let patience = self.patience(stop, Duration::ZERO);
         let probe = match source.kind() {
-            AllowedKind::Oci(reference) => self
-                .resolve(reference.subject(), patience, &|_, _| ())
-                .map(|resolved| Probe { manifest: Some(resolved.manifest), size: Some(resolved.layer.size) }),
+            AllowedKind::Oci(reference) => {
+                self.resolve(reference.subject(), patience, &|_, _| ()).map(|resolved| Probe {
+                    manifest: Some(resolved.manifest),
+                    size: Some(resolved.layers.iter().map(|layer| layer.size).fold(0, u64::saturating_add)),
+                })
+            }
             AllowedKind::Https(url) => {
                 let opened = self.retry.run(patience, &|_, _| (), || self.open(&url, None, patience));
                 opened.map(|response| Probe { manifest: None, size: response.content_length() })
@@ -263,22 +339,28 @@ impl Fetcher {
 
     fn pull(
         &self,
-        package: &str,
+        transfer: &Transfer<'_>,
         reference: &OciReference,
-        resolved: Resolved,
-        spool: Spool,
-        patience: Patience<'_>,
-        waiting: &Waiting<'_>,
-    ) -> Result<Fetched, FetchError> {
-        let layer = &resolved.layer;
-        let mut download = Download::into_spool(package, Some(layer), &self.limits, patience, spool);
-        let hashed = self.retry.run(patience, waiting, || {
-            let blob = self.client.open_blob(reference, layer, download.offset(), patience).map_err(FetchError::Oci)?;
-            download.take(blob).map_err(|error| self.conceal(package, error))
-        })?;
-        let (named, manifest, layer) = (Some(resolved.named), Some(resolved.manifest), Some(layer.digest));
-        let origin = Origin { named, manifest, layer, plugin_path: resolved.plugin_path };
-        Ok(Fetched { hashed, origin })
+        resolved: &Resolved,
+    ) -> Result<(Hashed<Spool>, Vec<Hashed<Spool>>), FetchError> {
+        let package = transfer.package;
+        let several = || FetchError::SeveralLayers { package: package.to_owned(), count: resolved.layers.len() };
+        if let (Promise::Hashes(_), [_, _, ..]) = (transfer.promise, &*resolved.layers) {
+            return Err(several());
+        }
+        let mut spent = 0;
+        let mut layers = resolved.layers.iter().map(|layer| {
+            let limits =
+                FetchLimits { artifact_bytes: self.limits.artifact_bytes.saturating_sub(spent), ..self.limits };
+            spent = spent.saturating_add(layer.size);
+            let mut download = transfer.begin(Some(layer), &limits)?;
+            self.retry.run(transfer.patience, transfer.waiting, || {
+                let opened = self.client.open_blob(reference, layer, download.offset(), transfer.patience);
+                download.take(opened.map_err(FetchError::Oci)?).map_err(|error| self.conceal(package, error))
+            })
+        });
+        let lowest = layers.next().ok_or_else(several)??;
+        Ok((lowest, layers.collect::<Result<_, _>>()?))
     }
 
     fn resolve(
@@ -292,24 +374,16 @@ impl Fetcher {
         })
     }
 
-    fn download(
-        &self,
-        package: &str,
-        url: &Allowed<HttpsUrl>,
-        spool: Spool,
-        patience: Patience<'_>,
-        waiting: &Waiting<'_>,
-    ) -> Result<Fetched, FetchError> {
-        let mut download = Download::into_spool(package, None, &self.limits, patience, spool);
+    fn download(&self, transfer: &Transfer<'_>, url: &Allowed<HttpsUrl>) -> Result<Hashed<Spool>, FetchError> {
+        let mut download = transfer.begin(None, &self.limits)?;
         let mut validator = None;
-        let hashed = self.retry.run(patience, waiting, || {
-            let response = self.open_missing(url, &mut download, validator.as_ref(), patience)?;
+        self.retry.run(transfer.patience, transfer.waiting, || {
+            let response = self.open_missing(url, &mut download, validator.as_ref(), transfer.patience)?;
             if response.status() == 200 {
                 validator = Validator::of(response.headers());
             }
-            download.take(response).map_err(|error| self.conceal(package, error))
-        })?;
-        Ok(Fetched { hashed, origin: Origin::default() })
+            download.take(response).map_err(|error| self.conceal(transfer.package, error))
+        })
     }
 
     /// Opens what is still missing of a file, or all of it where the server does not say that it is the same file.

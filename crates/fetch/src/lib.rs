@@ -18,7 +18,7 @@
 //! - [`Spool`]: an unnamed file; what was hashed is what is read back.
 //! - [`Surroundings`]: what the environment says about logins, proxies and certificates.
 //! - [`Logins`]: names the files that say who one is → [`Access`]. [`Netrc`]: credentials of https servers.
-//!   [`HelperProcess`]: runs Docker's credential helpers.
+//!   [`HelperProcess`]: runs Docker's credential helpers. [`GitProgram`]: checks out what has no artifact.
 //!
 //! # What this crate refuses
 //! It takes nothing that the policy has not let through, and shows each redirect of an https source to the policy
@@ -29,6 +29,7 @@ mod download;
 mod error;
 mod fetcher;
 mod file;
+mod git;
 mod helper;
 mod netrc;
 mod spool;
@@ -37,8 +38,9 @@ mod tarball_url;
 
 pub use access::{Access, AccessError, LOGINS_LIMIT, Logins};
 pub use error::{FetchError, HttpsFailure, TransferFailure};
-pub use fetcher::{FetchLimits, Fetched, Fetcher, Located, Origin, Probe, Waiting};
+pub use fetcher::{FetchLimits, Fetched, Fetcher, Located, Origin, Probe, Spools, Waiting};
 pub use file::{Unreadable, read_file};
+pub use git::{GitFailure, GitProgram};
 pub use helper::HelperProcess;
 pub use netrc::{Netrc, NetrcError};
 pub use oci::{AnswerLimits, Credentials, CredentialsError, Platform, TrustedRealms};

@@ -55,14 +55,15 @@ impl Slot {
         let Progress::Ready { ready, wanted, adopted } = &mut self.progress else { return };
         let fragment = wanted.fragment.take();
         let claimed = match ready {
+            Ready::Absent => selection.add(&self.package, fragment).map(|()| Before::Ours),
             // It was found intact, so there is nothing to look at.
             Ready::Unchanged(known) => {
                 selection.claim(&self.package, &known.record.dest, fragment).map(|()| Before::Ours)
             }
             Ready::Staged(staged) => {
-                let dest = staged.manifest().name().destination();
+                let dest = staged.destination();
                 selection
-                    .make_way(dest.as_str())
+                    .make_way(dest.as_str(), staged.manifest().name().as_str())
                     .and_then(|before| selection.claim(&self.package, dest.as_str(), fragment).map(|()| before))
             }
         };
@@ -86,6 +87,9 @@ impl Slot {
             Progress::Ready { .. } | Progress::Pending(_) if result.is_err() => {
                 log.record(&Event::PluginSkipped { package, reason: SkipReason::Aborted });
             }
+            Progress::Ready { ready: Ready::Absent, .. } => {
+                log.record(&Event::PluginSkipped { package, reason: SkipReason::Absent });
+            }
             Progress::Ready { ready: Ready::Unchanged(_), .. } => {
                 log.record(&Event::PluginSkipped { package, reason: SkipReason::Unchanged });
             }
@@ -95,7 +99,7 @@ impl Slot {
                     package,
                     integrity: &wanted.promise,
                     name: manifest.name().as_str(),
-                    dest: &job.path_of(manifest.name().destination().as_str()),
+                    dest: &job.path_of(staged.destination().as_str()),
                     version: manifest.version(),
                     bytes: staged.bytes(),
                     duration_ms: millis(self.took),

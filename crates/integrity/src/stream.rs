@@ -156,7 +156,7 @@ impl<W: Write> Write for DigestWriter<W> {
 /// }
 /// ```
 #[must_use = "hashed bytes prove nothing until they are verified"]
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Hashed<W> {
     inner: W,
     sha512: [u8; 64],

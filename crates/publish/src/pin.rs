@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use config::{Edit, EntryError, Pins, Place};
 use fetch::{FetchError, Fetcher, Spool};
-use integrity::{Integrity, OciDigest, Promise};
+use integrity::{Integrity, OciDigest};
 use source::{Allowed, OciReference, Source};
 use transport::Stop;
 
@@ -242,7 +242,7 @@ impl Task {
         let artifact = artifact.map_err(Unpinned::Fetch)?;
         let (integrity, named) = (artifact.integrity(), artifact.origin().named);
         let pinned = self.pinned.unwrap_or(integrity);
-        let mut artifact = artifact.verify(&Promise::Hashes(pinned.into())).map_err(Unpinned::Moved)?;
+        let mut artifact = artifact.verify_pinned(&pinned).map_err(Unpinned::Moved)?;
         let gzipped = begins_as_gzip(&mut artifact);
         if !gzipped.map_err(|source| Unpinned::Spool { package: package.clone(), source })? {
             return Err(Unpinned::NotGzip { package });
