@@ -103,9 +103,9 @@ enum Place {
 
 impl Located {
     /// The artifact's size in bytes, which only registries tell beforehand.
-    pub const fn size(&self) -> Option<u64> {
+    pub fn size(&self) -> Option<u64> {
         match &self.place {
-            Place::Oci(_, resolved) => Some(resolved.layer.size),
+            Place::Oci(_, resolved) => Some(resolved.size()),
             Place::Https(_) => None,
         }
     }
@@ -161,6 +161,7 @@ impl Fetcher {
         retry: Retry,
     ) -> Self {
         let client = Client::new(Arc::clone(&transport), access.credentials, access.realms).limits(limits.answers);
+        let client = client.layers(access.layers).registries(access.registries);
         Self { transport, clock, client, policy, netrc: access.netrc, limits, retry }
     }
 
@@ -233,7 +234,7 @@ impl Fetcher {
         let probe = match source.kind() {
             AllowedKind::Oci(reference) => self
                 .resolve(reference.subject(), patience, &|_, _| ())
-                .map(|resolved| Probe { manifest: Some(resolved.manifest), size: Some(resolved.layer.size) }),
+                .map(|resolved| Probe { manifest: Some(resolved.manifest), size: Some(resolved.size()) }),
             AllowedKind::Https(url) => {
                 let opened = self.retry.run(patience, &|_, _| (), || self.open(&url, None, patience));
                 opened.map(|response| Probe { manifest: None, size: response.content_length() })
@@ -261,7 +262,7 @@ impl Fetcher {
         patience: Patience<'_>,
         waiting: &Waiting<'_>,
     ) -> Result<Fetched, FetchError> {
-        let layer = &resolved.layer;
+        let layer = &resolved.layers[0];
         let mut download = Download::into_spool(package, Some(layer), &self.limits, patience, spool);
         let hashed = self.retry.run(patience, waiting, || {
             let blob = self.client.open_blob(reference, layer, download.offset(), patience).map_err(FetchError::Oci)?;
