@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use integrity::Blame;
-use oci::{Credentials, CredentialsError, TrustedRealms};
+use oci::{Credentials, CredentialsError, Layers, Registries, TrustedRealms};
 
 use crate::file::{Unreadable, read_file};
 use crate::{HelperProcess, Netrc, NetrcError};
@@ -12,7 +12,7 @@ use crate::{HelperProcess, Netrc, NetrcError};
 /// Most bytes of a file with logins.
 pub const LOGINS_LIMIT: usize = 1024 * 1024;
 
-/// Who one is to servers.
+/// Who one is to servers, and how registries are asked.
 #[derive(Debug)]
 pub struct Access {
     /// Logins of registries.
@@ -21,6 +21,10 @@ pub struct Access {
     pub realms: TrustedRealms,
     /// Logins of https servers.
     pub netrc: Netrc,
+    /// Where else registries' images are asked for.
+    pub registries: Registries,
+    /// How many layers an artifact may have.
+    pub layers: Layers,
 }
 
 /// Where logins are looked for. The program reads its flags and environment, this opens what they name; an empty path
@@ -109,9 +113,15 @@ impl AccessError {
 }
 
 impl Access {
-    /// Nobody in particular.
+    /// Nobody in particular, who asks registries themselves for artifacts of one layer.
     pub fn anonymous() -> Self {
-        Self { credentials: Credentials::none(), realms: TrustedRealms::built_in(), netrc: Netrc::none() }
+        Self {
+            credentials: Credentials::none(),
+            realms: TrustedRealms::built_in(),
+            netrc: Netrc::none(),
+            registries: Registries::none(),
+            layers: Layers::One,
+        }
     }
 }
 
@@ -126,6 +136,7 @@ impl Logins {
             credentials: self.credentials()?,
             realms: self.realms()?,
             netrc: netrc(named(self.netrc.as_ref()))?,
+            ..Access::anonymous()
         })
     }
 

@@ -117,9 +117,7 @@ impl Located {
     /// The artifact's size in bytes, which only registries tell beforehand.
     pub fn size(&self) -> Option<u64> {
         match &self.place {
-            Place::Oci(_, resolved) => {
-                Some(resolved.layers.iter().map(|layer| layer.size).fold(0, u64::saturating_add))
-            }
+            Place::Oci(_, resolved) => Some(resolved.size()),
             Place::Https(_) => None,
         }
     }
@@ -233,6 +231,7 @@ impl Fetcher {
         retry: Retry,
     ) -> Self {
         let client = Client::new(Arc::clone(&transport), access.credentials, access.realms).limits(limits.answers);
+        let client = client.layers(access.layers).registries(access.registries);
         Self { transport, clock, client, policy, netrc: access.netrc, limits, retry }
     }
 
@@ -312,12 +311,9 @@ impl Fetcher {
     pub fn probe(&self, source: &Allowed<Source>, stop: &Stop) -> Result<Probe, FetchError> {
         let patience = self.patience(stop, Duration::ZERO);
         let probe = match source.kind() {
-            AllowedKind::Oci(reference) => {
-                self.resolve(reference.subject(), patience, &|_, _| ()).map(|resolved| Probe {
-                    manifest: Some(resolved.manifest),
-                    size: Some(resolved.layers.iter().map(|layer| layer.size).fold(0, u64::saturating_add)),
-                })
-            }
+            AllowedKind::Oci(reference) => self
+                .resolve(reference.subject(), patience, &|_, _| ())
+                .map(|resolved| Probe { manifest: Some(resolved.manifest), size: Some(resolved.size()) }),
             AllowedKind::Https(url) => {
                 let opened = self.retry.run(patience, &|_, _| (), || self.open(&url, None, patience));
                 opened.map(|response| Probe { manifest: None, size: response.content_length() })

@@ -43,6 +43,8 @@ pub use file::{Unreadable, read_file};
 pub use git::{GitFailure, GitProgram};
 pub use helper::HelperProcess;
 pub use netrc::{Netrc, NetrcError};
-pub use oci::{AnswerLimits, Credentials, CredentialsError, Platform, TrustedRealms};
+pub use oci::{
+    AnswerLimits, Answered, Credentials, CredentialsError, Layers, Platform, Registries, RegistriesError, TrustedRealms,
+};
 pub use spool::Spool;
 pub use surroundings::{Surroundings, SurroundingsError};
