@@ -24,8 +24,7 @@ pub(crate) fn clear(
     if goes {
         links.forget(place);
     }
-    let found = if place.is_empty() { Some(Kind::Directory) } else { tree.kind(place)? };
-    match (found, part) {
+    match (tree.kind(place)?, part) {
         (None, _) | (Some(Kind::Directory), Part::Other) => {}
         (Some(Kind::Directory), Part::Whole | Part::Content) => {
             let mut walk = Walk::below(place, tree)?;

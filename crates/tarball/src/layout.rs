@@ -106,13 +106,19 @@ impl<'l> Selection<'l> {
                 return Err(UnpackError::unsafe_entry(path.as_str().as_bytes(), Unsafe::NotAFolder));
             }
             self.matched = place.map(|_| self.layer).or(self.matched);
-            match layout {
-                Layout::Package if place.is_none() => return Err(mismatch(layout, vec![top(path)])),
-                Layout::Package => {}
-                Layout::Folder(_) => self.remember(path, kind),
+            if *layout == Layout::Package && place.is_none() {
+                return Err(mismatch(layout, vec![top(path)]));
             }
         }
         Ok(place)
+    }
+
+    /// Takes an entry as part of this layer.
+    pub(crate) fn take(&mut self, path: &EntryPath, kind: &EntryKind) -> Result<(), UnpackError> {
+        if let Choice::Plugin(Layout::Folder(_)) = self.choice {
+            self.remember(path, kind);
+        }
+        self.name(path, kind)
     }
 
     /// Takes a name as this layer's own, which none of its other entries may contradict. That is for what the file
@@ -253,12 +259,12 @@ mod tests {
         for (paths, expected) in [
             (&["index.json", "package.json", "b/package.json", "a/package.json", "a/x"][..], &["a", "b"][..]),
             (&["a/dist/package.json", "a/package.json", "a/lib/package.json"], &["a"]),
-            (&["a/node_modules/y/package.json", "b/package.json5", "c/package.json/x"], &["a", "b", "c"]),
+            (&["a/node_modules/y/package.json", "b/package.json5", "a/x"], &["a", "b"]),
             (&["t/a/package.json", "t/b/package.json"], &["t/a", "t/b"]),
         ] {
             let mut selection = Selection::new(Choice::Plugin(&wanted), 1);
             for path in paths {
-                selection.place(&EntryPath::parse(path.as_bytes(), &Limits::default()).unwrap(), &file).unwrap();
+                selection.take(&EntryPath::parse(path.as_bytes(), &Limits::default()).unwrap(), &file).unwrap();
             }
             let Err(UnpackError::Layout { found, .. }) = selection.prove() else { panic!("{paths:?}") };
             assert_eq!(found, expected, "{paths:?}");

@@ -99,6 +99,9 @@ impl<'d> Tree<'d> {
     /// # Errors
     /// Like [`dir`](Self::dir).
     pub(crate) fn kind(&mut self, path: &str) -> io::Result<Option<Kind>> {
+        if path.is_empty() {
+            return Ok(Some(Kind::Directory));
+        }
         let (parent, name) = split(path);
         match self.dir(parent) {
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),

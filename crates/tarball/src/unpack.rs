@@ -205,7 +205,7 @@ impl Unpacking<'_, '_, '_> {
         if self.selection.is_layered() {
             self.make_room(path, place, &entry.kind)?;
         }
-        self.selection.name(path, &entry.kind)?;
+        self.selection.take(path, &entry.kind)?;
         match (&entry.kind, place) {
             (EntryKind::Directory, Some(place)) => {
                 self.tree.make_dir(place).map_err(|error| blocked(place, error))?;
@@ -315,10 +315,13 @@ impl Unpacking<'_, '_, '_> {
             _ => Part::Whole,
         };
         self.clear(place, in_the_way)?;
-        match self.tree.kind(place).map_err(|error| blocked(place, error))? {
-            Some(_) if !matches!(kind, EntryKind::Directory) => Err(refused(Unsafe::Duplicate)),
-            _ => Ok(()),
+        // A link is made so late that a layer above may have hidden what stands in its way.
+        if matches!(kind, EntryKind::Symlink { .. })
+            && self.tree.kind(place).map_err(|error| blocked(place, error))?.is_some()
+        {
+            return Err(refused(Unsafe::Duplicate));
         }
+        Ok(())
     }
 
     fn clear(&mut self, place: &str, part: Part) -> Result<(), UnpackError> {
@@ -329,7 +332,7 @@ impl Unpacking<'_, '_, '_> {
 
     /// What is there is known when the last layer has hidden what it hides.
     fn tell_files(&mut self) -> Result<(), UnpackError> {
-        let failed = |error| UnpackError::host("list", "", error);
+        let failed = |error| UnpackError::host("list", ".", error);
         self.bytes = 0;
         let mut walk = Walk::below("", &mut self.tree).map_err(failed)?;
         while let Some(step) = walk.next(&mut self.tree).map_err(failed)? {
