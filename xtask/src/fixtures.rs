@@ -1,7 +1,7 @@
 //! `cargo xtask fixtures`: what tests take from elsewhere, or have made by the tools of others, in `target/fixtures/`.
 //!
-//! The real plugins of `fixtures/real.toml` are downloaded once and checked every time; so is the larger sample of
-//! `fixtures/npm-sample.toml` where it is asked for.
+//! The real plugins of `fixtures/real.toml` and `fixtures/rhdh/npm.toml` are downloaded once and checked every time; so
+//! is the larger sample of `fixtures/npm-sample.toml` where it is asked for.
 
 mod export;
 mod oras;
@@ -18,6 +18,7 @@ use crate::{command, workspace};
 /// Brings what is missing or has changed.
 pub(crate) fn run() -> anyhow::Result<()> {
     download("fixtures/real.toml", &workspace::fixtures())?;
+    download("fixtures/rhdh/npm.toml", &workspace::fixtures())?;
     oras::run()?;
     export::run()
 }
