@@ -47,7 +47,7 @@
 //!   [`Extracted`] for parts of one that is no plugin.
 //! - [`Folder`] → [`pack`] → [`Packed`]: the walk through the whole tree comes before the first byte; [`Offences`] are
 //!   all that stood in the way. [`inspect`] is the walk alone → [`Inspected`].
-//! - [`PackageName`] → [`Destination`]: the one folder a plugin may go to.
+//! - [`PackageName`], or a folder of an image → [`Destination`]: the one folder a plugin may go to.
 //!
 //! # What this crate refuses
 //! It takes no bytes that nobody vouched for, and skips no entry: an archive is unpacked as a whole or rejected. It
@@ -56,6 +56,7 @@
 //! that it would not unpack, no secrets unless told to, and nothing of the machine: no times, owners, or order of a
 //! directory. It knows no network, and no path but the one of the root.
 
+mod destination;
 mod dir;
 mod entry_path;
 mod error;
@@ -87,6 +88,7 @@ mod walk;
 mod whiteout;
 mod writer;
 
+pub use destination::{Destination, DestinationError};
 pub use dir::{Dir, Entries, FileMode, Kind};
 pub use entry_path::{EntryPath, EntryPathError};
 pub use error::{Exceeded, Malformed, UnpackError, Unsafe};
@@ -96,7 +98,7 @@ pub use limits::Limits;
 pub use manifest::{Manifest, ManifestError, read_manifest};
 pub use pack::{Inspected, Packed, Packing, SecretFiles, inspect, pack};
 pub use pack_error::{Offence, Offences, PackError};
-pub use package_name::{Destination, PackageName, PackageNameError};
+pub use package_name::{PackageName, PackageNameError};
 pub use secret_file::Secret;
 pub use tree::Tree;
 pub use unpack::{extract, unpack, unpack_layers};
