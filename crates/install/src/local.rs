@@ -25,7 +25,7 @@ const CHUNK: usize = 128 * 1024;
 const GIT_FOLDER: &str = ".git";
 
 /// Where plugins come from that no server is asked for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Local {
     /// The folder that `./` means.
     pub folder: PathBuf,

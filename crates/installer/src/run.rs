@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use audit::{Blame, Event, Format, Level, Log};
 use config::{Form, MAX_CONFIG_BYTES, Plan};
-use install::{Belief, Caching, Chain, Job, Locking, Rejected, RunError};
+use install::{Belief, Caching, Chain, Job, Local, Locking, Rejected, RunError};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use transport::{Clock, Stop, SystemClock};
 
@@ -151,6 +151,7 @@ fn job(
         jobs: args.jobs,
         limits: settings::limits(&args.limits),
         caching,
+        local: Local::default(),
         belief: if args.trust_state { Belief::State } else { Belief::Content },
         locking: Locking {
             holder: format!("{pod} (process {}, since {since})", std::process::id()),
