@@ -18,7 +18,7 @@
 //! - [`Spool`]: an unnamed file; what was hashed is what is read back.
 //! - [`Surroundings`]: what the environment says about logins, proxies and certificates.
 //! - [`Logins`]: names the files that say who one is → [`Access`]. [`Netrc`]: credentials of https servers.
-//!   [`HelperProcess`]: runs Docker's credential helpers.
+//!   [`HelperProcess`]: runs Docker's credential helpers. [`Npmrc`]: registries of npm, and logins for them.
 //!
 //! # What this crate refuses
 //! It takes nothing that the policy has not let through, and shows each redirect of an https source to the policy
@@ -31,6 +31,8 @@ mod fetcher;
 mod file;
 mod helper;
 mod netrc;
+#[cfg_attr(not(test), expect(dead_code, reason = "the fetcher does not ask npm registries yet"))]
+mod npm;
 mod spool;
 mod surroundings;
 mod tarball_url;
@@ -41,6 +43,7 @@ pub use fetcher::{FetchLimits, Fetched, Fetcher, Located, Origin, Probe, Waiting
 pub use file::{Unreadable, read_file};
 pub use helper::HelperProcess;
 pub use netrc::{Netrc, NetrcError};
+pub use npm::{NoVersion, NpmArtifact, NpmFailure, Npmrc, NpmrcError};
 pub use oci::{AnswerLimits, Credentials, CredentialsError, Platform, TrustedRealms};
 pub use spool::Spool;
 pub use surroundings::{Surroundings, SurroundingsError};
