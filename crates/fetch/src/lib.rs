@@ -18,7 +18,8 @@
 //! - [`Spool`]: an unnamed file; what was hashed is what is read back.
 //! - [`Surroundings`]: what the environment says about logins, proxies and certificates.
 //! - [`Logins`]: names the files that say who one is → [`Access`]. [`Netrc`]: credentials of https servers.
-//!   [`HelperProcess`]: runs Docker's credential helpers. [`GitProgram`]: checks out what has no artifact.
+//!   [`HelperProcess`]: runs Docker's credential helpers. [`Npmrc`]: registries of npm, and logins for them.
+//!   [`GitProgram`]: checks out what has no artifact.
 //!
 //! # What this crate refuses
 //! It takes nothing that the policy has not let through, and shows each redirect of an https source to the policy
@@ -32,6 +33,8 @@ mod file;
 mod git;
 mod helper;
 mod netrc;
+#[cfg_attr(not(test), expect(dead_code, reason = "the fetcher does not ask npm registries yet"))]
+mod npm;
 mod spool;
 mod surroundings;
 mod tarball_url;
@@ -43,6 +46,7 @@ pub use file::{Unreadable, read_file};
 pub use git::{GitFailure, GitProgram};
 pub use helper::HelperProcess;
 pub use netrc::{Netrc, NetrcError};
+pub use npm::{NoVersion, NpmArtifact, NpmFailure, Npmrc, NpmrcError};
 pub use oci::{
     AnswerLimits, Answered, Credentials, CredentialsError, Layers, Platform, Registries, RegistriesError, TrustedRealms,
 };
