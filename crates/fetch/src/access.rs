@@ -7,7 +7,7 @@ use integrity::Blame;
 use oci::{Credentials, CredentialsError, Layers, Registries, TrustedRealms};
 
 use crate::file::{Unreadable, read_file};
-use crate::{HelperProcess, Netrc, NetrcError};
+use crate::{HelperProcess, Netrc, NetrcError, Npmrc};
 
 /// Most bytes of a file with logins.
 pub const LOGINS_LIMIT: usize = 1024 * 1024;
@@ -25,6 +25,8 @@ pub struct Access {
     pub registries: Registries,
     /// How many layers an artifact may have.
     pub layers: Layers,
+    /// Registries of npm packages, and logins for them.
+    pub npmrc: Npmrc,
 }
 
 /// Where logins are looked for. The program reads its flags and environment, this opens what they name; an empty path
@@ -121,6 +123,7 @@ impl Access {
             netrc: Netrc::none(),
             registries: Registries::none(),
             layers: Layers::One,
+            npmrc: Npmrc::none(),
         }
     }
 }

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use integrity::{Chain, Hashed, Integrity, Mismatch, OciDigest, Promise, Verified};
+use integrity::{Chain, HashAlgorithm, Hashed, Hashes, Integrity, Mismatch, OciDigest, Promise, Verified};
 use oci::{AnswerLimits, Client, Descriptor, Platform, Resolved};
-use source::{Allowed, AllowedKind, HttpsUrl, OciReference, PluginPath, Source, SourcePolicy};
+use source::{Allowed, AllowedKind, HttpsUrl, NpmSpec, OciReference, PluginPath, Source, SourcePolicy};
 use transport::{Clock, Deadline, Patience, Response, Retry, Retryable as _, Stop, Transport};
 
 use crate::download::Download;
+use crate::error::TransferFailure;
+use crate::npm::{self, NpmArtifact};
 use crate::tarball_url::{self, Rest, Validator};
-use crate::{Access, FetchError, Netrc, Spool};
+use crate::{Access, FetchError, Netrc, NpmFailure, Npmrc, Spool};
 
 /// What an artifact may ask of us.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +51,7 @@ pub struct Fetcher {
     client: Client,
     policy: SourcePolicy,
     netrc: Netrc,
+    npmrc: Npmrc,
     limits: FetchLimits,
     retry: Retry,
 }
@@ -106,9 +109,34 @@ pub struct Located {
 enum Place {
     Oci(Allowed<OciReference>, Box<Resolved>),
     Https(Allowed<HttpsUrl>),
+    Npm(String, Box<NpmArtifact>),
 }
 
-/// A kind that cannot be fetched yet.
+/// A server of single files.
+#[derive(Clone, Copy)]
+enum Server<'a> {
+    Https(&'a Allowed<HttpsUrl>),
+    Npm(&'a NpmArtifact),
+}
+
+/// Compares a tarball with what its registry says of it, as npm does. Nobody pinned that.
+fn as_published(package: &str, artifact: &NpmArtifact, hashed: Hashed<Spool>) -> Result<Hashed<Spool>, FetchError> {
+    let published = artifact.integrity.as_deref().and_then(|text| Hashes::parse(text).ok());
+    let Some(published) = published.filter(|published| published.algorithm() == HashAlgorithm::Sha512) else {
+        return Ok(hashed);
+    };
+    let found = hashed.integrity().to_string();
+    let expected = published.to_string();
+    match hashed.clone().keeps(&Promise::Hashes(published), None) {
+        Ok(_) => Ok(hashed),
+        Err(_) => {
+            let source = TransferFailure::Digest { expected, found };
+            Err(FetchError::Transfer { package: package.to_owned(), from_registry: false, source })
+        }
+    }
+}
+
+/// A kind that cannot be fetched.
 fn unsupported(source: &Allowed<Source>) -> FetchError {
     FetchError::Unsupported { package: source.subject().to_string() }
 }
@@ -118,7 +146,7 @@ impl Located {
     pub fn size(&self) -> Option<u64> {
         match &self.place {
             Place::Oci(_, resolved) => Some(resolved.size()),
-            Place::Https(_) => None,
+            Place::Https(_) | Place::Npm(..) => None,
         }
     }
 
@@ -126,7 +154,7 @@ impl Located {
     pub fn manifest(&self) -> Option<&OciDigest> {
         match &self.place {
             Place::Oci(_, resolved) => Some(&resolved.manifest),
-            Place::Https(_) => None,
+            Place::Https(_) | Place::Npm(..) => None,
         }
     }
 
@@ -138,7 +166,7 @@ impl Located {
                 layers: resolved.layers.iter().map(|layer| layer.digest).collect(),
                 plugin_path: resolved.plugin_path.clone(),
             },
-            Place::Https(_) => Origin::default(),
+            Place::Https(_) | Place::Npm(..) => Origin::default(),
         }
     }
 }
@@ -232,7 +260,7 @@ impl Fetcher {
     ) -> Self {
         let client = Client::new(Arc::clone(&transport), access.credentials, access.realms).limits(limits.answers);
         let client = client.layers(access.layers).registries(access.registries);
-        Self { transport, clock, client, policy, netrc: access.netrc, limits, retry }
+        Self { transport, clock, client, policy, netrc: access.netrc, npmrc: access.npmrc, limits, retry }
     }
 
     /// Asks a registry which artifact a source means; an https source needs no question.
@@ -248,7 +276,13 @@ impl Fetcher {
                 let package = reference.subject().to_string();
                 Place::Oci(reference, Box::new(resolved.map_err(|error| self.or_given_up(error, &package))?))
             }
-            AllowedKind::Npm(_) | AllowedKind::Git(_) | AllowedKind::Local(_) => return Err(unsupported(source)),
+            AllowedKind::Npm(spec) => {
+                let artifact = self.locate_npm(&spec, self.patience(stop, Duration::ZERO), waiting);
+                let package = spec.subject().to_string();
+                let artifact = artifact.map_err(|error| self.or_given_up(error, &package))?;
+                Place::Npm(package, Box::new(artifact))
+            }
+            AllowedKind::Git(_) | AllowedKind::Local(_) => return Err(unsupported(source)),
         };
         Ok(Located { place, spent: self.clock.uptime().saturating_sub(started) })
     }
@@ -296,8 +330,14 @@ impl Fetcher {
             Place::Https(url) => {
                 let package = url.subject().to_string();
                 let transfer = Transfer { package: &package, promise, spools, patience, waiting };
-                let fetched = self.download(&transfer, &url).map(|lowest| (lowest, Vec::new()));
+                let fetched = self.download(&transfer, Server::Https(&url)).map(|lowest| (lowest, Vec::new()));
                 (package, fetched)
+            }
+            Place::Npm(package, artifact) => {
+                let transfer = Transfer { package: &package, promise, spools, patience, waiting };
+                let fetched = self.download(&transfer, Server::Npm(&artifact));
+                let fetched = fetched.and_then(|hashed| as_published(&package, &artifact, hashed));
+                (package, fetched.map(|lowest| (lowest, Vec::new())))
             }
         };
         let (lowest, above) = fetched.map_err(|error| self.or_given_up(error, &package))?;
@@ -315,10 +355,15 @@ impl Fetcher {
                 .resolve(reference.subject(), patience, &|_, _| ())
                 .map(|resolved| Probe { manifest: Some(resolved.manifest), size: Some(resolved.size()) }),
             AllowedKind::Https(url) => {
-                let opened = self.retry.run(patience, &|_, _| (), || self.open(&url, None, patience));
+                let opened = self.retry.run(patience, &|_, _| (), || self.open(Server::Https(&url), None, patience));
                 opened.map(|response| Probe { manifest: None, size: response.content_length() })
             }
-            AllowedKind::Npm(_) | AllowedKind::Git(_) | AllowedKind::Local(_) => Err(unsupported(source)),
+            AllowedKind::Npm(spec) => self.locate_npm(&spec, patience, &|_, _| ()).and_then(|artifact| {
+                let server = Server::Npm(&artifact);
+                let opened = self.retry.run(patience, &|_, _| (), || self.open(server, None, patience));
+                opened.map(|response| Probe { manifest: None, size: response.content_length() })
+            }),
+            AllowedKind::Git(_) | AllowedKind::Local(_) => Err(unsupported(source)),
         };
         probe.map_err(|error| self.or_given_up(error, &source.subject().to_string()))
     }
@@ -370,11 +415,11 @@ impl Fetcher {
         })
     }
 
-    fn download(&self, transfer: &Transfer<'_>, url: &Allowed<HttpsUrl>) -> Result<Hashed<Spool>, FetchError> {
+    fn download(&self, transfer: &Transfer<'_>, server: Server<'_>) -> Result<Hashed<Spool>, FetchError> {
         let mut download = transfer.begin(None, &self.limits)?;
         let mut validator = None;
         self.retry.run(transfer.patience, transfer.waiting, || {
-            let response = self.open_missing(url, &mut download, validator.as_ref(), transfer.patience)?;
+            let response = self.open_missing(server, &mut download, validator.as_ref(), transfer.patience)?;
             if response.status() == 200 {
                 validator = Validator::of(response.headers());
             }
@@ -385,37 +430,58 @@ impl Fetcher {
     /// Opens what is still missing of a file, or all of it where the server does not say that it is the same file.
     fn open_missing(
         &self,
-        url: &Allowed<HttpsUrl>,
+        server: Server<'_>,
         download: &mut Download<'_>,
         validator: Option<&Validator>,
         patience: Patience<'_>,
     ) -> Result<Response, FetchError> {
         if let Some(validator) = validator.filter(|_| download.offset() > 0) {
             let rest = Rest { offset: download.offset(), validator };
-            let response = self.open(url, Some(&rest), patience)?;
+            let response = self.open(server, Some(&rest), patience)?;
             if rest.is_answered_by(&response) {
                 return Ok(response);
             }
         }
         download.start_over()?;
-        self.open(url, None, patience)
+        self.open(server, None, patience)
     }
 
     fn open(
         &self,
-        url: &Allowed<HttpsUrl>,
+        server: Server<'_>,
         rest: Option<&Rest<'_>>,
         patience: Patience<'_>,
     ) -> Result<Response, FetchError> {
-        tarball_url::open(&*self.transport, &self.policy, &self.netrc, url, rest, patience)
-            .map_err(|source| FetchError::Https { url: url.subject().to_string(), source })
-            .map_err(|error| self.conceal(&url.subject().to_string(), error))
+        match server {
+            Server::Https(url) => tarball_url::open(&*self.transport, &self.policy, &self.netrc, url, rest, patience)
+                .map_err(|source| FetchError::Https { url: url.subject().to_string(), source })
+                .map_err(|error| self.conceal(&url.subject().to_string(), error)),
+            Server::Npm(artifact) => npm::open(&*self.transport, &self.npmrc, artifact, rest, patience)
+                .map_err(|source| self.npm_error(artifact.name.as_str(), source)),
+        }
+    }
+
+    fn locate_npm(
+        &self,
+        spec: &Allowed<NpmSpec>,
+        patience: Patience<'_>,
+        waiting: &Waiting<'_>,
+    ) -> Result<NpmArtifact, FetchError> {
+        self.retry.run(patience, waiting, || {
+            npm::locate(&*self.transport, &self.npmrc, spec, patience)
+                .map_err(|source| self.npm_error(&spec.subject().to_string(), source))
+        })
+    }
+
+    fn npm_error(&self, package: &str, source: NpmFailure) -> FetchError {
+        self.conceal(package, FetchError::Npm { package: package.to_owned(), source })
     }
 
     /// Whatever a server put into its answer, nothing that is to be kept from a log is repeated.
     fn conceal(&self, package: &str, error: FetchError) -> FetchError {
         let text = Chain(&error).to_string();
-        if !self.netrc.is_quoted_in(&text) && !self.client.is_quoted_in(&text) {
+        let is_quoted = self.netrc.is_quoted_in(&text) || self.npmrc.is_quoted_in(&text);
+        if !is_quoted && !self.client.is_quoted_in(&text) {
             return error;
         }
         let (reason, cause, is_transient) = (error.reason(), error.cause(), error.is_transient());

@@ -33,7 +33,6 @@ mod file;
 mod git;
 mod helper;
 mod netrc;
-#[cfg_attr(not(test), expect(dead_code, reason = "the fetcher does not ask npm registries yet"))]
 mod npm;
 mod spool;
 mod surroundings;
