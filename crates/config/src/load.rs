@@ -197,7 +197,7 @@ impl Loader {
             self.fault(span, "YAML aliases are not supported", "write the value out");
             return self.take(unusable, 0);
         }
-        // The parser knows every anchor that has begun; these have ended as well.
+        // The parser rejects names that it does not know; a value that is not kept yet has begun, but not ended.
         let Some(tokens) = self.repeatable.get(&anchor).cloned() else {
             self.fault(span, "the alias stands inside the value that it repeats", "write the value out");
             return self.take(unusable, 0);

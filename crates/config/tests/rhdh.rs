@@ -311,6 +311,8 @@ fn a_disabled_plugin_is_not_enabled_by_the_way_it_is_written() {
 fn what_is_repeated_is_complained_about_once() {
     let text = "x-a: [&a {a: 1, <<: {b: 2}, a: 2}, *a, *a]\n";
     assert_eq!(complaints(text), ["1:29 duplicate key `a`"]);
+    let text = format!("x-a: &a {{a: 1, a: 2}}\nx-b:\n{}", "- *a\n".repeat(11_000));
+    assert_eq!(complaints(&text), ["1:16 duplicate key `a`"]);
     let text = "x-a: &a {package: ./a, disabled: yes, <<: {c: 1}}\nplugins: [*a, *a, {<<: *a}]\n";
     assert_eq!(
         warnings(text),
