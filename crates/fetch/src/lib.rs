@@ -16,7 +16,8 @@
 //! - [`Fetched::verify`]: → [`Verified`](integrity::Verified)`<Spool>`, the promised bytes.
 //! - [`Fetcher::probe`]: asks whether a source is there and may be read, without its bytes.
 //! - [`Spool`]: an unnamed file; what was hashed is what is read back.
-//! - [`Surroundings`]: what the environment says about logins, proxies and certificates.
+//! - [`Surroundings`]: what the environment says about logins, proxies, certificates and mirrors. [`HostClients`]: a
+//!   transport that trusts some certificates for one host only.
 //! - [`Logins`]: names the files that say who one is → [`Access`]. [`Netrc`]: credentials of https servers.
 //!   [`HelperProcess`]: runs Docker's credential helpers.
 //!
@@ -30,7 +31,9 @@ mod error;
 mod fetcher;
 mod file;
 mod helper;
+mod hosts;
 mod netrc;
+mod registries;
 mod spool;
 mod surroundings;
 mod tarball_url;
@@ -40,9 +43,11 @@ pub use error::{FetchError, HttpsFailure, TransferFailure};
 pub use fetcher::{FetchLimits, Fetched, Fetcher, Located, Origin, Probe, Waiting};
 pub use file::{Unreadable, read_file};
 pub use helper::HelperProcess;
+pub use hosts::HostClients;
 pub use netrc::{Netrc, NetrcError};
 pub use oci::{
     AnswerLimits, Answered, Credentials, CredentialsError, Layers, Platform, Registries, RegistriesError, TrustedRealms,
 };
+pub use registries::RegistriesFileError;
 pub use spool::Spool;
 pub use surroundings::{Surroundings, SurroundingsError};
