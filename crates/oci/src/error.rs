@@ -281,7 +281,7 @@ impl fmt::Display for Login {
 }
 
 impl Act {
-    const fn writes(self) -> bool {
+    pub(crate) const fn writes(self) -> bool {
         match self {
             Self::Resolve | Self::OpenLayer | Self::LogIn => false,
             // The tag is looked up by somebody who is about to push.
@@ -375,111 +375,6 @@ impl Failure {
             | Failure::Json { .. }
             | Failure::NoPlatform { .. } => Blame::Publisher,
         }
-    }
-
-    fn hint(&self, act: Act, subject: &str, registry: &str) -> Option<String> {
-        let text = match self {
-            Failure::Nowhere { source, .. } => return source.hint(act, subject, registry),
-            Failure::Unauthorized { login: Login::Given, .. } => {
-                return Some(match act {
-                    Act::Resolve | Act::OpenLayer => {
-                        format!("the password or token for `{registry}` in `config.json` is wrong or has expired")
-                    }
-                    Act::LogIn => format!("the user name, or the password or token, for `{registry}` is wrong"),
-                    Act::LookUpTag | Act::PushBlob | Act::PushManifest => format!(
-                        "the password or token for `{registry}` is wrong or has expired, or this account may not push \
-                         there"
-                    ),
-                });
-            }
-            Failure::Forbidden { login: Login::Given, .. } if act.writes() => {
-                "give this account write access to the repository"
-            }
-            Failure::Forbidden { login: Login::Given, .. } => "give this account read access to the repository",
-            Failure::Unauthorized { login: Login::None, .. } | Failure::Forbidden { login: Login::None, .. } => {
-                return Some(if act.writes() {
-                    format!("log in to `{registry}` first, with an account that may push there")
-                } else {
-                    format!("mount a `config.json` with an entry for `{registry}` and point DOCKER_CONFIG at it")
-                });
-            }
-            Failure::Unauthorized { login: Login::Withheld { realm }, .. }
-            | Failure::Forbidden { login: Login::Withheld { realm }, .. } => {
-                return Some(format!(
-                    "if that token server may see the login for `{registry}`, say so with `--token-realm {registry}={realm}`"
-                ));
-            }
-            Failure::Unauthorized { login: Login::Redirected, .. }
-            | Failure::Forbidden { login: Login::Redirected, .. } => {
-                "the registry's storage refuses its own links: look at its configuration, or at a proxy between"
-            }
-            Failure::Unauthorized { login: Login::InTheClear, .. }
-            | Failure::Forbidden { login: Login::InTheClear, .. } => {
-                "let the registry speak https, or let everybody read there"
-            }
-            Failure::NotFound { what: "repository", .. } => {
-                "create the repository first: this registry does not do it by itself, or may not for this account"
-            }
-            Failure::NotFound { what: "upload", .. } => {
-                "the registry has forgotten what it began: if it runs in several copies, they must share their storage"
-            }
-            Failure::NotFound { .. } => {
-                "check repository and tag; some registries also say so of private repositories that one may not see"
-            }
-            Failure::RateLimited { .. } => "log in with an account that has a higher limit, or use a mirror",
-            Failure::RealmDenied { .. } => {
-                "the registry has to name an https token server: look at its configuration, or at a proxy between"
-            }
-            Failure::NoPluginPath { .. } => return Some(format!("select one with its folder: `{subject}!<folder>`")),
-            Failure::NoPlugins { .. } => {
-                return Some(format!("name the folder that holds the plugin: `{subject}!<folder>`"));
-            }
-            Failure::Blocked => "give the `[[registry]]` that is `blocked` a mirror, or leave the plugin out",
-            Failure::Place { .. } => "look at the `location` that belongs to this prefix in `registries.conf`",
-            Failure::Credentials(error) => return Some(error.hint()),
-            Failure::Transport(error) if act.writes() && error.cause() == Cause::Reset => {
-                "if a proxy between limits the size of a request, send less at once with `--chunk-size`"
-            }
-            Failure::Transport(error) => return error.cause().hint().map(str::to_owned),
-            Failure::LocationDenied { .. } => {
-                "the registry has to name its own address, the one of the reference: look at its public URL, or at the \
-                 headers (`Host`, `X-Forwarded-Proto`) of a proxy between"
-            }
-            Failure::ChunkRefused { least: Some(least), .. } => {
-                return Some(format!("choose a `--chunk-size` of {least} or more, or leave it out"));
-            }
-            Failure::ChunkRefused { least: None, .. } => "choose another `--chunk-size`, or leave it out",
-            Failure::StoredOther { .. } if act == Act::PushManifest => {
-                "the tag may point to something else now: look at the registry or a proxy between before anybody uses it"
-            }
-            Failure::StoredOther { .. } => {
-                "nothing was tagged; push with another `--chunk-size` or without, and look at the registry or a proxy \
-                 between"
-            }
-            Failure::UnknownSize { .. } => {
-                "the registry has to send `Content-Length` or `Content-Range` with blobs: look at a proxy between"
-            }
-            Failure::ManifestTooLarge { .. } => "put fewer plugins into one image",
-            Failure::Status { status: 413, .. } => {
-                "the registry, or a proxy between, limits the size of a request: send less at once with `--chunk-size`"
-            }
-            Failure::Status { status: 405, .. } if act.writes() => {
-                "nothing can be pushed there: it is read-only, a mirror, or no registry"
-            }
-            Failure::MediaType { .. } => "push the tarball as one layer of type `application/gzip`",
-            Failure::Status { status: 500..=599, .. } => {
-                "the registry has trouble: try again later, or ask its operator"
-            }
-            Failure::Concealed { .. } => "ask the registry's operator why its answers repeat what clients send",
-            Failure::Status { .. }
-            | Failure::RedirectDenied { .. }
-            | Failure::DigestMismatch { .. }
-            | Failure::Elsewhere { .. }
-            | Failure::Shape { .. }
-            | Failure::Json { .. }
-            | Failure::NoPlatform { .. } => return None,
-        };
-        Some(text.to_owned())
     }
 }
 

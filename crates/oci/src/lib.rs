@@ -51,6 +51,7 @@ mod credentials;
 mod docker_hub;
 mod error;
 mod few;
+mod hint;
 mod login_file;
 mod manifest;
 mod object;

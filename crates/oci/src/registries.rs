@@ -28,7 +28,7 @@ const RHDH: (&str, &str) = ("registry.access.redhat.com/rhdh", "quay.io/rhdh");
 /// # let _ = registries;
 /// # Ok::<(), oci::RegistriesError>(())
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Registries {
     entries: Vec<Entry>,
     /// Asked when nothing else has answered.
@@ -88,7 +88,7 @@ pub enum Answered {
     Fallback(OciReference),
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Entry {
     prefix: Prefix,
     /// `None` where it is what the prefix matches.
@@ -98,7 +98,7 @@ struct Entry {
     mirrors: Vec<Mirror>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Mirror {
     location: String,
     is_insecure: bool,
@@ -282,9 +282,8 @@ impl Entry {
         }
         let mirror = |mirror: RawMirror| {
             let serves = match (mirror.pull_from_mirror.as_str(), raw.mirror_by_digest_only) {
-                ("", true) => Serves::Digests,
                 ("" | "all", false) => Serves::All,
-                ("digest-only", false) => Serves::Digests,
+                ("", true) | ("digest-only", false) => Serves::Digests,
                 ("tag-only", false) => Serves::Tags,
                 (_, true) => return Err("`pull-from-mirror` and `mirror-by-digest-only` exclude each other"),
                 (_, false) => return Err("expected `all`, `digest-only` or `tag-only` as `pull-from-mirror`"),
