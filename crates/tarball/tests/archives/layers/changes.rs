@@ -151,6 +151,12 @@ fn what_layers_must_not_do_is_unsafe() {
         ("a link through one", vec![lower(), layer().symlink("p/l/x", "y")]),
         ("a hard link through one", vec![lower(), layer().hardlink("p/l/x", "p/f")]),
         ("a folder through one", vec![lower(), layer().dir("p/l/e")]),
+        ("through a link that is hidden later", {
+            vec![lower(), layer().file("p/l/x", "2"), layer().file("p/.wh.l", "")]
+        }),
+        ("a link over its own folder, hidden later", {
+            vec![lower(), layer().file("p/d/y", "2").symlink("p/d", "f"), layer().file("p/.wh.d", "")]
+        }),
         ("through one of two layers below", vec![lower(), layer(), layer().file("p/l/y/z", "2")]),
         ("below a file of the layer below", vec![lower(), layer().file("p/f/x", "2")]),
         ("a path twice", vec![lower(), layer().file("p/f", "2").file("p/f", "3")]),
