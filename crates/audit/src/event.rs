@@ -3,8 +3,8 @@
 use integrity::{Blame, Integrity, Mismatch, OciDigest};
 use source::SourcePolicy;
 
-use crate::Level;
 use crate::record::Record;
+use crate::{Level, Progress};
 
 /// An event of record.
 ///
@@ -122,6 +122,8 @@ pub enum Event<'a> {
         /// What happened, in words.
         detail: &'a str,
     },
+    /// A run on its way, as readers of RHDH's log follow it.
+    Progress(Progress<'a>),
     /// The last record of a run that failed.
     Fatal {
         /// The reason code.
@@ -155,6 +157,8 @@ pub enum SkipReason {
     Disabled,
     /// Same source, same integrity, files as they were installed.
     Unchanged,
+    /// The registry was asked, and still has for it what is installed.
+    SameDigest,
     /// Another plugin was rejected and the run is fail-closed.
     Aborted,
 }
@@ -165,6 +169,7 @@ impl SkipReason {
         match self {
             Self::Disabled => "disabled",
             Self::Unchanged => "unchanged",
+            Self::SameDigest => "digest_unchanged",
             Self::Aborted => "aborted",
         }
     }
@@ -183,6 +188,7 @@ impl Event<'_> {
             Self::PluginRemoved { .. } => "plugin_removed",
             Self::Warning { .. } => "warning",
             Self::Step { .. } => "step",
+            Self::Progress(progress) => progress.name(),
             Self::Fatal { .. } => "fatal",
             Self::Completed { .. } => "completed",
         }
@@ -199,6 +205,7 @@ impl Event<'_> {
             | Self::PluginRemoved { .. }
             | Self::Completed { .. } => Level::Info,
             Self::Step { .. } => Level::Debug,
+            Self::Progress(progress) => progress.level(),
         }
     }
 
@@ -287,6 +294,7 @@ impl Event<'_> {
                 record.optional("package", Some(package).filter(|package| !package.is_empty()));
                 record.text("detail", detail);
             }
+            Self::Progress(progress) => progress.write(record),
             Self::Completed { installed, rejected, skipped, removed, duration_ms } => {
                 record.number("installed", installed as u64);
                 record.number("rejected", rejected as u64);
