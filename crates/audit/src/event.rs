@@ -1,6 +1,6 @@
 //! What is worth a record, and its fields in their order.
 
-use integrity::{Blame, Integrity, Mismatch, OciDigest};
+use integrity::{Blame, Mismatch, OciDigest, Promise};
 use source::SourcePolicy;
 
 use crate::record::Record;
@@ -52,8 +52,8 @@ pub enum Event<'a> {
     PluginInstalled {
         /// The source, safe to show.
         package: &'a str,
-        /// What was promised and found.
-        integrity: &'a Integrity,
+        /// What was promised and found, or who promised it.
+        integrity: &'a Promise,
         /// The plugin's own name.
         name: &'a str,
         /// Its folder.
@@ -265,7 +265,9 @@ impl Event<'_> {
                 record.text("package", package);
                 record.text("reason", reason);
                 if let Some(Mismatch { expected, computed, .. }) = mismatch {
-                    record.quoted("expected", expected);
+                    if let Some(expected) = expected {
+                        record.quoted("expected", expected);
+                    }
                     record.quoted("computed", computed);
                 }
                 record.optional("cause", cause);

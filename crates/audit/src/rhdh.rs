@@ -165,10 +165,11 @@ const fn label(kind: PluginKind) -> &'static str {
 
 fn failure(package: &str, detail: &str, mismatch: Option<&Mismatch>) -> String {
     match mismatch {
-        Some(Mismatch { expected, computed, .. }) => {
+        Some(Mismatch { expected: Some(expected), computed, .. }) => {
             format!("{package}: integrity check failed — got {computed}, expected {expected}")
         }
-        None => format!("{package}: {detail}"),
+        // Without a pinned value the words say all that is known.
+        Some(Mismatch { expected: None, .. }) | None => format!("{package}: {detail}"),
     }
 }
 

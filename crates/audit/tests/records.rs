@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use audit::{
     Blame, Event, Format, Level, LockState, Log, MAX_VALUE_BYTES, NoteShape, PluginKind, Progress, SkipReason,
 };
-use integrity::{Integrity, Mismatch, OciDigest};
+use integrity::{Integrity, Mismatch, OciDigest, Promise};
 use proptest::prelude::*;
 use source::{Prefix, SourcePolicy};
 
@@ -86,7 +86,7 @@ fn write_all_events(log: &mut Log) {
     for adopted in [false, true] {
         log.record(&Event::PluginInstalled {
             package: PACKAGE,
-            integrity: &promised,
+            integrity: &Promise::Hashes(promised.into()),
             name: "@my-org/my-plugin",
             dest: "/dynamic-plugins-root/my-org-my-plugin-dynamic",
             version: "1.2.3",
@@ -100,7 +100,7 @@ fn write_all_events(log: &mut Log) {
     for reason in [SkipReason::Disabled, SkipReason::Unchanged, SkipReason::SameDigest, SkipReason::Aborted] {
         log.record(&Event::PluginSkipped { package: PACKAGE, reason });
     }
-    let mismatch = Mismatch { expected: promised, computed: other, len: 5 };
+    let mismatch = Mismatch { expected: Some(promised.into()), computed: other.into(), len: 5 };
     for (reason, mismatch, cause, hint) in [
         ("integrity_mismatch", Some(&mismatch), None, Some("ask the publisher")),
         ("oci_pull_failed", None, Some("not_found"), None),

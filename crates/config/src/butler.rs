@@ -8,7 +8,7 @@ use source::{Prefix, Source, SourcePolicy, redact};
 use crate::fields::{Fields, Reader};
 use crate::load::{Loaded, load};
 use crate::node::{Node, Position, Span, Value};
-use crate::plan::{Entry, EntryError, Form, Listed, OnReject, Place, Plan};
+use crate::plan::{Dialect, Entry, EntryError, Form, Listed, OnReject, Place, Plan};
 use crate::problem::Fault;
 use crate::{Fragment, Problems};
 
@@ -30,7 +30,7 @@ pub fn parse(bytes: &[u8]) -> Result<Plan, Problems> {
         Form::HelmValues { enabled: false, .. } => Vec::new(),
         Form::HelmValues { .. } | Form::DynamicPlugins => entries.into_iter().map(Entry::from).collect(),
     };
-    Ok(Plan { policy, on_reject, entries, form })
+    Ok(Plan { policy, on_reject, entries, form, dialect: Dialect::Butler })
 }
 
 /// What a file says, whether or not it is switched on.

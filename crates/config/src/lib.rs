@@ -56,5 +56,5 @@ pub use fragment::Fragment;
 pub use load::{MAX_DEPTH, MAX_NODES};
 pub use metered::MAX_LOOKAHEAD;
 pub use node::Position;
-pub use plan::{Admitted, Entry, EntryError, Form, OnReject, Place, Plan, Request, Wanted};
+pub use plan::{Admitted, Dialect, Entry, EntryError, Form, OnReject, Place, Plan, Pull, Request, Wanted};
 pub use problem::{MAX_PROBLEMS, Problem, Problems};

@@ -1,6 +1,6 @@
 //! What a file asks for.
 
-use integrity::{Blame, Integrity, IntegrityError};
+use integrity::{Blame, Integrity, IntegrityError, Promise};
 use source::{Allowed, NotAllowed, Source, SourceError, SourcePolicy};
 
 use crate::node::Span;
@@ -18,6 +18,30 @@ pub struct Plan {
     pub entries: Vec<Entry>,
     /// Which kind of file it was.
     pub form: Form,
+    /// Whose language it is written in.
+    pub dialect: Dialect,
+}
+
+/// Whose language a plan was written in; it decides where plugins go and when they are asked for again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Dialect {
+    /// Butler's own.
+    #[default]
+    Butler,
+    /// That of Red Hat Developer Hub's installer.
+    Rhdh,
+}
+
+/// When a plugin that is installed is asked for again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pull {
+    /// When it is not there as it was installed.
+    #[default]
+    IfNotPresent,
+    /// Always, and fetched when its source leads to something else by now.
+    Always,
+    /// Always fetched.
+    Force,
 }
 
 /// What becomes of a run in which a plugin is rejected.
@@ -103,9 +127,10 @@ pub enum Request {
 #[derive(Debug)]
 pub struct Wanted {
     pub(crate) source: Result<Source, EntryError>,
-    pub(crate) integrity: Result<Integrity, EntryError>,
+    pub(crate) promise: Result<Promise, EntryError>,
     pub(crate) duplicate_of: Option<Position>,
     pub(crate) plugin_config: Option<Fragment>,
+    pub(crate) pull: Pull,
 }
 
 /// An entry that may be fetched.
@@ -115,10 +140,12 @@ pub struct Wanted {
 pub struct Admitted {
     /// Where the plugin comes from.
     pub source: Allowed<Source>,
-    /// What its bytes must hash to.
-    pub integrity: Integrity,
+    /// What its bytes must be.
+    pub promise: Promise,
     /// Its piece of app-config, when it has one.
     pub plugin_config: Option<Fragment>,
+    /// When it is asked for again.
+    pub pull: Pull,
 }
 
 impl From<Listed> for Entry {
@@ -127,7 +154,9 @@ impl From<Listed> for Entry {
         let request = if disabled {
             Request::Disabled
         } else {
-            Request::Wanted(Box::new(Wanted { source, integrity, duplicate_of, plugin_config }))
+            let promise = integrity.map(|integrity| Promise::Hashes(integrity.into()));
+            let pull = Pull::IfNotPresent;
+            Request::Wanted(Box::new(Wanted { source, promise, duplicate_of, plugin_config, pull }))
         };
         Self { package, place, request }
     }
@@ -179,10 +208,10 @@ impl Wanted {
     /// The first check that fails.
     pub fn admit(self, policy: &SourcePolicy) -> Result<Admitted, EntryError> {
         let source = policy.admit(self.source?)?;
-        let integrity = self.integrity?;
+        let promise = self.promise?;
         match self.duplicate_of {
             Some(first) => Err(EntryError::Duplicate { first }),
-            None => Ok(Admitted { source, integrity, plugin_config: self.plugin_config }),
+            None => Ok(Admitted { source, promise, plugin_config: self.plugin_config, pull: self.pull }),
         }
     }
 }

@@ -63,6 +63,12 @@ pub enum FetchError {
         /// Whether another try may do better.
         is_transient: bool,
     },
+    /// A kind of source that cannot be fetched.
+    #[error("sources like `{package}` cannot be fetched")]
+    Unsupported {
+        /// The source.
+        package: String,
+    },
     /// The run was asked to stop.
     #[error("stopped while fetching `{package}`")]
     Stopped {
@@ -159,6 +165,7 @@ impl FetchError {
             Self::Https { .. } | Self::Transfer { from_registry: false, .. } => "https_pull_failed",
             Self::TooLarge { .. } => "artifact_too_large",
             Self::Spool { .. } => "io_error",
+            Self::Unsupported { .. } => "scheme_not_supported",
             Self::Stopped { .. } => "interrupted",
             Self::Concealed { reason, .. } => reason,
         }
@@ -171,7 +178,7 @@ impl FetchError {
             Self::Https { source, .. } => Some(source.code()),
             Self::Transfer { source, .. } => Some(source.code()),
             Self::Concealed { cause, .. } => *cause,
-            Self::TooLarge { .. } | Self::Spool { .. } | Self::Stopped { .. } => None,
+            Self::TooLarge { .. } | Self::Spool { .. } | Self::Unsupported { .. } | Self::Stopped { .. } => None,
         }
     }
 
@@ -181,7 +188,7 @@ impl FetchError {
             Self::Oci(error) => error.blame(),
             Self::Https { source, .. } => source.blame(),
             Self::Transfer { .. } | Self::Concealed { .. } => Blame::Network,
-            Self::TooLarge { .. } | Self::Stopped { .. } => Blame::Operator,
+            Self::TooLarge { .. } | Self::Unsupported { .. } | Self::Stopped { .. } => Blame::Operator,
             Self::Spool { .. } => Blame::Host,
         }
     }
@@ -207,7 +214,9 @@ impl FetchError {
                 return Cause::Stalled.hint().map(str::to_owned);
             }
             Self::Concealed { .. } => "ask the server's operator why its answers repeat what clients send",
-            Self::Spool { .. } | Self::Transfer { .. } | Self::Stopped { .. } => return None,
+            Self::Spool { .. } | Self::Transfer { .. } | Self::Unsupported { .. } | Self::Stopped { .. } => {
+                return None;
+            }
         };
         Some(text.to_owned())
     }

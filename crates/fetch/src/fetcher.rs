@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use integrity::{Chain, Hashed, Integrity, Mismatch, OciDigest, Verified};
+use integrity::{Chain, Hashed, Integrity, Mismatch, OciDigest, Promise, Verified};
 use oci::{AnswerLimits, Client, Platform, Resolved};
 use source::{Allowed, AllowedKind, HttpsUrl, OciReference, PluginPath, Source, SourcePolicy};
 use transport::{Clock, Deadline, Patience, Response, Retry, Retryable as _, Stop, Transport};
@@ -64,9 +64,9 @@ pub struct Fetcher {
 /// ```
 /// fn prove(
 ///     fetched: fetch::Fetched,
-///     pinned: &integrity::Integrity,
+///     promise: &integrity::Promise,
 /// ) -> Result<integrity::Verified<fetch::Spool>, integrity::Mismatch> {
-///     fetched.verify(pinned)
+///     fetched.verify(promise)
 /// }
 /// ```
 #[must_use = "fetched bytes prove nothing until they are verified"]
@@ -83,6 +83,8 @@ pub struct Origin {
     pub named: Option<OciDigest>,
     /// The digest of the manifest that led to it.
     pub manifest: Option<OciDigest>,
+    /// The digest by which the manifest names the bytes.
+    pub layer: Option<OciDigest>,
     /// The folder of the image that holds the plugin; `None` where the tarball is the plugin.
     pub plugin_path: Option<PluginPath>,
 }
@@ -99,6 +101,11 @@ pub struct Located {
 enum Place {
     Oci(Allowed<OciReference>, Box<Resolved>),
     Https(Allowed<HttpsUrl>),
+}
+
+/// A kind that cannot be fetched yet.
+fn unsupported(source: &Allowed<Source>) -> FetchError {
+    FetchError::Unsupported { package: source.subject().to_string() }
 }
 
 impl Located {
@@ -121,12 +128,12 @@ pub struct Probe {
 }
 
 impl Fetched {
-    /// Compares the bytes with what the operator pinned.
+    /// Compares the bytes with what was promised.
     ///
     /// # Errors
     /// [`Mismatch`], and the bytes are gone.
-    pub fn verify(self, pinned: &Integrity) -> Result<Verified<Spool>, Mismatch> {
-        self.hashed.verify(pinned)
+    pub fn verify(self, promise: &Promise) -> Result<Verified<Spool>, Mismatch> {
+        self.hashed.keeps(promise, self.origin.layer.as_ref())
     }
 
     /// The sha512 of the bytes that came, as one would pin it. It is no proof that they are the wanted ones.
@@ -177,6 +184,7 @@ impl Fetcher {
                 let package = reference.subject().to_string();
                 Place::Oci(reference, Box::new(resolved.map_err(|error| self.or_given_up(error, &package))?))
             }
+            AllowedKind::Npm(_) | AllowedKind::Git(_) | AllowedKind::Local(_) => return Err(unsupported(source)),
         };
         Ok(Located { place, spent: self.clock.uptime().saturating_sub(started) })
     }
@@ -238,6 +246,7 @@ impl Fetcher {
                 let opened = self.retry.run(patience, &|_, _| (), || self.open(&url, None, patience));
                 opened.map(|response| Probe { manifest: None, size: response.content_length() })
             }
+            AllowedKind::Npm(_) | AllowedKind::Git(_) | AllowedKind::Local(_) => Err(unsupported(source)),
         };
         probe.map_err(|error| self.or_given_up(error, &source.subject().to_string()))
     }
@@ -267,8 +276,8 @@ impl Fetcher {
             let blob = self.client.open_blob(reference, layer, download.offset(), patience).map_err(FetchError::Oci)?;
             download.take(blob).map_err(|error| self.conceal(package, error))
         })?;
-        let (named, manifest) = (Some(resolved.named), Some(resolved.manifest));
-        let origin = Origin { named, manifest, plugin_path: resolved.plugin_path };
+        let (named, manifest, layer) = (Some(resolved.named), Some(resolved.manifest), Some(layer.digest));
+        let origin = Origin { named, manifest, layer, plugin_path: resolved.plugin_path };
         Ok(Fetched { hashed, origin })
     }
 

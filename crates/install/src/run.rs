@@ -74,8 +74,8 @@ impl Run {
                 let progress = match request {
                     Request::Disabled => Progress::Disabled,
                     Request::Wanted(wanted) => match wanted.admit(&job.plan.policy) {
-                        Ok(Admitted { source, integrity, plugin_config, .. }) => {
-                            Progress::Pending(Pending { admitted: source, integrity, fragment: plugin_config })
+                        Ok(Admitted { source, promise, plugin_config, pull, .. }) => {
+                            Progress::Pending(Pending { admitted: source, promise, pull, fragment: plugin_config })
                         }
                         Err(why) => Progress::Rejected(Box::new(why.into())),
                     },
@@ -152,7 +152,7 @@ impl Run {
     /// Fetches, verifies and stages what is not on the root already.
     fn see_to_all(&mut self, root: &LockedRoot, fetcher: &Arc<Fetcher>, log: &mut Log) -> Result<(), RunError> {
         let known = |pending: &Pending| {
-            let (source, integrity) = (pending.admitted.subject().to_string(), pending.integrity.to_string());
+            let (source, integrity) = (pending.admitted.subject().to_string(), pending.promise.to_string());
             let plugins = root.state.as_ref().map_or(&[][..], |state| &state.plugins);
             plugins.iter().find(|k| k.record.source == source && k.record.integrity == integrity).cloned()
         };
@@ -164,7 +164,7 @@ impl Run {
                 Progress::Pending(pending) => Some(Task {
                     number,
                     source: pending.admitted.clone(),
-                    integrity: pending.integrity,
+                    promise: pending.promise.clone(),
                     known: known(pending),
                 }),
                 _ => None,
@@ -319,7 +319,7 @@ impl Run {
                         version: manifest.version().to_owned(),
                         dest: manifest.name().destination().as_str().to_owned(),
                         source: wanted.admitted.subject().to_string(),
-                        integrity: wanted.integrity.to_string(),
+                        integrity: wanted.promise.to_string(),
                         manifest: staged.origin().map(ToString::to_string),
                         installer: installer.to_owned(),
                         installed: now,

@@ -4,8 +4,8 @@ use std::io;
 use std::time::Duration;
 
 use audit::{Event, Log, SkipReason};
-use config::Fragment;
-use integrity::Integrity;
+use config::{Fragment, Pull};
+use integrity::Promise;
 
 use crate::select::{Before, Selection};
 use crate::tell::{millis, tell_rejection, was_interrupted};
@@ -29,7 +29,8 @@ pub(crate) enum Progress {
 
 pub(crate) struct Pending {
     pub(crate) admitted: source::Allowed<source::Source>,
-    pub(crate) integrity: Integrity,
+    pub(crate) promise: Promise,
+    pub(crate) pull: Pull,
     pub(crate) fragment: Option<Fragment>,
 }
 
@@ -92,7 +93,7 @@ impl Slot {
                 let manifest = staged.manifest();
                 log.record(&Event::PluginInstalled {
                     package,
-                    integrity: &wanted.integrity,
+                    integrity: &wanted.promise,
                     name: manifest.name().as_str(),
                     dest: &job.path_of(manifest.name().destination().as_str()),
                     version: manifest.version(),

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use fetch::{FetchError, Fetcher, Origin, Spool};
-use integrity::{Integrity, Verified};
+use integrity::{Promise, Verified};
 use source::{Allowed, PluginPath, Source};
 use tarball::{Dir, Limits};
 use transport::{Clock, Deadline, Stop};
@@ -32,7 +32,7 @@ pub(crate) struct Task {
     /// Its number in the file.
     pub(crate) number: usize,
     pub(crate) source: Allowed<Source>,
-    pub(crate) integrity: Integrity,
+    pub(crate) promise: Promise,
     /// What was installed before from the same source with the same integrity.
     pub(crate) known: Option<Known>,
 }
@@ -212,7 +212,7 @@ impl Shop {
         let spool = self.staging.spool().map_err(|source| Rejection::Host { act: "make a spool file", source })?;
         let fetched = self.fetcher.fetch_located(artifact, spool, &self.stop, &tell_retry(task.number, words))?;
         let origin = fetched.origin().clone();
-        let mut artifact = fetched.verify(&task.integrity)?;
+        let mut artifact = fetched.verify(&task.promise)?;
         let staged = self.staging.stage(task.number, &mut artifact, &origin, &self.limits, &self.stop)?;
         self.keep_in_cache(task, &mut artifact, &origin, words);
         Ok(staged)
@@ -220,9 +220,11 @@ impl Shop {
 
     /// Stages what the cache has for a task, if it has something, without asking anybody.
     fn take_from_cache(&self, task: &Task, words: &Sender<Word>) -> Result<Option<Staged>, Rejection> {
-        let (Some(cache), source) = (&self.cache, task.source.subject()) else { return Ok(None) };
+        // What nobody pinned may be something else today.
+        let (Some(cache), Some(pinned)) = (&self.cache, task.promise.pinned()) else { return Ok(None) };
+        let source = task.source.subject();
         let spool = || self.staging.spool();
-        let mut artifact = match cache.take(&Name::of(source, &task.integrity), &task.integrity, spool, &self.stop) {
+        let mut artifact = match cache.take(&Name::of(source, &pinned), &pinned, spool, &self.stop) {
             Ok(Some(artifact)) => artifact,
             Ok(None) => return Ok(None),
             Err(CacheError::Stopped) => return Err(Rejection::Interrupted),
@@ -251,9 +253,10 @@ impl Shop {
     }
 
     fn keep_in_cache(&self, task: &Task, artifact: &mut Verified<Spool>, origin: &Origin, words: &Sender<Word>) {
-        let (Some(cache), source) = (&self.cache, task.source.subject()) else { return };
+        let (Some(cache), Some(pinned)) = (&self.cache, task.promise.pinned()) else { return };
+        let source = task.source.subject();
         let kept = if origin.plugin_path.as_ref() == named_folder(source) {
-            cache.keep(&Name::of(source, &task.integrity), artifact, &self.stop)
+            cache.keep(&Name::of(source, &pinned), artifact, &self.stop)
         } else {
             Err(CacheError::Unnamed)
         };
@@ -281,7 +284,7 @@ fn tell_retry(number: usize, words: &Sender<Word>) -> impl Fn(&FetchError, Durat
 const fn named_folder(source: &Source) -> Option<&PluginPath> {
     match source {
         Source::Oci(reference) => reference.plugin_path(),
-        Source::Https(_) => None,
+        Source::Https(_) | Source::Npm(_) | Source::Git(_) | Source::Local(_) => None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek};
 use std::sync::{Mutex, PoisonError};
 
 use fetch::Fetched;
-use integrity::{Blame, Hashed, Mismatch, Verified};
+use integrity::{Blame, Hashed, Mismatch, Promise, Verified};
 use tarball::{
     Dir, EntryPath, EntryPathError, Layout, Limits, Manifest, Record, UnpackError, Unpacked, Written, unpack,
 };
@@ -122,7 +122,7 @@ impl<'s> Opened<'s> {
             None => Layout::Package,
         };
         let integrity = fetched.integrity();
-        Self::unpack(&mut fetched.verify(&integrity)?, &layout, scratch, limits)
+        Self::unpack(&mut fetched.verify(&Promise::Hashes(integrity.into()))?, &layout, scratch, limits)
     }
 
     fn unpack<R: Read + Seek + Send>(

@@ -80,6 +80,16 @@ impl OciReference {
         &self.repository
     }
 
+    /// `oci://registry/repository`: the image, whatever its version.
+    pub fn image(&self) -> String {
+        format!("oci://{}/{}", self.registry, self.repository)
+    }
+
+    /// The last component of the repository.
+    pub fn image_name(&self) -> &str {
+        self.repository.rsplit('/').next().unwrap_or_default()
+    }
+
     /// The tag, if one was written.
     pub fn tag(&self) -> Option<&str> {
         self.tag.as_deref()
