@@ -7,7 +7,7 @@ use audit::{Blame, Event};
 
 use crate::exit::Status;
 use crate::termination::TerminationLog;
-use crate::{cli, run};
+use crate::{cli, front};
 
 /// Tells it to a person at a terminal in clap's words, and to a container's log as a record like all others.
 pub(crate) fn misused(error: &clap::Error) -> Status {
@@ -25,9 +25,15 @@ pub(crate) fn misused(error: &clap::Error) -> Status {
         let detail = told.collect::<Vec<_>>().join("; ");
         let detail = detail.trim_start_matches("error: ");
         let hint = "see `--help`; each flag may also come from the variable named there";
-        let mut log = run::open_log(cli::LogFormat::Logfmt, cli::LogLevel::Info);
+        let mut log = front::open_log(cli::LogFormat::Logfmt, cli::LogLevel::Info);
         log.record(&Event::Fatal { reason: "usage", detail, hint: Some(hint), blame: Blame::Operator });
         TerminationLog::open(Path::new(cli::TERMINATION_LOG)).leave("usage", detail, Some(hint));
     }
     Status::Usage
+}
+
+/// The same for who calls RHDH's installer: always in clap's words, usage included.
+pub(crate) fn misused_rhdh(error: &clap::Error) -> Status {
+    drop(error.print());
+    if error.use_stderr() { Status::Rejected } else { Status::Completed }
 }
