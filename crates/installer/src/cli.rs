@@ -357,20 +357,21 @@ Exit status:
   130  interrupted    143  terminated";
 
 const RHDH_AFTER_HELP: &str = "\
-Environment, where no flag or variable above says otherwise:
-  DYNAMIC_PLUGINS_WORKERS, DYNAMIC_PLUGINS_NPM_WORKERS
-                                  plugins worked on at once: the larger of the two, or auto
-  DYNAMIC_PLUGINS_LOCK_TIMEOUT_MS longest wait for another installer on the same root
-  MAX_ENTRY_SIZE                  largest single file, in bytes
-  SKIP_INTEGRITY_CHECK            true installs unchecked what has no integrity: a danger, told in the log
-  CATALOG_INDEX_IMAGE             the image whose dynamic-plugins.default.yaml takes the place of the include of that name
-  EXTRA_CATALOG_INDEX_IMAGES      images with more catalog entities: REFERENCE or NAME=REFERENCE, with commas between
-  CATALOG_ENTITIES_EXTRACT_DIR    where catalog entities go [default: extensions in the folder for temporary files]
-  NODE_EXTRA_CA_CERTS             one more file as for --ca-file
-  HTTPS_PROXY, NO_PROXY           proxy for all but the hosts, suffixes and networks named
-  SSL_CERT_FILE, SSL_CERT_DIR     CA certificates instead of the system's
+Environment, where no flag above says otherwise:
+  DYNAMIC_PLUGINS_WORKERS          plugins worked on at once, or auto; the larger of this
+  DYNAMIC_PLUGINS_NPM_WORKERS      and this
+  DYNAMIC_PLUGINS_LOCK_TIMEOUT_MS  longest wait for another installer on the same root
+  MAX_ENTRY_SIZE                   largest single file, in bytes
+  SKIP_INTEGRITY_CHECK             true: install unchecked what has no integrity (a danger)
+  CATALOG_INDEX_IMAGE              image with a dynamic-plugins.default.yaml, which is
+                                   read in place of the include of that name
+  EXTRA_CATALOG_INDEX_IMAGES       images with more catalog entities: [NAME=]REFERENCE,…
+  CATALOG_ENTITIES_EXTRACT_DIR     where entities go [default: extensions in $TMPDIR]
+  NODE_EXTRA_CA_CERTS              one more file as for --ca-file
+  HTTPS_PROXY, NO_PROXY            proxy for all but the hosts, suffixes and networks named
+  SSL_CERT_FILE, SSL_CERT_DIR      CA certificates instead of the system's
 
 Exit status:
   0    completed, or there is no list
-  1    anything else, and nothing was changed
+  1    anything else
   130  interrupted    143  terminated";

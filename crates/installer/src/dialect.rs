@@ -42,8 +42,8 @@ fn butler(arguments: Vec<OsString>, environment: &Environment) -> Status {
 fn dialect(arguments: &[OsString], variable: Option<&str>) -> Dialect {
     let program = arguments.first().and_then(|program| Path::new(program).file_name());
     let by_name = if program == Some(OsStr::new(RHDH_NAME)) { Dialect::Rhdh } else { Dialect::Butler };
-    if let Some(flag) = flag(arguments) {
-        return named(&flag).unwrap_or(by_name);
+    if let Some(dialect) = flag(arguments).as_deref().and_then(named) {
+        return dialect;
     }
     // Where the variable is set for a whole container, its root can still be looked at.
     let is_command = |first: &OsString| COMMANDS.iter().any(|command| first == command);
@@ -89,6 +89,7 @@ mod tests {
             ("butler-plugin-installer -- --dialect=rhdh", None, Dialect::Butler),
             ("butler-plugin-installer --dialect", None, Dialect::Butler),
             ("install-dynamic-plugins /root --dialect=redhat", None, Dialect::Rhdh),
+            ("butler-plugin-installer /root --dialect=redhat", Some("rhdh"), Dialect::Rhdh),
             ("butler-plugin-installer", Some("redhat"), Dialect::Butler),
             ("butler-plugin-installer verify", Some("rhdh"), Dialect::Butler),
             ("install-dynamic-plugins verify", None, Dialect::Rhdh),

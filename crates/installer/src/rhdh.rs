@@ -11,7 +11,7 @@ mod variables;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf, absolute};
+use std::path::{Path, absolute};
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
@@ -53,7 +53,8 @@ pub(crate) fn run(mut arguments: Vec<OsString>, environment: &Environment) -> St
         Ok(args) => args,
         Err(error) => return usage::misused_rhdh(&error),
     };
-    let front = Front { args: &args.run, config: &args.config, root: &args.root, environment };
+    let config = absolute(&args.config).unwrap_or(args.config);
+    let front = Front { args: &args.run, config: &config, root: &args.root, environment };
     match front.run(|session| prepare(&front, session, &wishes)) {
         Status::Usage | Status::Root => Status::Rejected,
         status => status,
@@ -89,7 +90,7 @@ fn grant(args: &mut RunArgs, matches: &ArgMatches, wishes: &Wishes) {
 
 /// What there is to do: nothing where there is no list, though the portal then finds an empty file.
 fn prepare(front: &Front<'_>, session: &mut Session, wishes: &Wishes) -> Result<Option<(Job, Arc<Fetcher>)>, Failure> {
-    let file = absolute(front.config).unwrap_or_else(|_| front.config.to_owned());
+    let file = front.config;
     let cpus = available_parallelism().map_or(1, usize::from);
     note(session, NoteShape::Heading, &format!("Workers: {} (CPUs: {cpus})", front.args.jobs));
     note(session, NoteShape::Heading, &format!("Config file: {}", file.display()));
@@ -97,16 +98,16 @@ fn prepare(front: &Front<'_>, session: &mut Session, wishes: &Wishes) -> Result<
         session.log.record(&Event::Warning { reason: remark.reason, detail: &remark.detail, hint: remark.hint });
     }
     make_folder(front.root, "the plugin root")?;
-    let bytes = match fetch::read_file(&file, MAX_CONFIG_BYTES) {
+    let bytes = match fetch::read_file(file, MAX_CONFIG_BYTES) {
         Ok(bytes) if is_blank(&bytes) => {
             return nothing(front.root, session, &format!("{} is empty. Skipping.", file.display()));
         }
         Ok(bytes) => bytes,
         Err(Unreadable::Absent) => {
-            let name = front.config.file_name().unwrap_or_default().display();
+            let name = file.file_name().unwrap_or_default().display();
             return nothing(front.root, session, &format!("No {name} found at {}. Skipping.", file.display()));
         }
-        Err(why) => return Err(Failure::unreadable(&file, &why)),
+        Err(why) => return Err(Failure::unreadable(file, &why)),
     };
     let (plan, confined) = plan::plan(front, session, &bytes, wishes)?;
     let job = front.job(session, plan, &confined.sandbox)?;
@@ -142,11 +143,6 @@ fn host(act: &str, path: &Path, source: &io::Error) -> Failure {
 }
 
 const WRITABLE: &str = "mount a volume there that the container's user may write to";
-
-/// The folder of a file, in which its includes are looked for.
-fn folder_of(file: &Path) -> PathBuf {
-    absolute(file).ok().and_then(|file| file.parent().map(Path::to_owned)).unwrap_or_default()
-}
 
 #[cfg(test)]
 mod tests {

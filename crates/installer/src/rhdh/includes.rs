@@ -71,9 +71,10 @@ mod tests {
     }
 
     fn texts(includes: &[Include]) -> Vec<(&str, Option<&str>)> {
-        let text = |include: &Include| include.yaml.as_deref().map(|yaml| str::from_utf8(yaml).unwrap().to_owned());
-        let texts: Vec<_> = includes.iter().map(text).collect();
-        includes.iter().zip(texts).map(|(include, text)| (&*include.shown_as, text.map(|t| &*t.leak()))).collect()
+        includes
+            .iter()
+            .map(|include| (&*include.shown_as, include.yaml.as_deref().map(|yaml| str::from_utf8(yaml).unwrap())))
+            .collect()
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use config::Plan;
 
 use super::variables::Wishes;
-use super::{catalog, folder_of, includes};
+use super::{catalog, includes};
 use crate::front::{Confined, Failure, Front, Session};
 use crate::sandbox::Rules;
 
@@ -17,7 +17,8 @@ pub(super) fn plan(
 ) -> Result<(Plan, Confined), Failure> {
     let file = front.config.display().to_string();
     let plan = config::parse(bytes).map_err(|problems| session.tell_problems(&file, &problems))?;
-    let mut includes = includes::read(&folder_of(front.config), [], wishes.catalog.index.as_deref())?;
+    let folder = front.config.parent().unwrap_or(front.config);
+    let mut includes = includes::read(folder, [], wishes.catalog.index.as_deref())?;
     // Local plugins lie below the working folder.
     let mut rules = Rules { read: vec![".".into()], ..Rules::default() };
     rules.changed.extend(catalog::folder(&wishes.catalog)?);
