@@ -1,6 +1,7 @@
 //! `--report`: what is installed, told to machines.
 
 use std::fs;
+use std::process::Command;
 
 use serde_json::Value;
 use testkit::Registry;
@@ -60,6 +61,19 @@ fn run_that_fails_leaves_the_report_as_true_as_it_was() {
     portal.list(OnReject::Abort, &[wrong_entry(&publish(&registry, "hello", "2"))]);
     install().exits(1);
     assert_eq!(fs::read(portal.path("report.json")).unwrap(), before);
+}
+
+#[test]
+fn list_that_is_missing_for_rhdh_leaves_what_was_installed_in_the_report() {
+    let registry = Registry::start();
+    let portal = Portal::listing(OnReject::Abort, &[entry(&publish(&registry, "hello", "1"))]);
+    portal.install().exits(0);
+    fs::remove_file(portal.path("dynamic-plugins.yaml")).unwrap();
+    let mut command = Command::new(portal.command().get_program());
+    command.env_clear().current_dir(portal.path(".")).args(["--dialect=rhdh", "--report=report.json"]);
+    command.arg(portal.root());
+    portal.run(command).exits(0);
+    assert_eq!(outcomes(&portal), ["hello 1 unchanged"]);
 }
 
 #[test]
