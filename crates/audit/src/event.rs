@@ -3,8 +3,8 @@
 use integrity::{Blame, Mismatch, OciDigest, Promise};
 use source::SourcePolicy;
 
-use crate::Level;
 use crate::record::Record;
+use crate::{Level, Progress};
 
 /// An event of record.
 ///
@@ -122,6 +122,8 @@ pub enum Event<'a> {
         /// What happened, in words.
         detail: &'a str,
     },
+    /// A run on its way, as readers of RHDH's log follow it.
+    Progress(Progress<'a>),
     /// The last record of a run that failed.
     Fatal {
         /// The reason code.
@@ -157,6 +159,8 @@ pub enum SkipReason {
     Absent,
     /// Same source, same integrity, files as they were installed.
     Unchanged,
+    /// The registry was asked, and still has for it what is installed.
+    SameDigest,
     /// Another plugin was rejected and the run is fail-closed.
     Aborted,
 }
@@ -168,6 +172,7 @@ impl SkipReason {
             Self::Disabled => "disabled",
             Self::Absent => "absent",
             Self::Unchanged => "unchanged",
+            Self::SameDigest => "digest_unchanged",
             Self::Aborted => "aborted",
         }
     }
@@ -186,6 +191,7 @@ impl Event<'_> {
             Self::PluginRemoved { .. } => "plugin_removed",
             Self::Warning { .. } => "warning",
             Self::Step { .. } => "step",
+            Self::Progress(progress) => progress.name(),
             Self::Fatal { .. } => "fatal",
             Self::Completed { .. } => "completed",
         }
@@ -202,6 +208,7 @@ impl Event<'_> {
             | Self::PluginRemoved { .. }
             | Self::Completed { .. } => Level::Info,
             Self::Step { .. } => Level::Debug,
+            Self::Progress(progress) => progress.level(),
         }
     }
 
@@ -292,6 +299,7 @@ impl Event<'_> {
                 record.optional("package", Some(package).filter(|package| !package.is_empty()));
                 record.text("detail", detail);
             }
+            Self::Progress(progress) => progress.write(record),
             Self::Completed { installed, rejected, skipped, removed, duration_ms } => {
                 record.number("installed", installed as u64);
                 record.number("rejected", rejected as u64);

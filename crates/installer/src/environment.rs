@@ -2,6 +2,9 @@
 
 use fetch::Surroundings;
 
+use crate::cli::DIALECT_VARIABLE;
+use crate::rhdh::Variables;
+
 /// What the environment says beyond the flags.
 #[derive(Debug, Default)]
 pub(crate) struct Environment {
@@ -9,6 +12,10 @@ pub(crate) struct Environment {
     pub(crate) continue_on_error: Option<String>,
     /// Logins, proxies and certificates.
     pub(crate) servers: Surroundings,
+    /// What RHDH's installer reads.
+    pub(crate) rhdh: Variables,
+    /// `DYNAMIC_PLUGINS_DIALECT`, needed before the command line is read.
+    pub(crate) dialect: Option<String>,
     /// The pod's name.
     pub(crate) hostname: Option<String>,
 }
@@ -24,6 +31,8 @@ impl Environment {
         Self {
             continue_on_error: text("CONTINUE_ON_ERROR"),
             servers: Surroundings::read(raw),
+            rhdh: Variables::read(raw),
+            dialect: text(DIALECT_VARIABLE),
             hostname: text("HOSTNAME"),
         }
     }

@@ -13,7 +13,7 @@ use install::{Caching, Limits};
 use source::SourcePolicy;
 use transport::{Clock, Retry, Timeouts};
 
-use crate::cli::{AccessArgs, Args, LimitArgs};
+use crate::cli::{AccessArgs, LimitArgs, RunArgs};
 use crate::environment::Environment;
 use crate::program;
 use crate::sandbox::{Rules, Sandbox};
@@ -30,6 +30,10 @@ pub(crate) enum SettingsError {
     ContinueOnError { found: String },
     #[error("expected the cache outside of the plugin root, found `{cache}` in `{root}`")]
     CacheInRoot { cache: String, root: String },
+    #[error("expected the report in a folder, found `{file}`")]
+    ReportInNoFolder { file: String },
+    #[error("failed to look into `{folder}`, the folder of the report")]
+    ReportFolder { folder: String, source: io::Error },
     #[error(transparent)]
     Surroundings(#[from] SurroundingsError),
     #[error(transparent)]
@@ -40,7 +44,11 @@ impl SettingsError {
     pub(crate) const fn reason(&self) -> &'static str {
         match self {
             Self::Access(error) => error.reason(),
-            Self::ContinueOnError { .. } | Self::CacheInRoot { .. } | Self::Surroundings(_) => "usage",
+            Self::ContinueOnError { .. }
+            | Self::CacheInRoot { .. }
+            | Self::ReportInNoFolder { .. }
+            | Self::ReportFolder { .. }
+            | Self::Surroundings(_) => "usage",
         }
     }
 
@@ -49,6 +57,8 @@ impl SettingsError {
             Self::Access(error) => return error.hint(),
             Self::ContinueOnError { .. } => "leave it out to let the file decide",
             Self::CacheInRoot { .. } => "the portal scans the root: name another folder with `--cache`",
+            Self::ReportInNoFolder { .. } => "name a file in a folder that nothing else depends on, with `--report`",
+            Self::ReportFolder { .. } => "mount a folder there, or name another with `--report`",
             Self::Surroundings(error) => error.hint(),
         };
         text.to_owned()
@@ -103,25 +113,52 @@ pub(crate) fn limits(args: &LimitArgs) -> Limits {
 ///
 /// A folder that is not there is no error here: whether it can be opened is seen when it is, and then it is also proved
 /// that it is not in the root. Here that is for the operator, whose mistake would otherwise be a warning.
-pub(crate) fn caching(args: &Args) -> Result<Option<Caching>, SettingsError> {
+pub(crate) fn caching(args: &RunArgs, root: &Path) -> Result<Option<Caching>, SettingsError> {
     let Some(folder) = cache(args) else { return Ok(None) };
     // Where there is nothing yet, no link is in the way.
     let otherwise = |path: &Path| absolute(path).unwrap_or_else(|_| path.to_owned());
-    let root = args.root.canonicalize().unwrap_or_else(|_| otherwise(&args.root));
+    let real_root = root.canonicalize().unwrap_or_else(|_| otherwise(root));
     let is_within = match canonical(folder) {
-        Ok(cache) => cache.starts_with(root),
-        Err(_) => [root, otherwise(&args.root)].iter().any(|root| otherwise(folder).starts_with(root)),
+        Ok(cache) => cache.starts_with(real_root),
+        Err(_) => [real_root, otherwise(root)].iter().any(|root| otherwise(folder).starts_with(root)),
     };
     if is_within {
-        let [cache, root] = [folder, &args.root].map(|path| path.display().to_string());
+        let [cache, root] = [folder, root].map(|path| path.display().to_string());
         return Err(SettingsError::CacheInRoot { cache, root });
     }
     let LimitArgs { cache_max_bytes: max_bytes, max_artifact_bytes, .. } = args.limits;
     Ok(Some(Caching { folder: folder.to_owned(), max_bytes, max_artifact_bytes }))
 }
 
-fn cache(args: &Args) -> Option<&Path> {
+fn cache(args: &RunArgs) -> Option<&Path> {
     args.cache.as_deref().filter(|folder| !folder.as_os_str().is_empty())
+}
+
+/// The cache, if it is there. What is not there or does not answer needs no rule: whoever opens it says so.
+pub(crate) fn reachable_cache(args: &RunArgs) -> Option<PathBuf> {
+    cache(args).filter(|folder| canonical(folder).is_ok()).map(Path::to_owned)
+}
+
+/// The file for the report; an empty path is none, as a variable may be.
+pub(crate) fn report(args: &RunArgs) -> Option<&Path> {
+    args.report.as_deref().filter(|file| !file.as_os_str().is_empty())
+}
+
+/// The folder of the report, if there is to be one.
+pub(crate) fn report_folder(args: &RunArgs) -> Result<Option<PathBuf>, SettingsError> {
+    let Some(file) = report(args) else { return Ok(None) };
+    let folder = match file.parent() {
+        Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
+        Some(folder) => folder,
+        None => return Err(SettingsError::ReportInNoFolder { file: file.display().to_string() }),
+    };
+    let unusable = |source| SettingsError::ReportFolder { folder: folder.display().to_string(), source };
+    let folder = folder.canonicalize().and_then(|folder| folder.read_dir().map(|_| folder)).map_err(unusable)?;
+    // All below that folder could be written otherwise, and that would be everything.
+    if folder.parent().is_none() || file.file_name().is_none() {
+        return Err(SettingsError::ReportInNoFolder { file: file.display().to_string() });
+    }
+    Ok(Some(folder))
 }
 
 /// Where a folder is that may be on a volume whose server is gone: then nobody comes back who asked for it.
@@ -143,14 +180,14 @@ pub(crate) const fn list_hint(error: &Unreadable) -> Option<&'static str> {
     }
 }
 
-/// Everything that asks the network. The process is confined when it is there, to changes below `root` if any, and then
-/// in the cache.
+/// Everything that asks the network. The process is confined when it is there, to what `rules` say and to starting the
+/// credential helpers.
 pub(crate) fn fetcher(
-    args: &Args,
+    args: &RunArgs,
     environment: &Environment,
     policy: SourcePolicy,
     clock: Arc<dyn Clock>,
-    root: Option<&Path>,
+    rules: Rules,
 ) -> Result<(Fetcher, Sandbox), SettingsError> {
     let timeouts = Timeouts { read: args.limits.stall_timeout, ..Timeouts::default() };
     let client = environment.servers.client(USER_AGENT, &args.access.ca_file, timeouts)?;
@@ -170,9 +207,7 @@ pub(crate) fn fetcher(
     let sandbox = if args.without_sandbox {
         Sandbox::Declined
     } else {
-        // What is not there or does not answer needs no rule: whoever opens it says so.
-        let cache = root.and_then(|_| cache(args)).filter(|folder| canonical(folder).is_ok());
-        Rules { root, read: None, cache, programs: programs(&access, &logins.helper_path) }.enforce()
+        Rules { programs: programs(&access, &logins.helper_path), ..rules }.enforce()
     };
     Ok((Fetcher::new(Arc::new(client), clock, policy, access, limits, retry), sandbox))
 }
