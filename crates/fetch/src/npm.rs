@@ -14,12 +14,12 @@ pub use choice::NoVersion;
 pub use failure::NpmFailure;
 pub use npmrc::{Npmrc, NpmrcError};
 
+use npmrc::DEFAULT_HOST;
+
 use crate::tarball_url::{REDIRECT_LIMIT, Rest};
 
 /// The short form of a package's metadata, and the long one where a registry has no other.
 const METADATA_TYPES: &str = "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8";
-/// Whose metadata mirrors repeat unchanged: their tarballs are asked for where the metadata came from, as npm does.
-const MIRRORED_HOST: &str = "registry.npmjs.org";
 /// Longest integrity that is taken from a registry.
 const INTEGRITY_LIMIT: usize = 1024;
 
@@ -119,9 +119,10 @@ fn get(
 
 /// Where a tarball is, by what the metadata of `registry` say.
 fn tarball_url(registry: &Url, written: &str) -> Result<Url, UrlError> {
-    // Old metadata still have http, which is not spoken to anybody else: the path alone counts there.
+    // Mirrors repeat the metadata of npm's own registry unchanged; like npm, whoever asks a mirror stays with it. Old
+    // metadata say http there, which nobody speaks any more.
     let mirrored = ["https://", "http://"].iter().find_map(|scheme| {
-        written.strip_prefix(scheme)?.strip_prefix(MIRRORED_HOST).filter(|path| path.starts_with('/'))
+        written.strip_prefix(scheme)?.strip_prefix(DEFAULT_HOST).filter(|path| path.starts_with('/'))
     });
     let Some(path) = mirrored else { return of_origin_or_https(registry, Url::parse(written)?) };
     let below = registry.target().trim_end_matches('/');

@@ -8,8 +8,8 @@ use integrity::Blame;
 use source::NpmName;
 use transport::{Scheme, Secret, Url, UrlError};
 
-/// Where packages come from when nothing else is said (npm's documentation, "registry").
-const DEFAULT_REGISTRY: &str = "https://registry.npmjs.org/";
+/// Whose packages are meant when nothing else is said (npm's documentation, "registry").
+pub(super) const DEFAULT_HOST: &str = "registry.npmjs.org";
 /// Variables that name the registry, the one that counts first.
 const REGISTRY_VARIABLES: [&str; 2] = ["npm_config_registry", "NPM_CONFIG_REGISTRY"];
 /// What the variables are told by in errors.
@@ -245,7 +245,7 @@ impl Login {
 }
 
 fn default_registry() -> Url {
-    Url::parse(DEFAULT_REGISTRY).expect("the constant is a URL")
+    Url::parse(&format!("https://{DEFAULT_HOST}/")).expect("the constant is a host")
 }
 
 /// Adds the `/` at the end that paths are joined to.
@@ -352,13 +352,14 @@ mod tests {
             assert_eq!(npmrc.registry_of(&NpmName::parse(name).unwrap()).to_string(), expected, "{name}");
         }
         let name = NpmName::parse("a").unwrap();
-        assert_eq!(Npmrc::none().registry_of(&name).to_string(), DEFAULT_REGISTRY);
+        let default = format!("https://{DEFAULT_HOST}/");
+        assert_eq!(Npmrc::none().registry_of(&name).to_string(), default);
         let registry = |text, names: &'static [&str]| {
             let variable = |name: &str| names.contains(&name).then(|| format!("https://{}.example.com", name.len()));
             Npmrc::parse(text, variable).unwrap().registry_of(&name).to_string()
         };
         assert_eq!(registry("registry=https://file.example.com", &["NPM_CONFIG_REGISTRY"]), "https://19.example.com/");
-        assert_eq!(registry("registry=null", &[]), DEFAULT_REGISTRY);
+        assert_eq!(registry("registry=null", &[]), default);
     }
 
     #[test]
