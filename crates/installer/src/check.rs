@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args, check: &CheckArgs, environment: &Environment) -> 
     };
     let fetcher = if check.online {
         let clock = Arc::new(SystemClock::start());
-        match settings::fetcher(&args.run, environment, plan.policy.clone(), clock, Rules::default()) {
+        match settings::fetcher(&args.run, environment, Dialect::Butler, plan.policy.clone(), clock, Rules::default()) {
             Ok((fetcher, _)) => Some(fetcher),
             Err(error) => return report.failed(error.reason(), &Chain(&error).to_string(), Some(&error.hint())),
         }
