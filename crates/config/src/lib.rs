@@ -47,14 +47,15 @@ mod metered;
 mod node;
 mod plan;
 mod problem;
+pub mod rhdh;
 mod scalar;
 
 pub use app_config::{AppConfig, Conflict};
 pub use butler::{MAX_CONFIG_BYTES, parse};
 pub use edit::{Edit, EditError, PinEntry, Pins};
 pub use fragment::Fragment;
-pub use load::{MAX_DEPTH, MAX_NODES};
+pub use load::{MAX_DEPTH, MAX_NODES, MAX_REPEATED};
 pub use metered::MAX_LOOKAHEAD;
-pub use node::Position;
+pub use node::{Location, Position};
 pub use plan::{Admitted, Dialect, Entry, EntryError, Form, OnReject, Place, Plan, Pull, Request, Wanted};
-pub use problem::{MAX_PROBLEMS, Problem, Problems};
+pub use problem::{MAX_PROBLEMS, Problem, Problems, Warning};
