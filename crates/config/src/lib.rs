@@ -27,13 +27,14 @@
 //! - [`parse`]: the file's bytes to a [`Plan`], or to all of its [`Problems`].
 //! - [`Entry`] → [`Wanted`] → [`Admitted`]: an entry as written, one that asks for a plugin, one that may be fetched.
 //! - [`Pins`]: the bytes again, to write new integrities into them ([`Edit`]) and leave everything else as it is.
+//! - [`rhdh::read`]: a file of the rhdh dialect, as it is written, and what it is [warned](Warning) about.
 //! - [`Fragment`] → [`AppConfig`]: a plugin's piece of app-config, and all pieces merged, or a [`Conflict`].
 //!
 //! # What this crate refuses
 //! It reads no file and no variable. It guesses nothing: an unknown or doubled key, a wrong type, an alias, a tag or a
-//! second document stops it, with the place and a hint. It shows no secret in an excerpt. Size, depth and number of
-//! values are bounded, and how much is looked at ahead: [`MAX_CONFIG_BYTES`], [`MAX_DEPTH`], [`MAX_NODES`],
-//! [`MAX_LOOKAHEAD`].
+//! second document stops it, with the place and a hint; what the rhdh dialect lets pass of these, it tells. It shows no
+//! secret in an excerpt. Size, depth and number of values are bounded, what is looked at ahead, and what aliases
+//! repeat: [`MAX_CONFIG_BYTES`], [`MAX_DEPTH`], [`MAX_NODES`], [`MAX_LOOKAHEAD`], [`MAX_REPEATED`].
 
 mod app_config;
 mod butler;

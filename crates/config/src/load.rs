@@ -197,14 +197,19 @@ impl Loader {
             self.fault(span, "YAML aliases are not supported", "write the value out");
             return self.take(unusable, 0);
         }
-        // The parser knows every anchor that has begun; these have ended as well.
+        // The parser rejects names that it does not know; a value that is not kept yet has begun, but not ended.
         let Some(tokens) = self.repeatable.get(&anchor).cloned() else {
             self.fault(span, "the alias stands inside the value that it repeats", "write the value out");
             return self.take(unusable, 0);
         };
         self.repeating = Some(span);
+        let first = tokens.start;
         for index in tokens {
-            let token = self.tokens[index].clone();
+            let mut token = self.tokens[index].clone();
+            // The value itself stands where the alias does, which may be shown; what is inside it, where it is written.
+            if let (true, Token::Word(Word { span: own, .. }) | Token::Open(own, _)) = (index == first, &mut token) {
+                *own = span;
+            }
             if let Token::Word(word) = &token {
                 self.repeated = self.repeated.saturating_add(word.text.len());
             }
@@ -409,4 +414,21 @@ fn tagged(tag: &Tag, text: &str) -> Option<Scalar> {
 
 fn position(marker: Marker) -> Position {
     Position { line: counted(marker.line()), column: counted(marker.col().saturating_add(1)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn anchors_inside_anchors_are_kept_once() {
+        let text = format!("{}x{}", "&a [".repeat(60), "]".repeat(60));
+        let mut loader = Loader::new(Reading::Expanded);
+        assert_eq!(loader.run(&text), Ok(()));
+        assert_eq!((loader.nodes, loader.tokens.len(), loader.repeatable.len()), (61, 121, 60));
+
+        let mut plain = Loader::new(Reading::Plain);
+        assert_eq!(plain.run(&text), Ok(()));
+        assert_eq!((plain.nodes, plain.tokens.len()), (61, 0));
+    }
 }

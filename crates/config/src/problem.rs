@@ -233,7 +233,7 @@ impl Fault {
 
     /// Takes out what is said of the same place again: the content of an anchor is read once for each alias.
     pub(crate) fn once(faults: &mut Vec<Self>) {
-        faults.sort_by_key(|fault| fault.span.position);
+        faults.sort_by(|a, b| (a.span.position, &a.message).cmp(&(b.span.position, &b.message)));
         faults.dedup();
     }
 
