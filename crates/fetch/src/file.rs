@@ -68,8 +68,9 @@ pub(crate) fn if_there<T>(found: Result<T, Unreadable>, whose: Whose) -> Result<
 }
 
 /// Whose customary place something lies in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Whose {
+    #[default]
     System,
     Home,
 }

@@ -49,7 +49,7 @@ pub use git::{GitFailure, GitProgram};
 pub use helper::HelperProcess;
 pub use hosts::HostClients;
 pub use netrc::{Netrc, NetrcError};
-pub use npm::{NoVersion, NpmArtifact, NpmFailure, Npmrc, NpmrcError};
+pub use npm::{NoVersion, NpmArtifact, NpmFailure, Npmrc, NpmrcError, NpmrcFileError};
 pub use oci::{
     AnswerLimits, Answered, Credentials, CredentialsError, Layers, Platform, Registries, RegistriesError, TrustedRealms,
 };

@@ -2,6 +2,7 @@
 
 mod choice;
 mod failure;
+mod file;
 mod npmrc;
 mod packument;
 mod range;
@@ -12,6 +13,7 @@ use transport::{Patience, Request, Response, Scheme, Transport, Url, UrlError, p
 
 pub use choice::NoVersion;
 pub use failure::NpmFailure;
+pub use file::NpmrcFileError;
 use npmrc::PUBLIC_HOST;
 pub use npmrc::{Npmrc, NpmrcError};
 

@@ -7,7 +7,7 @@ use integrity::Blame;
 use transport::{HttpClient, ProxyRules, ProxyRulesError, Secret, Timeouts, Trust, TrustError};
 
 use crate::hosts::host_certificates;
-use crate::{HostClients, Logins, Unreadable};
+use crate::{HostClients, Logins, Npmrc, Unreadable};
 
 /// Logins, proxies and certificates as the environment has them.
 #[derive(Debug, Clone, Default)]
@@ -15,7 +15,8 @@ pub struct Surroundings {
     docker_config: Option<PathBuf>,
     pub(crate) registries_conf: Option<PathBuf>,
     runtime_dir: Option<PathBuf>,
-    home: Option<PathBuf>,
+    pub(crate) npm_userconfig: Option<PathBuf>,
+    pub(crate) home: Option<PathBuf>,
     path: OsString,
     https_proxy: Option<Secret>,
     no_proxy: Option<String>,
@@ -74,8 +75,8 @@ impl SurroundingsError {
 }
 
 impl Surroundings {
-    /// Takes what it needs: `DOCKER_CONFIG`, `CONTAINERS_REGISTRIES_CONF`, `XDG_RUNTIME_DIR`, `HOME`, `PATH`,
-    /// `SSL_CERT_FILE`, `SSL_CERT_DIR`, and `HTTPS_PROXY` and `NO_PROXY` in either case. An empty variable counts as none.
+    /// Takes what it needs: `DOCKER_CONFIG`, `CONTAINERS_REGISTRIES_CONF`, `XDG_RUNTIME_DIR`,
+    /// `NPM_CONFIG_USERCONFIG`, `HOME`, `PATH`, `SSL_CERT_FILE`, `SSL_CERT_DIR`, and `HTTPS_PROXY` and `NO_PROXY` in either case. An empty variable counts as none.
     pub fn read(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let raw = |name: &str| variable(name).filter(|value| !value.is_empty());
         let either = |upper: &str| {
@@ -86,6 +87,7 @@ impl Surroundings {
             docker_config: raw("DOCKER_CONFIG").map(PathBuf::from),
             registries_conf: raw("CONTAINERS_REGISTRIES_CONF").map(PathBuf::from),
             runtime_dir: raw("XDG_RUNTIME_DIR").map(PathBuf::from),
+            npm_userconfig: raw("NPM_CONFIG_USERCONFIG").map(PathBuf::from),
             home: raw("HOME").map(PathBuf::from),
             path: raw("PATH").unwrap_or_default(),
             https_proxy: either("HTTPS_PROXY").map(Secret::new),
@@ -131,7 +133,8 @@ impl Surroundings {
     }
 
     /// The same, which trusts for each host the certificates besides that lie in a `certs.d` folder under its name
-    /// (containers-certs.d(5)): the user's, the system's for containers, or Docker's, the first that has the host.
+    /// (containers-certs.d(5)): the user's, the system's for containers, or Docker's, the first that has the host. What
+    /// `npmrc` says of certificates and proxies holds for the hosts of its registries.
     ///
     /// # Errors
     /// Like [`client`](Self::client), and what of these folders cannot be used.
@@ -139,9 +142,23 @@ impl Surroundings {
         &self,
         user_agent: &'static str,
         ca_files: &[PathBuf],
+        npmrc: &Npmrc,
         timeouts: Timeouts,
     ) -> Result<HostClients, SurroundingsError> {
-        self.client_of_hosts_below(Path::new("/etc"), user_agent, ca_files, timeouts)
+        let mut clients = self.client_of_hosts_below(Path::new("/etc"), user_agent, ca_files, timeouts)?;
+        if npmrc.cafile().is_none() && npmrc.https_proxy().is_none() {
+            return Ok(clients);
+        }
+        let files: Vec<PathBuf> = ca_files.iter().cloned().chain(npmrc.cafile().map(Path::to_owned)).collect();
+        // What the environment says of proxies counts more, as for npm.
+        let proxy = self.https_proxy.as_ref().or(npmrc.https_proxy()).map(Secret::expose);
+        let proxies = ProxyRules::parse(proxy, self.no_proxy.as_deref().or(npmrc.no_proxy()))?;
+        for host in npmrc.authorities() {
+            let client = HttpClient::new(user_agent, &self.trust(&files), proxies.clone(), timeouts)
+                .map_err(|source| SurroundingsError::HostTrust { host: host.clone(), source })?;
+            clients.add(host, client);
+        }
+        Ok(clients)
     }
 
     fn client_of_hosts_below(

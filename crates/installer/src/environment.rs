@@ -1,13 +1,17 @@
 //! The environment, read once. Flags with a variable of their own are read by the command line.
 
+use std::ffi::OsString;
+
 use fetch::Surroundings;
 
 use crate::cli::DIALECT_VARIABLE;
 use crate::rhdh::Variables;
 
 /// What the environment says beyond the flags.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Environment {
+    /// Any variable, for files that name some.
+    pub(crate) variable: fn(&str) -> Option<OsString>,
     /// `CONTINUE_ON_ERROR`, which the chart sets beside the file's own `continueOnError`.
     pub(crate) continue_on_error: Option<String>,
     /// Logins, proxies and certificates.
@@ -23,12 +27,13 @@ pub(crate) struct Environment {
 impl Environment {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
     pub(crate) fn from_process() -> Self {
-        let raw = |name: &str| std::env::var_os(name);
+        let raw: fn(&str) -> Option<OsString> = |name| std::env::var_os(name);
         let text = |name: &str| {
             let value = raw(name).filter(|value| !value.is_empty());
             value.map(|value| value.to_string_lossy().into_owned())
         };
         Self {
+            variable: raw,
             continue_on_error: text("CONTINUE_ON_ERROR"),
             servers: Surroundings::read(raw),
             rhdh: Variables::read(raw),

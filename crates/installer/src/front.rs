@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 use audit::{Blame, Event, Format, Level, Log};
-use config::{Plan, Problems};
+use config::{Dialect, Plan, Problems};
 use fetch::{Fetcher, Unreadable};
-use install::{Belief, Chain, Job, Locking, Rejected, RunError};
+use install::{Belief, Chain, Job, Local, Locking, Rejected, RunError};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use source::SourcePolicy;
 use transport::{Clock, Stop, SystemClock};
@@ -109,6 +109,7 @@ impl Front<'_> {
     pub(crate) fn confine(
         &self,
         session: &mut Session,
+        dialect: Dialect,
         policy: SourcePolicy,
         mut rules: Rules,
     ) -> Result<Confined, Failure> {
@@ -116,7 +117,7 @@ impl Front<'_> {
         rules.cache = settings::reachable_cache(self.args);
         rules.report = settings::report_folder(self.args)?;
         let clock = Arc::clone(&session.clock);
-        let (fetcher, sandbox) = settings::fetcher(self.args, self.environment, policy, clock, rules)?;
+        let (fetcher, sandbox) = settings::fetcher(self.args, self.environment, dialect, policy, clock, rules)?;
         sandbox.tell(&mut session.log);
         Ok(Confined { fetcher: Arc::new(fetcher), sandbox })
     }
@@ -132,6 +133,7 @@ impl Front<'_> {
             jobs: self.args.jobs,
             limits: settings::limits(&self.args.limits),
             caching: settings::caching(self.args, self.root)?,
+            local: Local::default(),
             belief: if self.args.trust_state { Belief::State } else { Belief::Content },
             locking: Locking {
                 holder: format!("{pod} (process {}, since {since})", std::process::id()),

@@ -1,7 +1,7 @@
 //! The chart's job: make the root hold what the file lists.
 
 use audit::Event;
-use config::{Form, MAX_CONFIG_BYTES, Plan};
+use config::{Dialect, Form, MAX_CONFIG_BYTES, Plan};
 
 use crate::cli::Args;
 use crate::environment::Environment;
@@ -15,7 +15,7 @@ pub(crate) fn run(args: &Args, environment: &Environment) -> Status {
     let front = Front { args: &args.run, config: &args.config, root: &args.root, environment };
     front.run(|session| {
         let plan = plan(&front, session)?;
-        let confined = front.confine(session, plan.policy.clone(), Rules::default())?;
+        let confined = front.confine(session, Dialect::Butler, plan.policy.clone(), Rules::default())?;
         let job = front.job(session, plan, &confined.sandbox)?;
         Ok(Some((job, confined.fetcher)))
     })

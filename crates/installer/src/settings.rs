@@ -7,11 +7,14 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use config::{OnReject, Plan};
-use fetch::{Access, AnswerLimits, FetchLimits, Fetcher, HelperProcess, Logins, SurroundingsError, Unreadable};
+use config::{Dialect, OnReject, Plan};
+use fetch::{
+    Access, AnswerLimits, FetchLimits, Fetcher, HelperProcess, Layers, Logins, NpmrcFileError, RegistriesFileError,
+    SurroundingsError, Unreadable,
+};
 use install::{Caching, Limits};
 use source::SourcePolicy;
-use transport::{Clock, Retry, Timeouts};
+use transport::{Clock, Retry, Timeouts, Transport};
 
 use crate::cli::{AccessArgs, LimitArgs, RunArgs};
 use crate::environment::Environment;
@@ -38,12 +41,18 @@ pub(crate) enum SettingsError {
     Surroundings(#[from] SurroundingsError),
     #[error(transparent)]
     Access(#[from] fetch::AccessError),
+    #[error(transparent)]
+    Npmrc(#[from] NpmrcFileError),
+    #[error(transparent)]
+    Registries(#[from] RegistriesFileError),
 }
 
 impl SettingsError {
     pub(crate) const fn reason(&self) -> &'static str {
         match self {
             Self::Access(error) => error.reason(),
+            Self::Npmrc(error) => error.reason(),
+            Self::Registries(error) => error.reason(),
             Self::ContinueOnError { .. }
             | Self::CacheInRoot { .. }
             | Self::ReportInNoFolder { .. }
@@ -55,6 +64,8 @@ impl SettingsError {
     pub(crate) fn hint(&self) -> String {
         let text = match self {
             Self::Access(error) => return error.hint(),
+            Self::Npmrc(error) => error.hint(),
+            Self::Registries(error) => error.hint(),
             Self::ContinueOnError { .. } => "leave it out to let the file decide",
             Self::CacheInRoot { .. } => "the portal scans the root: name another folder with `--cache`",
             Self::ReportInNoFolder { .. } => "name a file in a folder that nothing else depends on, with `--report`",
@@ -185,12 +196,12 @@ pub(crate) const fn list_hint(error: &Unreadable) -> Option<&'static str> {
 pub(crate) fn fetcher(
     args: &RunArgs,
     environment: &Environment,
+    dialect: Dialect,
     policy: SourcePolicy,
     clock: Arc<dyn Clock>,
     rules: Rules,
 ) -> Result<(Fetcher, Sandbox), SettingsError> {
     let timeouts = Timeouts { read: args.limits.stall_timeout, ..Timeouts::default() };
-    let client = environment.servers.client(USER_AGENT, &args.access.ca_file, timeouts)?;
     let limits = FetchLimits {
         artifact_bytes: args.limits.max_artifact_bytes,
         answers: AnswerLimits {
@@ -202,14 +213,26 @@ pub(crate) fn fetcher(
         ..FetchLimits::default()
     };
     let retry = Retry { tries: args.limits.tries, ..Retry::default() };
-    let logins = logins(&args.access, environment);
-    let access = logins.open()?;
+    let logins = logins(&args.access, environment, dialect);
+    let mut access = logins.open()?;
+    let (servers, ca_files) = (&environment.servers, &args.access.ca_file);
+    let transport: Arc<dyn Transport> = match dialect {
+        Dialect::Butler => Arc::new(servers.client(USER_AGENT, ca_files, timeouts)?),
+        Dialect::Rhdh => {
+            let variable = |name: &str| (environment.variable)(name)?.into_string().ok();
+            access.npmrc = servers.npmrc(variable)?;
+            access.registries = servers.registries()?;
+            access.layers = Layers::Several;
+            Arc::new(servers.client_of_hosts(USER_AGENT, ca_files, &access.npmrc, timeouts)?)
+        }
+    };
     let sandbox = if args.without_sandbox {
         Sandbox::Declined
     } else {
-        Rules { programs: programs(&access, &logins.helper_path), ..rules }.enforce()
+        let helpers = programs(&access, &logins.helper_path);
+        Rules { programs: [rules.programs, helpers].concat(), ..rules }.enforce()
     };
-    Ok((Fetcher::new(Arc::new(client), clock, policy, access, limits, retry), sandbox))
+    Ok((Fetcher::new(transport, clock, policy, access, limits, retry), sandbox))
 }
 
 fn in_memory(bytes: u64) -> usize {
@@ -223,11 +246,15 @@ fn programs(access: &Access, path: &OsStr) -> Vec<PathBuf> {
     helpers.flat_map(|helper| program::needed_by(&helper, path)).collect()
 }
 
-fn logins(args: &AccessArgs, environment: &Environment) -> Logins {
+fn logins(args: &AccessArgs, environment: &Environment, dialect: Dialect) -> Logins {
+    let customary = match dialect {
+        Dialect::Butler => environment.servers.logins(),
+        Dialect::Rhdh => environment.servers.containers_logins(),
+    };
     Logins {
         registry_auth_file: args.registry_auth_file.clone(),
         netrc: args.netrc.clone(),
         token_realms: args.token_realm.clone(),
-        ..environment.servers.logins()
+        ..customary
     }
 }

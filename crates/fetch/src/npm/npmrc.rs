@@ -188,6 +188,11 @@ impl Npmrc {
         self.no_proxy.as_deref()
     }
 
+    /// The hosts of all registries, each with its port if that is not the customary one.
+    pub(crate) fn authorities(&self) -> impl Iterator<Item = String> {
+        [&self.registry].into_iter().chain(self.scopes.values()).map(Url::authority)
+    }
+
     /// The registry of a package: its path ends in `/`.
     pub(super) fn registry_of(&self, name: &NpmName) -> &Url {
         name.scope().and_then(|scope| self.scopes.get(scope)).unwrap_or(&self.registry)
