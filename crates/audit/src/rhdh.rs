@@ -68,7 +68,10 @@ impl Rhdh {
             Event::PluginInstalled { package, .. } => line(out, ITEM, &format!("Installed {package}")),
             Event::PluginSkipped { package, reason } => match reason {
                 SkipReason::Disabled => heading(out, &format!("Skipping disabled plugin {package}")),
-                SkipReason::Absent => line(out, ITEM, &format!("{package}: not found, skipping")),
+                SkipReason::Absent => {
+                    heading(out, "Skipping 1 local plugins (directories not found)");
+                    line(out, ITEM, &format!("{package} (not found at {package})"));
+                }
                 SkipReason::Unchanged => line(out, ITEM, &format!("{package}: already installed, skipping")),
                 SkipReason::SameDigest => line(out, ITEM, &format!("{package}: digest unchanged, skipping")),
                 SkipReason::Aborted => line(out, ITEM, &format!("{package}: not touched, since the run failed")),
