@@ -1,10 +1,13 @@
 //! What a layer does to those below it.
 
-use tarball::Limits;
+use std::cell::Cell;
+use std::io;
+
+use tarball::{Dir, Limits, Record, Written, unpack_layers};
 use testkit::{Entry, Tarball};
 
 use super::{folder, plugin, rest, tree, unpacked, unpacked_of};
-use crate::{MANIFEST, assert_is_told};
+use crate::{MANIFEST, assert_is_told, verified};
 
 fn layer() -> Tarball {
     Tarball::new()
@@ -242,6 +245,33 @@ fn relative_links_within_the_plugin_stay_whatever_the_names_begin_with() {
             }
         }
     }
+}
+
+#[test]
+fn layers_can_be_stopped_at_every_step() {
+    struct Patient(Cell<u32>);
+    impl Record for Patient {
+        fn written(&mut self, _: &Written<'_>) -> io::Result<()> {
+            Ok(())
+        }
+        fn stopped(&self) -> bool {
+            self.0.set(self.0.get().saturating_sub(1));
+            self.0.get() == 0
+        }
+    }
+    let layers = [plugin().file("p/x", "1"), layer().file("p/.wh.x", "").file("p/y", "2").symlink("p/l", "y")];
+    let mut layers = layers.map(|layer| verified(&layer.gzip()));
+    let mut reasons: Vec<_> = (1..100)
+        .map(|patience| {
+            let temp = tempfile::tempdir().unwrap();
+            let into = Dir::open(temp.path()).unwrap();
+            let mut record = Patient(Cell::new(patience));
+            let result = unpack_layers(&mut layers, &folder("p"), &into, &Limits::default(), &mut record);
+            result.err().map_or("", |error| error.reason())
+        })
+        .collect();
+    reasons.dedup();
+    assert_eq!(reasons, ["interrupted", ""]);
 }
 
 #[test]
