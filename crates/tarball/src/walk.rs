@@ -73,6 +73,7 @@ impl Walk {
             let stage = if kind == Kind::Directory { Stage::Folder } else { Stage::Other };
             self.pending.push(Pending { above, name, stage });
         }
+        tree.count_listed(self.pending.len() - from);
         self.pending[from..].sort_unstable_by(|a, b| b.name.cmp(&a.name));
         Ok(())
     }
