@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use audit::Blame;
-use config::{Entry, Form, MAX_CONFIG_BYTES, Plan, Problem, Problems, Request};
+use config::{Dialect, Entry, Form, MAX_CONFIG_BYTES, Plan, Problem, Problems, Request};
 use fetch::{Fetcher, Probe};
 use install::Chain;
 use serde_json::{Value, json};

@@ -109,8 +109,9 @@ fn prepare(front: &Front<'_>, session: &mut Session, wishes: &Wishes) -> Result<
         }
         Err(why) => return Err(Failure::unreadable(file, &why)),
     };
-    let (plan, confined) = plan::plan(front, session, &bytes, wishes)?;
+    let (plan, local, confined) = plan::plan(front, session, &bytes, wishes)?;
     let job = front.job(session, plan, &confined.sandbox)?;
+    let job = Job { local, ..job };
     Ok(Some((job, confined.fetcher)))
 }
 

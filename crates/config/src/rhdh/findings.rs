@@ -32,6 +32,11 @@ impl Findings {
         self.problems.push(finding);
     }
 
+    /// Whether nothing is wrong so far.
+    pub(super) const fn are_harmless(&self) -> bool {
+        self.problems.is_empty()
+    }
+
     pub(super) fn warning(&mut self, finding: Finding) {
         self.warnings.push(finding);
     }

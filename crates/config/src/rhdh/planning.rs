@@ -92,6 +92,22 @@ impl Planning {
         self.is_empty
     }
 
+    /// What the main file allows; `None` while something is wrong with the files, when nobody is to be asked for anything.
+    pub fn policy(&self) -> Option<&SourcePolicy> {
+        (self.problems.is_none() && self.findings.are_harmless()).then_some(&self.policy)
+    }
+
+    /// Whether an entry, switched on or not, is a git repository.
+    pub fn names_git(&self) -> bool {
+        let mut entries = self.main.iter().chain(&self.included);
+        entries.any(|entry| matches!(Source::parse_rhdh(&entry.package.value), Ok(Source::Git(_))))
+    }
+
+    /// The included files as they are written, in the order in which they are to be supplied.
+    pub fn includes(&self) -> impl Iterator<Item = &str> {
+        self.includes.iter().map(|path| path.value.as_str())
+    }
+
     /// The included file that is to be supplied next, as it is written.
     pub fn needs(&self) -> Option<&str> {
         self.includes.get(self.supplied).map(|path| path.value.as_str())

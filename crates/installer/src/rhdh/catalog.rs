@@ -1,10 +1,18 @@
 //! Catalog index images: default plugins, and entities for the portal's catalog.
 
-use std::path::PathBuf;
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use super::make_folder;
-use super::variables::Catalog;
-use crate::front::Failure;
+use audit::{Event, Log, NoteShape, Progress};
+use fetch::{FetchError, Fetcher};
+use install::{CatalogError, Chain, Entities};
+use source::{Allowed, Source, SourcePolicy};
+
+use super::variables::{Catalog, ExtraIndex};
+use super::{includes, make_folder};
+use crate::front::{Failure, Front, Session};
+use crate::settings;
 
 /// The file of default plugins that an index image has.
 pub(super) struct IndexDefaults {
@@ -33,19 +41,86 @@ pub(super) fn folder(catalog: &Catalog) -> Result<Option<PathBuf>, Failure> {
     }
 }
 
-/// Brings what the images have.
-pub(super) fn bring(catalog: &Catalog) -> Result<Option<IndexDefaults>, Failure> {
-    let image = catalog.index.as_ref().or_else(|| catalog.extra.first().map(|extra| &extra.image));
-    image.map_or(Ok(None), |image| {
-        let detail = format!("catalog index images are not pulled yet, found `{image}`");
-        Err(Failure::of_operator("catalog_index_unsupported", detail, None))
-    })
+/// Brings what the images have: without the primary one there is no run, without another one there are fewer entities.
+pub(super) fn bring(
+    front: &Front<'_>,
+    session: &mut Session,
+    wishes: &Catalog,
+    policy: &SourcePolicy,
+    (fetcher, folder): (&Fetcher, &Path),
+) -> Result<Option<IndexDefaults>, Failure> {
+    let limits = settings::limits(&front.args.limits);
+    let Session { log, stop, .. } = session;
+    let waited = RefCell::new(Vec::new());
+    let waiting = |error: &FetchError, _wait: Duration| waited.borrow_mut().push(Chain(error).to_string());
+    let catalog = install::Catalog { fetcher, folder, limits: &limits, stop, waiting: &waiting };
+    let tell_waited = |log: &mut Log| {
+        for detail in waited.borrow_mut().drain(..) {
+            log.record(&Event::Warning { reason: "retry", detail: &detail, hint: None });
+        }
+    };
+    let mut defaults = None;
+    if let Some(image) = &wishes.index {
+        heading(log, &format!("Extracting catalog index from {image}"));
+        let had = admitted(image, policy).and_then(|source| catalog.primary(&source, front.root).map_err(failed));
+        tell_waited(log);
+        let index = had?;
+        if let Some(why) = &index.stale {
+            let detail = format!("`{image}` could not be asked, and what it said the last time serves: {}", Chain(why));
+            log.record(&Event::Warning { reason: "catalog_index_stale", detail: &detail, hint: why.hint().as_deref() });
+        }
+        tell_entities(log, image, index.entities);
+        defaults = Some(IndexDefaults { shown_as: format!("{image}/{}", includes::DEFAULTS), yaml: index.defaults });
+    }
+    for ExtraIndex { name, image } in &wishes.extra {
+        heading(log, &format!("Extracting extra catalog index `{name}` from {image}"));
+        let had = admitted(image, policy).and_then(|source| catalog.extra(&source, name).map_err(failed));
+        tell_waited(log);
+        match had {
+            Ok(entities) => tell_entities(log, image, entities),
+            Err(failure) if failure.reason == "interrupted" => return Err(failure),
+            Err(Failure { detail, hint, .. }) => {
+                let detail = format!("the catalog entities of `{image}` are left out: {detail}");
+                log.record(&Event::Warning { reason: "extra_index_skipped", detail: &detail, hint: hint.as_deref() });
+            }
+        }
+    }
+    Ok(defaults)
+}
+
+/// An index image, which the list's policy judges like a plugin's.
+fn admitted(image: &str, policy: &SourcePolicy) -> Result<Allowed<Source>, Failure> {
+    let package = if image.contains("://") { image.to_owned() } else { format!("oci://{image}") };
+    let source = Source::parse(&package)
+        .map_err(|error| Failure::of_operator(error.reason(), error.to_string(), error.hint()))?;
+    policy.admit(source).map_err(|error| Failure::of_operator(error.reason(), error.to_string(), Some(error.hint())))
+}
+
+fn failed(error: CatalogError) -> Failure {
+    let (reason, blame, hint) = (error.reason(), error.blame(), error.hint());
+    Failure { reason, detail: Chain(&error).to_string(), hint, blame }
+}
+
+fn heading(log: &mut Log, detail: &str) {
+    log.record(&Event::Progress(Progress::Note { shape: NoteShape::Heading, detail }));
+}
+
+fn tell_entities(log: &mut Log, image: &str, entities: Entities) {
+    match entities {
+        Entities::There => {
+            let detail = "Extracted catalog entities";
+            log.record(&Event::Progress(Progress::Note { shape: NoteShape::Item, detail }));
+        }
+        Entities::None => {
+            let detail = format!("`{image}` has no catalog entities");
+            log.record(&Event::Warning { reason: "catalog_entities_missing", detail: &detail, hint: None });
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rhdh::variables::ExtraIndex;
 
     #[test]
     fn entities_have_a_folder_of_their_own_where_an_image_may_have_some() {

@@ -9,7 +9,7 @@ use super::catalog::IndexDefaults;
 use crate::front::Failure;
 
 /// The file whose place a catalog index's takes.
-const DEFAULTS: &str = "dynamic-plugins.default.yaml";
+pub(super) const DEFAULTS: &str = "dynamic-plugins.default.yaml";
 
 /// One of `includes`.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub(super) fn read<'a>(
                 Err(why) => return Err(Failure::unreadable(&path, &why)),
             }
         };
-        Ok(Include { shown_as: written.to_owned(), yaml })
+        Ok(Include { shown_as: folder.join(written).display().to_string(), yaml })
     };
     written.into_iter().map(read).collect()
 }
