@@ -1,6 +1,6 @@
 //! The files, as one plan.
 
-use config::Plan;
+use config::{Dialect, Plan};
 
 use super::variables::Wishes;
 use super::{catalog, includes};
@@ -22,7 +22,7 @@ pub(super) fn plan(
     // Local plugins lie below the working folder.
     let mut rules = Rules { read: vec![".".into()], ..Rules::default() };
     rules.changed.extend(catalog::folder(&wishes.catalog)?);
-    let confined = front.confine(session, plan.policy.clone(), rules)?;
+    let confined = front.confine(session, Dialect::Rhdh, plan.policy.clone(), rules)?;
     if let Some(defaults) = catalog::bring(&wishes.catalog)? {
         includes::put(&mut includes, defaults);
     }
