@@ -114,7 +114,7 @@ impl Reader {
             None => Fields::default(),
         };
         Listing {
-            policy: self.policy(&mut fields, Prefix::parse).unwrap_or_else(SourcePolicy::permissive),
+            policy: self.policy(&mut fields, Prefix::parse).map_or_else(SourcePolicy::permissive, |(policy, _)| policy),
             on_reject: self.on_reject(&mut fields),
             entries: self.plugins(&mut fields),
             form: Form::DynamicPlugins,
@@ -135,7 +135,8 @@ impl Reader {
                 self.text(&format!("`{key}`"), node);
             }
         }
-        let policy = self.policy(&mut fields, Prefix::parse).unwrap_or_else(SourcePolicy::permissive);
+        let policy =
+            self.policy(&mut fields, Prefix::parse).map_or_else(SourcePolicy::permissive, |(policy, _)| policy);
         let on_reject = self.on_reject(&mut installer);
         let entries = self.plugins(&mut fields);
         Listing { policy, on_reject, entries, form: Form::HelmValues { enabled, root } }
@@ -149,15 +150,16 @@ impl Reader {
     }
 
     /// A key without a value does not count as absent: it may be a list whose lines were lost, and must not mean "all".
-    pub(crate) fn policy(&mut self, fields: &mut Fields, parse: ParsePrefix) -> Option<SourcePolicy> {
+    pub(crate) fn policy(&mut self, fields: &mut Fields, parse: ParsePrefix) -> Option<(SourcePolicy, Span)> {
         let node = fields.take_even_null("allowedSources")?;
         if node.is_null() {
             let fault = Fault::new(node.span, "expected a list for `allowedSources`, found nothing");
             self.fault(fault.hint("list what is allowed; to allow every source on purpose, write []"));
             return None;
         }
+        let span = node.span;
         let entries = self.list("`allowedSources`", node);
-        Some(SourcePolicy::of(entries.into_iter().filter_map(|entry| self.prefix(entry, parse)).collect()))
+        Some((SourcePolicy::of(entries.into_iter().filter_map(|entry| self.prefix(entry, parse)).collect()), span))
     }
 
     fn prefix(&mut self, entry: Node, parse: ParsePrefix) -> Option<Prefix> {

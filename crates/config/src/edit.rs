@@ -142,8 +142,8 @@ impl PinEntry {
     }
 
     /// Where the entry stands in the file.
-    pub const fn place(&self) -> Place {
-        self.place
+    pub fn place(&self) -> Place {
+        self.place.clone()
     }
 
     /// Whether the entry says `disabled: true`.

@@ -4,7 +4,7 @@ use integrity::{Blame, Integrity, IntegrityError, Promise};
 use source::{Allowed, NotAllowed, Source, SourceError, SourcePolicy};
 
 use crate::node::Span;
-use crate::{Fragment, Position, Problem};
+use crate::{Fragment, Position, Problem, rhdh};
 
 /// A file that is right. Its entries may still be rejected, each for itself.
 #[derive(Debug)]
@@ -93,11 +93,13 @@ pub(crate) struct Listed {
 }
 
 /// Where an entry and its values stand in the file.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Place {
     entry: Span,
     pub(crate) package: Span,
     pub(crate) integrity: Span,
+    /// Where the package stands, when several files were read.
+    located: Option<rhdh::Place>,
 }
 
 /// What an entry asks for.
@@ -166,7 +168,7 @@ impl Place {
     /// An entry whose values are not written.
     pub(crate) const fn of(entry: Span) -> Self {
         let start = entry.start();
-        Self { entry: start, package: start, integrity: start }
+        Self { entry: start, package: start, integrity: start, located: None }
     }
 
     /// Where the entry starts.
@@ -174,19 +176,34 @@ impl Place {
         self.entry.position
     }
 
-    /// Shows a rejection at the value that it is about; `file` is what was parsed.
+    /// Shows a rejection at the value that it is about; `file` is what was parsed, and of no use to a place that knows
+    /// its own.
     pub fn problem(&self, error: &EntryError, file: &[u8]) -> Problem {
         let span = match error {
             EntryError::PackageMissing | EntryError::IntegrityMissing => self.entry,
             EntryError::Source(_) | EntryError::NotAllowed(_) | EntryError::Duplicate { .. } => self.package,
             EntryError::Integrity(_) => self.integrity,
         };
-        Problem::at(span, error.to_string(), error.hint(), file)
+        self.shown(span, error.to_string(), error.hint(), file)
     }
 
     /// Shows something that is wrong with the source, found out by asking for it.
     pub fn package_problem(&self, message: String, hint: Option<String>, file: &[u8]) -> Problem {
-        Problem::at(self.package, message, hint, file)
+        self.shown(self.package, message, hint, file)
+    }
+
+    fn shown(&self, span: Span, message: String, hint: Option<String>, file: &[u8]) -> Problem {
+        match &self.located {
+            Some(place) => place.problem(message, hint),
+            None => Problem::at(span, message, hint, file),
+        }
+    }
+}
+
+/// An entry in one of several files, by its package.
+impl From<&rhdh::Place> for Place {
+    fn from(place: &rhdh::Place) -> Self {
+        Self { located: Some(place.clone()), ..Self::of(place.span()) }
     }
 }
 

@@ -48,6 +48,13 @@ impl Problems {
         Self { shown, more }
     }
 
+    /// Keeps the first problems and counts the rest, which is not even made.
+    pub(crate) fn gathered(mut problems: impl ExactSizeIterator<Item = Problem>) -> Option<Self> {
+        let shown: Vec<_> = problems.by_ref().take(MAX_PROBLEMS).collect();
+        let more = problems.len();
+        if shown.is_empty() { None } else { Some(Self { shown, more }) }
+    }
+
     pub(crate) fn in_file(mut self, name: &Arc<str>) -> Self {
         self.shown = self.shown.into_iter().map(|problem| problem.in_file(name)).collect();
         self

@@ -66,7 +66,7 @@ plugins:
     );
     assert_eq!((file.includes.len(), file.includes[0].value.as_str()), (1, "dynamic-plugins.default.yaml"));
     assert_eq!(file.includes[0].place.to_string(), "dynamic-plugins.yaml:2:5");
-    assert_eq!(file.policy.unwrap().prefixes().len(), 1);
+    assert_eq!(file.policy.unwrap().value.prefixes().len(), 1);
     assert!(file.warnings.is_empty(), "{:?}", file.warnings);
     let [first, second] = file.plugins.as_slice() else { panic!("{:?}", file.plugins) };
     assert_eq!(first.package.value, "./dynamic-plugins/dist/a");

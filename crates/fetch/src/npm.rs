@@ -14,8 +14,9 @@ use transport::{Patience, Request, Response, Scheme, Transport, Url, UrlError, p
 pub use choice::NoVersion;
 pub use failure::NpmFailure;
 pub use file::NpmrcFileError;
-use npmrc::PUBLIC_HOST;
 pub use npmrc::{Npmrc, NpmrcError};
+
+use npmrc::DEFAULT_HOST;
 
 use crate::tarball_url::{REDIRECT_LIMIT, Rest};
 
@@ -120,9 +121,10 @@ fn get(
 
 /// Where a tarball is, by what the metadata of `registry` say.
 fn tarball_url(registry: &Url, written: &str) -> Result<Url, UrlError> {
-    // Old metadata still have http, which is not spoken to anybody else: the path alone counts there.
+    // Mirrors repeat the metadata of npm's own registry unchanged; like npm, whoever asks a mirror stays with it. Old
+    // metadata say http there, which nobody speaks any more.
     let mirrored = ["https://", "http://"].iter().find_map(|scheme| {
-        written.strip_prefix(scheme)?.strip_prefix(PUBLIC_HOST).filter(|path| path.starts_with('/'))
+        written.strip_prefix(scheme)?.strip_prefix(DEFAULT_HOST).filter(|path| path.starts_with('/'))
     });
     let Some(path) = mirrored else { return of_origin_or_https(registry, Url::parse(written)?) };
     let below = registry.target().trim_end_matches('/');

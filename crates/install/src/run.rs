@@ -309,7 +309,8 @@ impl Run {
             skipped: self.count(|progress| {
                 matches!(
                     progress,
-                    Progress::Disabled | Progress::Ready { ready: Ready::Unchanged(_) | Ready::Absent, .. }
+                    Progress::Disabled
+                        | Progress::Ready { ready: Ready::Unchanged(_) | Ready::SameDigest(_) | Ready::Absent, .. }
                 )
             }),
             removed: self.removed.len(),
@@ -329,7 +330,7 @@ impl Run {
         let mut changes = Changes { app_config, durability, installer, now, ..Changes::default() };
         for slot in &self.slots {
             match &slot.progress {
-                Progress::Ready { ready: Ready::Unchanged(known), .. } => {
+                Progress::Ready { ready: Ready::Unchanged(known) | Ready::SameDigest(known), .. } => {
                     let mut known = Known::clone(known);
                     known.record.synced |= synced;
                     changes.keep.push(known);

@@ -57,7 +57,7 @@ impl Slot {
         let claimed = match ready {
             Ready::Absent => selection.add(&self.package, fragment).map(|()| Before::Ours),
             // It was found intact, so there is nothing to look at.
-            Ready::Unchanged(known) => {
+            Ready::Unchanged(known) | Ready::SameDigest(known) => {
                 selection.claim(&self.package, &known.record.dest, fragment).map(|()| Before::Ours)
             }
             Ready::Staged(staged) => {
@@ -89,6 +89,9 @@ impl Slot {
             }
             Progress::Ready { ready: Ready::Absent, .. } => {
                 log.record(&Event::PluginSkipped { package, reason: SkipReason::Absent });
+            }
+            Progress::Ready { ready: Ready::SameDigest(_), .. } => {
+                log.record(&Event::PluginSkipped { package, reason: SkipReason::SameDigest });
             }
             Progress::Ready { ready: Ready::Unchanged(_), .. } => {
                 log.record(&Event::PluginSkipped { package, reason: SkipReason::Unchanged });

@@ -47,6 +47,8 @@ pub(crate) struct Task {
 pub(crate) enum Ready {
     /// It is on the root as it was installed.
     Unchanged(Box<Known>),
+    /// So it is, and its source still leads to it.
+    SameDigest(Box<Known>),
     /// There is nothing at its local path, and nothing to be made visible.
     Absent,
     /// It is ready to be made visible.
@@ -254,7 +256,7 @@ impl Shop {
             (Err(why), Some(known)) => self.keep_last(task, known, &Chain(&why).to_string(), words),
             (Err(why), None) => Err(why.into()),
             (Ok(artifact), Some(known)) if leads_to(&artifact, &known) => {
-                Ok(Begun::Ready(Ready::Unchanged(Box::new(known))))
+                Ok(Begun::Ready(Ready::SameDigest(Box::new(known))))
             }
             (Ok(artifact), _) => Ok(Begun::Located(Box::new(artifact))),
         }

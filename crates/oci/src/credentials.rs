@@ -448,6 +448,21 @@ mod tests {
     }
 
     #[test]
+    fn next_file_is_asked_for_what_the_one_before_knows_nothing_of() {
+        let file = |json: &str| Credentials::parse(json.as_bytes(), Box::new(Helper)).unwrap();
+        let entry =
+            |host: &str, user: &str| format!(r#"{{"auths":{{"{host}":{{"username":"{user}","password":"p"}}}}}}"#);
+        let (first, second) = (file(&entry("a.example", "first")), file(&entry("b.example", "second")));
+        let (third, store) = (file(&entry("b.example", "third")), file(r#"{"credsStore":"any"}"#));
+        let files = first.before(second).before(third).before(store);
+        assert_eq!(files.helpers().collect::<Vec<_>>(), ["any"]);
+        for (host, expected) in [("a.example", "first"), ("b.example", "second"), ("c.example", "u")] {
+            let found = files.lookup(&Authority::parse(host).unwrap(), "x").unwrap();
+            assert!(matches!(found, Some(Credential::Basic { user, .. }) if user == expected), "{host}");
+        }
+    }
+
+    #[test]
     fn a_missing_helper_is_named() {
         let error = lookup(r#"{"credHelpers":{"r.example.com":"missing"}}"#, "r.example.com/a:1").unwrap_err();
         assert!(error.hint().contains("docker-credential-missing"));

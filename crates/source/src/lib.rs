@@ -21,8 +21,9 @@
 //! - [`redact`] (by [`secret_ranges`]) and [`printable`] make a text that may not even parse fit for a log.
 //!
 //! # What this crate refuses
-//! It resolves no name, decodes nothing to find a match, and knows no aliases: what is compared is what was written,
-//! and whatever is not written canonically is rejected.
+//! It resolves no name, decodes nothing to find a match, and believes no aliases: what is compared is what was written,
+//! and whatever is not written canonically is rejected. Of an npm alias the package's own name is compared, and of a
+//! repository's short form the URL that it stands for.
 
 mod authority;
 mod git;

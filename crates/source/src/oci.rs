@@ -100,6 +100,20 @@ impl OciReference {
         self.digest.as_ref()
     }
 
+    /// What decides of tag and digest, as text.
+    pub fn version(&self) -> String {
+        match (&self.digest, &self.tag) {
+            (Some(digest), _) => digest.to_string(),
+            (None, tag) => tag.clone().unwrap_or_default(),
+        }
+    }
+
+    /// The same image and version, with another folder selected, or none.
+    #[must_use]
+    pub fn with_plugin_path(&self, plugin_path: Option<PluginPath>) -> Self {
+        Self { plugin_path, ..self.clone() }
+    }
+
     /// The folder selected with `!`.
     pub const fn plugin_path(&self) -> Option<&PluginPath> {
         self.plugin_path.as_ref()

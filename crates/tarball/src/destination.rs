@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn destinations_of_names_are_one_component_that_ends_in_dynamic() {
+    fn destinations_are_one_component_that_ends_in_dynamic() {
         for (text, folder) in [
             ("hello", "hello-dynamic"),
             ("butler.test-dynamic", "butler.test-dynamic"),

@@ -281,7 +281,7 @@ pub enum Exceeded {
         /// The limit.
         max: usize,
     },
-    /// Folders opened.
+    /// Folders opened, and names listed in them.
     Opened {
         /// The limit.
         max: u64,

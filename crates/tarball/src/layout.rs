@@ -68,7 +68,6 @@ pub(crate) struct Selection<'l> {
     choice: Choice<'l>,
     /// Whether there are several layers, so that what is on disk need not be this one's.
     layered: bool,
-    layer: u32,
     /// The last layer that had something of the plugin.
     matched: Option<u32>,
     tops: Vec<String>,
@@ -81,7 +80,6 @@ impl<'l> Selection<'l> {
         Self {
             choice,
             layered: layers > 1,
-            layer: 0,
             matched: None,
             tops: Vec::new(),
             plugins: BTreeSet::new(),
@@ -94,7 +92,6 @@ impl<'l> Selection<'l> {
     }
 
     pub(crate) const fn next_layer(&mut self) {
-        self.layer += 1;
         self.named.next_layer();
     }
 
@@ -105,7 +102,7 @@ impl<'l> Selection<'l> {
             if !matches!(kind, EntryKind::Directory) && below(path.as_str(), layout.folder()).is_some() {
                 return Err(UnpackError::unsafe_entry(path.as_str().as_bytes(), Unsafe::NotAFolder));
             }
-            self.matched = place.map(|_| self.layer).or(self.matched);
+            self.matched = place.map(|_| self.named.layer()).or(self.matched);
             if *layout == Layout::Package && place.is_none() {
                 return Err(mismatch(layout, vec![top(path)]));
             }
@@ -156,16 +153,13 @@ impl<'l> Selection<'l> {
             Choice::Plugin(layout) => {
                 self.plugins.retain(|folder| below(path, &format!("{folder}/{MANIFEST}")).is_none());
                 let folder = layout.folder();
-                match below(folder, path) {
-                    Some("") | None if below(path, folder).is_none() => None,
-                    Some("") | None => {
-                        if (path, part) != (folder, Part::Content) {
-                            self.matched = self.matched.filter(|layer| *layer == self.layer);
-                        }
-                        Some(("", Part::Content))
-                    }
-                    Some(place) => Some((place, part)),
+                if below(path, folder).is_none() {
+                    return below(folder, path).map(|place| (place, part));
                 }
+                if (path, part) != (folder, Part::Content) {
+                    self.matched = self.matched.filter(|layer| *layer == self.named.layer());
+                }
+                Some(("", Part::Content))
             }
             Choice::Paths(wanted) => {
                 let mut wanted = wanted.iter().map(EntryPath::as_str);

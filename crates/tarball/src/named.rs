@@ -30,6 +30,11 @@ impl Named {
         self.layer += 1;
     }
 
+    /// The number of this layer, the lowest one being 1.
+    pub(crate) const fn layer(&self) -> u32 {
+        self.layer
+    }
+
     /// Whether this layer has named `path`.
     pub(crate) fn is_own(&self, path: &str) -> bool {
         self.at(path).is_some_and(|(_, layer)| layer == self.layer)

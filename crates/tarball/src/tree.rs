@@ -37,9 +37,14 @@ impl<'d> Tree<'d> {
         Self { root, way: Vec::new(), umask: Umask::unknown(), opened: 0, made: 0 }
     }
 
-    /// Directories opened so far, which is what a walk costs.
+    /// Directories opened so far, which is what a walk costs, and names listed in them.
     pub(crate) const fn opened(&self) -> u64 {
         self.opened
+    }
+
+    /// Counts names that were listed: the same ones again cost as much as directories do.
+    pub(crate) const fn count_listed(&mut self, names: usize) {
+        self.opened += names as u64;
     }
 
     /// Directories made so far, and not removed again.

@@ -6,7 +6,7 @@ use crate::Dir;
 use crate::dir::Kind;
 use crate::tree::Tree;
 
-/// A walk through all that is below a folder. Names that go while it is under way must be those it has told last.
+/// A walk through all that is below a folder, names in the order of their bytes. Names that go while it is under way must be those it has told last.
 #[derive(Debug)]
 pub(crate) struct Walk {
     path: String,
@@ -66,13 +66,15 @@ impl Walk {
     }
 
     fn list(&mut self, tree: &mut Tree<'_>) -> io::Result<()> {
-        let above = self.path.len();
+        let (above, from) = (self.path.len(), self.pending.len());
         for entry in tree.dir(&self.path).and_then(Dir::entries)? {
             let (name, kind) = entry?;
             let name = name.into_string().map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?.into_boxed_str();
             let stage = if kind == Kind::Directory { Stage::Folder } else { Stage::Other };
             self.pending.push(Pending { above, name, stage });
         }
+        tree.count_listed(self.pending.len() - from);
+        self.pending[from..].sort_unstable_by(|a, b| b.name.cmp(&a.name));
         Ok(())
     }
 }
@@ -103,6 +105,9 @@ mod tests {
                 told.push(path.to_owned());
             }
             assert_eq!(told.len(), count, "{top}: {told:?}");
+            if top == "a" {
+                assert_eq!(told, ["a/b/f", "a/b", "a/f"]);
+            }
         }
     }
 }

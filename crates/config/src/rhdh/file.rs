@@ -19,7 +19,7 @@ pub struct File {
     /// `includes`.
     pub includes: Vec<Written<String>>,
     /// `allowedSources`; nothing where the key is absent.
-    pub policy: Option<SourcePolicy>,
+    pub policy: Option<Written<SourcePolicy>>,
     /// `plugins`.
     pub plugins: Vec<RawEntry>,
     /// What was read otherwise than it is written, or not at all.
@@ -62,22 +62,34 @@ pub enum PullPolicy {
 /// # Errors
 /// Everything that is wrong with the file, except for what `package` and `integrity` say.
 pub fn read(bytes: &[u8], name: &str) -> Result<Option<File>, Problems> {
+    match read_in_part(bytes, name) {
+        (file, None) => Ok(file),
+        (_, Some(problems)) => Err(problems),
+    }
+}
+
+/// Reads what there is of a file, and what is wrong with the rest.
+pub(super) fn read_in_part(bytes: &[u8], name: &str) -> (Option<File>, Option<Problems>) {
     let name: Arc<str> = name.into();
-    let in_file = |problems: Problems| problems.in_file(&name);
-    let content = decode(bytes).map_err(in_file)?.to_owned();
-    let loaded = load(&content, Reading::Expanded).map_err(|faults| in_file(Problems::of(faults, &content)))?;
+    let in_file = |problems: Problems| Some(problems.in_file(&name));
+    let content = match decode(bytes) {
+        Ok(content) => content.to_owned(),
+        Err(problems) => return (None, in_file(problems)),
+    };
+    let loaded = match load(&content, Reading::Expanded) {
+        Ok(loaded) => loaded,
+        Err(faults) => return (None, in_file(Problems::of(faults, &content))),
+    };
     let text = Arc::new(Text { name: Arc::clone(&name), content });
 
     let mut reader = Reader { faults: loaded.faults, warnings: loaded.warnings };
     let file = loaded.root.filter(|root| !root.is_null()).map(|root| reader.rhdh_file(root, &text));
     let Reader { mut faults, mut warnings } = reader;
     Fault::once(&mut faults);
-    if !faults.is_empty() {
-        return Err(in_file(Problems::of(faults, &text.content)));
-    }
     Fault::once(&mut warnings);
+    let problems = if faults.is_empty() { None } else { in_file(Problems::of(faults, &text.content)) };
     let warnings = Warning::of(warnings, &text.content, &name);
-    Ok(file.map(|file| File { warnings, ..file }))
+    (file.map(|file| File { warnings, ..file }), problems)
 }
 
 impl Reader {
@@ -90,7 +102,9 @@ impl Reader {
                 .into_iter()
                 .filter_map(|node| self.written_text("an entry of `includes`", node, text))
                 .collect(),
-            policy: self.policy(&mut fields, Prefix::parse),
+            policy: self
+                .policy(&mut fields, Prefix::parse_rhdh)
+                .map(|(value, span)| Written { value, place: Place::of(text, span.start()) }),
             plugins: plugins.into_iter().filter_map(|node| self.raw_entry(node, text)).collect(),
             warnings: Vec::new(),
         }

@@ -1,5 +1,6 @@
 //! Where something stands, when several files are read.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
@@ -37,6 +38,15 @@ impl Place {
     /// The file's name, as it was given to [`read`](super::read).
     pub fn file(&self) -> &str {
         &self.text.name
+    }
+
+    /// File by file, each from its beginning.
+    pub(super) fn order(&self, other: &Self) -> Ordering {
+        self.file().cmp(other.file()).then(self.position().cmp(&other.position()))
+    }
+
+    pub(crate) const fn span(&self) -> Span {
+        self.span
     }
 
     /// Where in the file.

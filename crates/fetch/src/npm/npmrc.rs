@@ -8,9 +8,9 @@ use integrity::Blame;
 use source::NpmName;
 use transport::{Scheme, Secret, Url, UrlError};
 
-/// Where packages come from when nothing else is said (npm's documentation, "registry"). In two pieces, as no file here
+/// Whose packages are meant when nothing else is said (npm's documentation, "registry"). In two pieces, as no file here
 /// names the host of a package registry: each reader's own client may know a better one.
-pub(super) const PUBLIC_HOST: &str = concat!("registry.npm", "js.org");
+pub(super) const DEFAULT_HOST: &str = concat!("registry.npm", "js.org");
 /// Variables that name the registry, the one that counts first.
 const REGISTRY_VARIABLES: [&str; 2] = ["npm_config_registry", "NPM_CONFIG_REGISTRY"];
 /// What the variables are told by in errors.
@@ -251,7 +251,7 @@ impl Login {
 }
 
 fn default_registry() -> Url {
-    Url::parse(&format!("https://{PUBLIC_HOST}/")).expect("the constant is a URL")
+    Url::parse(&format!("https://{DEFAULT_HOST}/")).expect("the constant is a host")
 }
 
 /// Adds the `/` at the end that paths are joined to.
@@ -358,14 +358,14 @@ mod tests {
             assert_eq!(npmrc.registry_of(&NpmName::parse(name).unwrap()).to_string(), expected, "{name}");
         }
         let name = NpmName::parse("a").unwrap();
-        let public = format!("https://{PUBLIC_HOST}/");
-        assert_eq!(Npmrc::none().registry_of(&name).to_string(), public);
+        let default = format!("https://{DEFAULT_HOST}/");
+        assert_eq!(Npmrc::none().registry_of(&name).to_string(), default);
         let registry = |text, names: &'static [&str]| {
             let variable = |name: &str| names.contains(&name).then(|| format!("https://{}.example.com", name.len()));
             Npmrc::parse(text, variable).unwrap().registry_of(&name).to_string()
         };
         assert_eq!(registry("registry=https://file.example.com", &["NPM_CONFIG_REGISTRY"]), "https://19.example.com/");
-        assert_eq!(registry("registry=null", &[]), public);
+        assert_eq!(registry("registry=null", &[]), default);
     }
 
     #[test]

@@ -71,12 +71,10 @@ impl Partial {
             [major, minor, patch] => [major, minor, patch],
             _ => return None,
         };
-        if parts.len() < 3 && pre != PreRelease::No {
-            return None;
-        }
-        // Behind an `x` no number counts.
-        let minor = minor.filter(|_| major.is_some());
-        Some(Self { major, minor, patch: patch.filter(|_| minor.is_some()), pre })
+        // Behind an `x` a number has no meaning.
+        let is_ordered = parts.windows(2).all(|pair| pair[0].is_some() || pair[1].is_none());
+        let is_whole = parts.len() == 3 || pre == PreRelease::No;
+        if is_ordered && is_whole { Some(Self { major, minor, patch, pre }) } else { None }
     }
 
     /// The first version that it means.
@@ -198,10 +196,9 @@ mod tests {
             ("x", "1.0.0", "1.0.0-rc.1"),
             ("1", "1.0.0 1.9.9", "2.0.0 0.9.9 2.0.0-rc.1 1.0.0-rc.1"),
             ("1.x", "1.0.0 1.9.9", "2.0.0"),
-            ("1.X.3", "1.0.0 1.9.9", "2.0.0"),
+            ("1.X.x", "1.0.0 1.9.9", "2.0.0"),
             ("1.2", "1.2.0 1.2.9", "1.3.0"),
             ("1.2.*", "1.2.0 1.2.9", "1.3.0"),
-            ("*.2.3", "0.0.0 9.9.9", "1.0.0-rc.1"),
             // Tilde.
             ("~1.2.3", "1.2.3 1.2.9", "1.2.2 1.3.0 1.3.0-0"),
             ("~>1.2.3", "1.2.3 1.2.9", "1.3.0"),
@@ -269,6 +266,9 @@ mod tests {
             "<>1",
             "1 ^",
             "9007199254740992",
+            "1.x.3",
+            "*.2",
+            "^1.x.3",
         ] {
             assert_eq!(Range::parse(text), None, "{text}");
         }

@@ -1,3 +1,5 @@
+//! The way from a package's name to its tarball, through servers that tell the truth and ones that do not.
+
 use std::io::{Read as _, Write as _};
 use std::time::Duration;
 
@@ -258,15 +260,15 @@ fn metadata_past_their_limit_are_not_read_on() {
 
 #[test]
 fn tarballs_of_a_mirror_are_asked_for_where_its_metadata_are() {
-    let npm = "https://PUBLIC/@s/n/-/n-1.0.0.tgz";
+    let npm = "https://HOST/@s/n/-/n-1.0.0.tgz";
     for (registry, written, expected) in [
-        ("https://PUBLIC/", npm, Ok(npm)),
-        ("https://PUBLIC/", "http://PUBLIC/a.tgz", Ok("https://PUBLIC/a.tgz")),
+        ("https://HOST/", npm, Ok(npm)),
+        ("https://HOST/", "http://HOST/a.tgz", Ok("https://HOST/a.tgz")),
         ("https://m.example.com/", npm, Ok("https://m.example.com/@s/n/-/n-1.0.0.tgz")),
         ("https://m.example.com:8443/npm/", npm, Ok("https://m.example.com:8443/npm/@s/n/-/n-1.0.0.tgz")),
-        ("https://m.example.com/npm/", "https://PUBLIC/npm/-/npm-1.tgz", Ok("https://m.example.com/npm/-/npm-1.tgz")),
+        ("https://m.example.com/npm/", "https://HOST/npm/-/npm-1.tgz", Ok("https://m.example.com/npm/-/npm-1.tgz")),
         ("http://127.0.0.1:4873/", npm, Ok("http://127.0.0.1:4873/@s/n/-/n-1.0.0.tgz")),
-        ("https://m.example.com/", "https://PUBLIC.evil.example/a", Ok("https://PUBLIC.evil.example/a")),
+        ("https://m.example.com/", "https://HOST.evil.example/a", Ok("https://HOST.evil.example/a")),
         ("https://m.example.com/", "https://cdn.example.com/a?b=c", Ok("https://cdn.example.com/a?b=c")),
         ("http://127.0.0.1:4873/", "http://127.0.0.1:4873/a", Ok("http://127.0.0.1:4873/a")),
         ("http://127.0.0.1:4873/", "http://127.0.0.1:4874/a", Err(UrlError::PlainHttp)),
@@ -274,8 +276,8 @@ fn tarballs_of_a_mirror_are_asked_for_where_its_metadata_are() {
         ("https://m.example.com/", "http://m.example.com/a", Err(UrlError::PlainHttp)),
         ("https://m.example.com/", "/a", Err(UrlError::Scheme)),
     ] {
-        let [registry, written] = [registry, written].map(|url| url.replace("PUBLIC", PUBLIC_HOST));
-        let found = tarball_url(&Url::parse(&registry).unwrap(), &written).map(|url| url.with_query());
-        assert_eq!(found, expected.map(|url| url.replace("PUBLIC", PUBLIC_HOST)), "{registry} {written}");
+        let named = |text: &str| text.replace("HOST", DEFAULT_HOST);
+        let found = tarball_url(&Url::parse(&named(registry)).unwrap(), &named(written)).map(|url| url.with_query());
+        assert_eq!(found, expected.map(named), "{registry} {written}");
     }
 }

@@ -1,10 +1,13 @@
 //! What a layer does to those below it.
 
-use tarball::Limits;
+use std::cell::Cell;
+use std::io;
+
+use tarball::{Dir, Limits, Record, Written, unpack_layers};
 use testkit::{Entry, Tarball};
 
 use super::{folder, plugin, rest, tree, unpacked, unpacked_of};
-use crate::{MANIFEST, assert_is_told};
+use crate::{MANIFEST, assert_is_told, verified};
 
 fn layer() -> Tarball {
     Tarball::new()
@@ -109,6 +112,22 @@ fn a_whiteout_hides_what_is_below_and_nothing_of_its_own_layer() {
         assert_eq!(outcome.reason(), "accepted", "{name}: {:?}", outcome.result);
         assert_eq!(rest(&outcome), tree(expected), "{name}");
     }
+}
+
+/// The entries of an image made by buildah: three steps, the names in order, whiteouts where the names were.
+#[test]
+fn what_another_builder_packs_becomes_its_own_tree() {
+    let wh = |name: &str| Entry::file(name, "").mode(0);
+    let first = plugin().file("p/!first", "z").dir("p/d").file("p/d/x", "1").file("p/d/y", "1").file("p/f", "1");
+    let first = first.hardlink("p/h", "p/d/x").dir("p/m").dir("p/m/.bin").symlink("p/m/.bin/x", "../x/cli.js");
+    let first = first.dir("p/m/x").executable("p/m/x/cli.js", "#!").dir("q").file("q/x", "hi");
+    let second = layer().dir("p").dir("p/d").entry(wh("p/d/.wh.x")).file("p/d/z", "2").dir("p/f").file("p/f/in", "2");
+    let third = layer().dir("p").dir("p/d").file("p/d/only", "3").entry(wh("p/d/.wh.y")).entry(wh("p/d/.wh.z"));
+    let third = third.dir("p/m").dir("p/m/.bin").entry(wh("p/m/.bin/.wh.x")).symlink("p/m/link", "x/cli.js");
+    let outcome = unpacked(&[first, second.file("p/hy", "1"), third.file("q", "3")]);
+    let mut found = rest(&outcome);
+    assert!(found.remove("m/x/cli.js").is_some_and(|shown| shown.ends_with(" 755")));
+    assert_eq!(found, tree("!first=z d/ d/only=3 f/ f/in=2 h=1 hy=1 m/ m/.bin/ m/link->x/cli.js m/x/"));
 }
 
 #[test]
@@ -245,6 +264,33 @@ fn relative_links_within_the_plugin_stay_whatever_the_names_begin_with() {
 }
 
 #[test]
+fn layers_can_be_stopped_at_every_step() {
+    struct Patient(Cell<u32>);
+    impl Record for Patient {
+        fn written(&mut self, _: &Written<'_>) -> io::Result<()> {
+            Ok(())
+        }
+        fn stopped(&self) -> bool {
+            self.0.set(self.0.get().saturating_sub(1));
+            self.0.get() == 0
+        }
+    }
+    let layers = [plugin().file("p/x", "1"), layer().file("p/.wh.x", "").file("p/y", "2").symlink("p/l", "y")];
+    let mut layers = layers.map(|layer| verified(&layer.gzip()));
+    let mut reasons: Vec<_> = (1..100)
+        .map(|patience| {
+            let temp = tempfile::tempdir().unwrap();
+            let into = Dir::open(temp.path()).unwrap();
+            let mut record = Patient(Cell::new(patience));
+            let result = unpack_layers(&mut layers, &folder("p"), &into, &Limits::default(), &mut record);
+            result.err().map_or("", |error| error.reason())
+        })
+        .collect();
+    reasons.dedup();
+    assert_eq!(reasons, ["interrupted", ""]);
+}
+
+#[test]
 fn limits_hold_for_all_layers_together() {
     let all = Limits::default();
     let entries = [plugin(), layer().file("p/a", ""), layer().file("p/.wh.a", "").file("q", "")];
@@ -260,13 +306,16 @@ fn limits_hold_for_all_layers_together() {
     let bytes = 2 * MANIFEST.len() as u64;
     // Each of `a` and `b` is looked for and made, and `a` is opened again.
     let opened = [plugin().file("p/a/x", ""), layer().file("p/b/x", ""), layer().file("p/a/y", "")];
-    let rows: [(&str, &[_], Limits, Limits); 7] = [
+    // Looked for, made, and opened for the list of two names.
+    let listed = [plugin().file("p/d/x", "").file("p/d/y", ""), layer().file("p/.wh.d", "")];
+    let rows: [(&str, &[_], Limits, Limits); 8] = [
         ("entries", &entries, Limits { entries: 5, ..all }, Limits { entries: 4, ..all }),
         ("expanded", &files, Limits { expanded, ..all }, Limits { expanded: expanded - 1, ..all }),
         ("ratio", &zeros, Limits { ratio, ..strict }, Limits { ratio: ratio - 1, ..strict }),
         ("symlinks", &linked, Limits { symlinks: 2 * 68, ..all }, Limits { symlinks: 2 * 68 - 1, ..all }),
         ("symlink steps", &walked, Limits { symlink_steps: 4, ..all }, Limits { symlink_steps: 3, ..all }),
         ("hard links", &hard, Limits { expanded: out(&hard), ..all }, Limits { expanded: bytes - 1, ..all }),
+        ("listed", &listed, Limits { opened: 5, ..all }, Limits { opened: 4, ..all }),
         ("opened", &opened, Limits { opened: 5, ..all }, Limits { opened: 4, ..all }),
     ];
     for (name, layers, at, past) in rows {
