@@ -107,8 +107,6 @@ fn other_kinds_and_images_are_left_alone() {
             "======= Adding new dynamic plugin configuration for ./x",
             "======= Adding new dynamic plugin configuration for version `1` of oci://quay.io/o/y:!p",
             "======= Adding new dynamic plugin configuration for ./z",
-            "======= Skipping disabled plugin ./x",
-            "======= Skipping disabled plugin oci://quay.io/o/y:1!p",
         ]
     );
 }

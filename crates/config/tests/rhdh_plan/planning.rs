@@ -160,7 +160,6 @@ fn versions_that_are_replaced_are_told() {
             "INFO: Overriding version for oci://quay.io/o/x:!p from `1` to `2`",
             "======= Overriding dynamic plugin configuration n",
             "======= Overriding dynamic plugin configuration oci://quay.io/o/y:!p",
-            "======= Skipping disabled plugin oci://quay.io/o/y:1!p",
         ]
     );
 }
@@ -199,5 +198,5 @@ fn many_plugins_of_one_name_cost_little_each() {
     assert_eq!(planned(&entries("1"), &entries("{{inherit}}")).plan.entries.len(), 20_000);
     let without = format!("{}\n- {{package: 'oci://quay.io/o/x:{{{{inherit}}}}', enabled: false}}", entries("1"));
     assert_eq!(planned(&entries("1"), &without).plan.entries.len(), 20_001);
-    assert!(started.elapsed() < std::time::Duration::from_secs(60));
+    assert!(started.elapsed() < std::time::Duration::from_mins(1));
 }
