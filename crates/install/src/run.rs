@@ -39,6 +39,9 @@ pub fn run(job: Job, fetcher: &Arc<Fetcher>, log: &mut Log) -> Result<Report, Ru
     run.tell_verdicts(log);
     let result = run.carry_out(fetcher, log);
     run.tell_outcomes(&result, log);
+    if run.is_released {
+        tell_lock(&run.job, LockState::Released, log);
+    }
     let duration_ms = millis(run.job.clock.uptime().saturating_sub(started));
     match &result {
         Ok(Report { installed, rejected, skipped, removed, .. }) => log.record(&Event::Completed {
@@ -63,6 +66,8 @@ struct Run {
     slots: Vec<Slot>,
     /// Name and destination of what was removed.
     removed: Vec<(String, String)>,
+    /// Whether the root was locked and is free again.
+    is_released: bool,
 }
 
 impl Run {
@@ -84,7 +89,7 @@ impl Run {
                 Slot { package, line: place.position().line, progress, took: Duration::ZERO }
             })
             .collect();
-        Self { job, slots, removed: Vec::new() }
+        Self { job, slots, removed: Vec::new(), is_released: false }
     }
 
     /// Says that every entry is judged; whatever asks the network does so after this.
@@ -110,7 +115,7 @@ impl Run {
             return result;
         }
         match root.release(&self.job.stop) {
-            Ok(()) => tell_lock(&self.job, LockState::Released, log),
+            Ok(()) => self.is_released = true,
             Err(error) => tell_warning("staging_left", &left(&error), log),
         }
         result

@@ -115,7 +115,7 @@ fn list_that_is_missing_or_empty_leaves_an_empty_file_and_the_plugins() {
     list(&portal, &[entry(&publish(&registry, "hello", "1"))]);
     install(&portal).exits(0);
     let plugins = portal.plugins();
-    assert_eq!(plugins, ["hello-dynamic"]);
+    assert_eq!(plugins, ["hello-1"]);
     for (text, told) in [
         (None, "No dynamic-plugins.yaml found at /dynamic-plugins.yaml. Skipping.\n"),
         (Some(""), "/dynamic-plugins.yaml is empty. Skipping.\n"),
