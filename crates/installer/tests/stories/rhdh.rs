@@ -253,21 +253,35 @@ fn outcomes_are_told_in_the_lines_that_clients_of_rhdh_match() {
         kept.map(str::to_owned).collect::<Vec<_>>().join("\n")
     };
     insta::assert_snapshot!([&first, &second, &third, &fourth].map(lines).join("\n\n"), @"
+    ======= Created lock file: /dynamic-plugins-root/.butler-plugins.lock
+    ======= Installing 1 OCI plugin(s) (1 worker)
+    ======= Installing OCI plugin oci://127.0.0.1:…/my-org/hello:1
     	==> Installed oci://127.0.0.1:…/my-org/hello:1
     ======= Skipping disabled plugin oci://127.0.0.1:…/my-org/other:1
+    ======= Removed lock file: /dynamic-plugins-root/.butler-plugins.lock
     ======= All plugins installed successfully
 
+    ======= Created lock file: /dynamic-plugins-root/.butler-plugins.lock
     	==> oci://127.0.0.1:…/my-org/hello:1: already installed, skipping
     ======= Skipping disabled plugin oci://127.0.0.1:…/my-org/other:1
+    ======= Removed lock file: /dynamic-plugins-root/.butler-plugins.lock
     ======= All plugins installed successfully
 
+    ======= Created lock file: /dynamic-plugins-root/.butler-plugins.lock
+    ======= Installing 1 OCI plugin(s) (1 worker)
+    ======= Installing OCI plugin oci://127.0.0.1:…/my-org/other:1
     	==> Installed oci://127.0.0.1:…/my-org/other:1
     ======= Removing obsolete plugin hello-dynamic
+    ======= Removed lock file: /dynamic-plugins-root/.butler-plugins.lock
     ======= All plugins installed successfully
 
+    ======= Created lock file: /dynamic-plugins-root/.butler-plugins.lock
+    ======= Installing 1 OCI plugin(s) (1 worker)
+    ======= Installing OCI plugin oci://127.0.0.1:…/my-org/hello:1
     	==> ERROR: oci://127.0.0.1:…/my-org/hello:1: integrity check failed — got sha512-…, expected sha512-…
     	    help: if the publisher confirms the computed value, pin it; otherwise someone changed the artifact
     	==> oci://127.0.0.1:…/my-org/other:1: not touched, since the run failed
+    ======= Removed lock file: /dynamic-plugins-root/.butler-plugins.lock
     ======= 1 plugin(s) failed:
       - oci://127.0.0.1:…/my-org/hello:1: integrity check failed — got sha512-…, expected sha512-…
     ======= Skipping app-config.dynamic-plugins.yaml write and cleanup because of install failures. Nothing on the volume was changed.
