@@ -28,7 +28,7 @@ pub enum MissingIntegrity {
 }
 
 /// A plan in the making: the main file was read, the included ones are asked for one after the other.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Planning {
     missing_integrity: MissingIntegrity,
     includes: Vec<Written<String>>,
