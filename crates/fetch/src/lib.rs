@@ -38,6 +38,7 @@ mod netrc;
 mod npm;
 mod registries;
 mod spool;
+mod status;
 mod surroundings;
 mod tarball_url;
 
