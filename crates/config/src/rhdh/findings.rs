@@ -49,8 +49,8 @@ impl Findings {
         }
     }
 
-    pub(super) fn step(&mut self, text: &str) {
-        self.notes.push(Note::step(text));
+    pub(super) fn heading(&mut self, text: &str) {
+        self.notes.push(Note::heading(text));
     }
 
     /// The deprecation of `disabled`, with what to write instead.

@@ -46,7 +46,7 @@ pub(super) fn plan(
         planning.finish().map_err(|problems| session.tell_problems(&file, &problems))?;
     for line in &notes {
         let shape = match line.mark {
-            Mark::Step => NoteShape::Heading,
+            Mark::Heading => NoteShape::Heading,
             Mark::Plain => NoteShape::Plain,
         };
         note(session, shape, &line.text);
