@@ -112,6 +112,9 @@ enum Place {
     Npm(String, Box<NpmArtifact>),
 }
 
+/// A way to ask what a reference means.
+type Resolve = fn(&Client, &OciReference, &Platform, Patience<'_>) -> Result<Resolved, oci::OciError>;
+
 /// A server of single files.
 #[derive(Clone, Copy)]
 enum Server<'a> {
@@ -278,9 +281,7 @@ impl Fetcher {
         let place = match source.kind() {
             AllowedKind::Https(url) => Place::Https(url),
             AllowedKind::Oci(reference) => {
-                let resolved = self.resolve(reference.subject(), self.patience(stop, Duration::ZERO), waiting);
-                let package = reference.subject().to_string();
-                Place::Oci(reference, Box::new(resolved.map_err(|error| self.or_given_up(error, &package))?))
+                return self.locate_oci(reference, Client::resolve, stop, waiting);
             }
             AllowedKind::Npm(spec) => {
                 let artifact = self.locate_npm(&spec, self.patience(stop, Duration::ZERO), waiting);
@@ -290,6 +291,37 @@ impl Fetcher {
             }
             AllowedKind::Git(_) | AllowedKind::Local(_) => return Err(unsupported(source)),
         };
+        Ok(Located { place, spent: self.clock.uptime().saturating_sub(started) })
+    }
+
+    /// Asks a registry for an image that is wanted as a whole.
+    ///
+    /// # Errors
+    /// When the image cannot be found, or the source is none.
+    pub fn locate_image(
+        &self,
+        source: &Allowed<Source>,
+        stop: &Stop,
+        waiting: &Waiting<'_>,
+    ) -> Result<Located, FetchError> {
+        match source.kind() {
+            AllowedKind::Oci(reference) => self.locate_oci(reference, Client::resolve_image, stop, waiting),
+            _ => Err(unsupported(source)),
+        }
+    }
+
+    fn locate_oci(
+        &self,
+        reference: Allowed<OciReference>,
+        resolve: Resolve,
+        stop: &Stop,
+        waiting: &Waiting<'_>,
+    ) -> Result<Located, FetchError> {
+        let started = self.clock.uptime();
+        let package = reference.subject().to_string();
+        let resolved = self.resolve(reference.subject(), resolve, self.patience(stop, Duration::ZERO), waiting);
+        let resolved = resolved.map_err(|error| self.or_given_up(error, &package))?;
+        let place = Place::Oci(reference, Box::new(resolved));
         Ok(Located { place, spent: self.clock.uptime().saturating_sub(started) })
     }
 
@@ -358,7 +390,7 @@ impl Fetcher {
         let patience = self.patience(stop, Duration::ZERO);
         let probe = match source.kind() {
             AllowedKind::Oci(reference) => self
-                .resolve(reference.subject(), patience, &|_, _| ())
+                .resolve(reference.subject(), Client::resolve, patience, &|_, _| ())
                 .map(|resolved| Probe { manifest: Some(resolved.manifest), size: Some(resolved.size()) }),
             AllowedKind::Https(url) => {
                 let opened = self.retry.run(patience, &|_, _| (), || self.open(Server::Https(&url), None, patience));
@@ -413,11 +445,12 @@ impl Fetcher {
     fn resolve(
         &self,
         reference: &OciReference,
+        resolve: Resolve,
         patience: Patience<'_>,
         waiting: &Waiting<'_>,
     ) -> Result<Resolved, FetchError> {
         self.retry.run(patience, waiting, || {
-            self.client.resolve(reference, &Platform::this_machine(), patience).map_err(FetchError::Oci)
+            resolve(&self.client, reference, &Platform::this_machine(), patience).map_err(FetchError::Oci)
         })
     }
 

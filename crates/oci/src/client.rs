@@ -73,6 +73,15 @@ pub struct Resolved {
     pub answered: Answered,
 }
 
+/// What of an image is wanted.
+#[derive(Clone, Copy)]
+enum Part {
+    /// The plugin that the reference means.
+    Plugin,
+    /// All of it.
+    All,
+}
+
 impl Resolved {
     /// The bytes of all layers together, compressed.
     pub fn size(&self) -> u64 {
@@ -131,17 +140,40 @@ impl Client {
         platform: &Platform,
         patience: Patience<'_>,
     ) -> Result<Resolved, OciError> {
+        self.resolve_as(Part::Plugin, reference, platform, patience)
+    }
+
+    /// The same for an image that is wanted as a whole, whatever plugins it says it holds.
+    ///
+    /// # Errors
+    /// Like [`resolve`](Self::resolve).
+    pub fn resolve_image(
+        &self,
+        reference: &OciReference,
+        platform: &Platform,
+        patience: Patience<'_>,
+    ) -> Result<Resolved, OciError> {
+        self.resolve_as(Part::All, reference, platform, patience)
+    }
+
+    fn resolve_as(
+        &self,
+        part: Part,
+        reference: &OciReference,
+        platform: &Platform,
+        patience: Patience<'_>,
+    ) -> Result<Resolved, OciError> {
         let places = self.registries.places(reference).map_err(|why| self.error(Act::Resolve, reference, why))?;
         let blocked = || self.error(Act::Resolve, reference, Failure::Blocked);
         let (last, others) = places.split_last().ok_or_else(blocked)?;
         let mut missed = Vec::new();
         for place in others {
-            match self.resolve_at(place, reference, platform, patience) {
+            match self.resolve_at(place, part, reference, platform, patience) {
                 Err(why) if why.may_be_missing_there() => missed.push((place.reference.to_string(), why)),
                 decided => return decided.map_err(|why| self.error_at(Act::Resolve, reference, place, why)),
             }
         }
-        self.resolve_at(last, reference, platform, patience).map_err(|why| {
+        self.resolve_at(last, part, reference, platform, patience).map_err(|why| {
             let why = if missed.is_empty() { why } else { Failure::nowhere(&missed, last.reference.to_string(), why) };
             self.error_at(Act::Resolve, reference, last, why)
         })
@@ -150,11 +182,12 @@ impl Client {
     fn resolve_at(
         &self,
         place: &Place,
+        part: Part,
         reference: &OciReference,
         platform: &Platform,
         patience: Patience<'_>,
     ) -> Result<Resolved, Failure> {
-        let resolved = resolve(&Conversation::pull(self, place, patience), place, reference, platform)?;
+        let resolved = resolve(&Conversation::pull(self, place, patience), place, part, reference, platform)?;
         lock(&self.answered).insert(reference.clone(), place.clone());
         Ok(resolved)
     }
@@ -254,6 +287,7 @@ fn open_blob(conversation: &Conversation<'_>, layer: &Descriptor, offset: u64) -
 fn resolve(
     conversation: &Conversation<'_>,
     place: &Place,
+    part: Part,
     reference: &OciReference,
     platform: &Platform,
 ) -> Result<Resolved, Failure> {
@@ -273,7 +307,10 @@ fn resolve(
     };
     let plugins = manifest.plugins.or(plugins);
     let kind = manifest.layers.first().map(|layer| layer.kind);
-    let plugin_path = plugin_folders::choose(reference, plugins.as_deref(), kind, layers)?;
+    let plugin_path = match part {
+        Part::Plugin => plugin_folders::choose(reference, plugins.as_deref(), kind, layers)?,
+        Part::All => None,
+    };
     Ok(Resolved { named, manifest: digest, layers: manifest.layers, plugin_path, answered: place.answered.clone() })
 }
 
