@@ -20,7 +20,7 @@ pub const WORDS: &[&str] = &[
     "x-",
     "&a",
     "*a",
-    "<<:",
+    "<<: *a",
     "!!str",
     "!!binary",
     "---\n",
@@ -47,6 +47,7 @@ pub const WORDS: &[&str] = &[
 
 /// Parses, looks at everything that comes out, and parses again what was made of it.
 pub fn target(bytes: &[u8]) {
+    rhdh(bytes);
     match config::parse(bytes) {
         Ok(plan) => look_at(plan, bytes),
         Err(problems) => {
@@ -72,9 +73,41 @@ pub fn seeds() -> Vec<Vec<u8>> {
         "\u{feff}plugins:\r\n- package: 1\r\n  package: 2\r\n\tintegrity: x\r\n".to_owned(),
         "x-a: !!binary aGk=\n? [a, b]\n: c\nplugins: [null, ~, 12:30]\n".to_owned(),
         "plugins: [[[[[[[[{a: [{b: ".to_owned(),
+        format!("x-a: &a {{disabled: yes, <<: {{enabled: ~}}}}\nincludes: [a.yaml]\nplugins:\n- {{<<: [*a, {{a: b}}], package: './a'}}\n{entry}{config}"),
+        "x-a: &a [&b {c: *a}, *b]\nplugins:\n- package: a\n  pullPolicy: always\n  pluginConfig: &c {__proto__: *b}\n- *c\n".to_owned(),
     ]
     .map(String::into_bytes)
     .into()
+}
+
+/// The other dialect takes more, and tells what.
+fn rhdh(bytes: &[u8]) {
+    match config::rhdh::read(bytes, "f") {
+        Ok(None) => {}
+        Ok(Some(file)) => {
+            for warning in &file.warnings {
+                let problem = warning.as_problem();
+                check_place(problem.position.line, problem.position.column, bytes);
+                check_page(&warning.render());
+            }
+            let mut merged = AppConfig::rhdh();
+            for entry in file.plugins {
+                check_place(entry.place.position().line, entry.place.position().column, bytes);
+                check_page(&entry.package.place.problem("x", None).render(""));
+                if let Some(fragment) = entry.plugin_config
+                    && let Err(conflict) = merged.merge("x", fragment)
+                {
+                    check_place(conflict.at.position.line, conflict.at.position.column, bytes);
+                }
+            }
+            let text = merged.to_yaml();
+            // Aliases make more of a file than it could hold itself.
+            if text.len() <= config::MAX_CONFIG_BYTES / 8 {
+                assert_eq!(reread(&text), text, "an app-config that another run reads differently");
+            }
+        }
+        Err(problems) => check(&problems, bytes),
+    }
 }
 
 fn look_at(plan: Plan, bytes: &[u8]) {

@@ -16,7 +16,7 @@ pub const WORDS: &[&str] =
 
 type Fields = Vec<(String, String)>;
 
-/// Reads what was written in both formats.
+/// Reads what was written in both formats of fields, and looks at the lines of the third.
 pub fn target(bytes: &[u8]) {
     let Some((choice, rest)) = bytes.split_first() else { return };
     let text = String::from_utf8_lossy(rest);
@@ -56,6 +56,9 @@ pub fn target(bytes: &[u8]) {
     let head = [("ts", "1970-01-01T00:00:00Z"), ("level", event.level().name()), ("event", name)];
     let body = expected.into_iter().filter_map(|(key, value)| Some((key, value?)));
     let expected: Vec<_> = head.into_iter().chain(body).collect();
+    let lines = written(Format::Rhdh, &event);
+    assert!(lines.ends_with('\n') && lines.lines().count() <= 4, "{lines:?}");
+    assert!(lines.lines().all(|line| !line.trim_start_matches('\t').contains(is_invisible)), "{lines:?}");
     for (format, read) in [(Format::Logfmt, logfmt as fn(&str) -> Fields), (Format::Json, json)] {
         let line = written(format, &event);
         let line = line.strip_suffix('\n').expect("a record ends its line");

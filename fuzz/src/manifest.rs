@@ -105,8 +105,8 @@ pub fn target(bytes: &[u8]) {
     assert_eq!(document["schemaVersion"], 2);
     let layers = document["layers"].as_array().expect("a manifest has layers");
     let [layer] = layers.as_slice() else { panic!("{} layers", layers.len()) };
-    assert_eq!(layer["digest"], resolved.layer.digest.to_string());
-    assert_eq!(layer["size"], resolved.layer.size);
+    assert_eq!(layer["digest"], resolved.layers[0].digest.to_string());
+    assert_eq!(layer["size"], resolved.layers[0].size);
     assert!(LAYERS.iter().any(|known| layer["mediaType"] == *known), "{}", layer["mediaType"]);
     assert!(layer["urls"].as_array().is_none_or(Vec::is_empty), "a layer on another server");
     if let Some(path) = resolved.plugin_path {

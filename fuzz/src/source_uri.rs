@@ -71,6 +71,7 @@ pub fn target(bytes: &[u8]) {
             assert_eq!(without.to_string(), shown.strip_suffix("?…").unwrap_or(&shown));
             assert_eq!(shown.ends_with("?…"), query.is_some());
         }
+        Source::Npm(_) | Source::Git(_) | Source::Local(_) => panic!("{shown} is not of the butler dialect"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `cargo xtask docs`: what is written from the code: reference pages, man pages, completions.
 
-// The command lines of the two programs, as they are: a binary has no other way to be asked.
+// The command lines of the programs, as they are: a binary has no other way to be asked.
 #[path = "../../crates/installer/src/cli.rs"]
 mod installer;
 #[path = "../../crates/publisher/src/cli.rs"]
@@ -30,7 +30,7 @@ pub(crate) enum Pages {
 
 /// Writes or checks the pages. Man pages and completions go to `target/docs/`, where a package takes them from.
 pub(crate) fn run(what: Pages) -> anyhow::Result<()> {
-    let programs = [installer::command(), publisher::Args::command()];
+    let programs = [installer::command(), installer::rhdh_command(), publisher::Args::command()];
     let mut pages = vec![("rules.md".to_owned(), contract::rules_page())];
     pages.extend(programs.iter().map(|program| (format!("{}.md", short(program)), page(program))));
     match what {
@@ -134,6 +134,7 @@ mod tests {
     #[test]
     fn definitions_are_sound() {
         installer::command().debug_assert();
+        installer::rhdh_command().debug_assert();
         publisher::Args::command().debug_assert();
     }
 

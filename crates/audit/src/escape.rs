@@ -1,4 +1,4 @@
-//! One escape rule for both formats: that of a JSON string, stricter about what a terminal or a reader may act on.
+//! One escape rule for all formats: that of a JSON string, stricter about what a terminal or a reader may act on.
 
 use std::fmt::Write as _;
 
@@ -11,13 +11,25 @@ pub(crate) const CUT: char = '…';
 
 /// Appends `text` escaped, at most [`MAX_VALUE_BYTES`] of it.
 pub(crate) fn push_escaped(out: &mut String, text: &str) {
+    push_cut(out, text, push_character);
+}
+
+/// Appends `text` on one line without quotes around it, at most [`MAX_VALUE_BYTES`] of it.
+pub(crate) fn push_plain(out: &mut String, text: &str) {
+    push_cut(out, text, |out, character| match character {
+        '"' | '\\' => out.push(character),
+        other => push_character(out, other),
+    });
+}
+
+fn push_cut(out: &mut String, text: &str, push: fn(&mut String, char)) {
     let start = out.len();
     let mut cut_at = start;
     for character in text.chars() {
         if out.len() - start <= MAX_VALUE_BYTES - CUT.len_utf8() {
             cut_at = out.len();
         }
-        push_character(out, character);
+        push(out, character);
         if out.len() - start > MAX_VALUE_BYTES {
             out.truncate(cut_at);
             out.push(CUT);

@@ -1,10 +1,10 @@
 //! What is worth a record, and its fields in their order.
 
-use integrity::{Blame, Integrity, Mismatch, OciDigest};
+use integrity::{Blame, Mismatch, OciDigest, Promise};
 use source::SourcePolicy;
 
-use crate::Level;
 use crate::record::Record;
+use crate::{Level, Progress};
 
 /// An event of record.
 ///
@@ -52,8 +52,8 @@ pub enum Event<'a> {
     PluginInstalled {
         /// The source, safe to show.
         package: &'a str,
-        /// What was promised and found.
-        integrity: &'a Integrity,
+        /// What was promised and found, or who promised it.
+        integrity: &'a Promise,
         /// The plugin's own name.
         name: &'a str,
         /// Its folder.
@@ -122,6 +122,8 @@ pub enum Event<'a> {
         /// What happened, in words.
         detail: &'a str,
     },
+    /// A run on its way, as readers of RHDH's log follow it.
+    Progress(Progress<'a>),
     /// The last record of a run that failed.
     Fatal {
         /// The reason code.
@@ -153,8 +155,12 @@ pub enum Event<'a> {
 pub enum SkipReason {
     /// The entry says so.
     Disabled,
+    /// There is nothing at its local path.
+    Absent,
     /// Same source, same integrity, files as they were installed.
     Unchanged,
+    /// The registry was asked, and still has for it what is installed.
+    SameDigest,
     /// Another plugin was rejected and the run is fail-closed.
     Aborted,
 }
@@ -164,7 +170,9 @@ impl SkipReason {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Disabled => "disabled",
+            Self::Absent => "absent",
             Self::Unchanged => "unchanged",
+            Self::SameDigest => "digest_unchanged",
             Self::Aborted => "aborted",
         }
     }
@@ -183,6 +191,7 @@ impl Event<'_> {
             Self::PluginRemoved { .. } => "plugin_removed",
             Self::Warning { .. } => "warning",
             Self::Step { .. } => "step",
+            Self::Progress(progress) => progress.name(),
             Self::Fatal { .. } => "fatal",
             Self::Completed { .. } => "completed",
         }
@@ -199,6 +208,7 @@ impl Event<'_> {
             | Self::PluginRemoved { .. }
             | Self::Completed { .. } => Level::Info,
             Self::Step { .. } => Level::Debug,
+            Self::Progress(progress) => progress.level(),
         }
     }
 
@@ -258,7 +268,9 @@ impl Event<'_> {
                 record.text("package", package);
                 record.text("reason", reason);
                 if let Some(Mismatch { expected, computed, .. }) = mismatch {
-                    record.quoted("expected", expected);
+                    if let Some(expected) = expected {
+                        record.quoted("expected", expected);
+                    }
                     record.quoted("computed", computed);
                 }
                 record.optional("cause", cause);
@@ -287,6 +299,7 @@ impl Event<'_> {
                 record.optional("package", Some(package).filter(|package| !package.is_empty()));
                 record.text("detail", detail);
             }
+            Self::Progress(progress) => progress.write(record),
             Self::Completed { installed, rejected, skipped, removed, duration_ms } => {
                 record.number("installed", installed as u64);
                 record.number("rejected", rejected as u64);

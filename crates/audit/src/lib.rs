@@ -10,20 +10,24 @@
 //! ```
 //!
 //! - [`Event`]: the closed list of what can be said; names, fields and their order are a contract.
+//! - [`Progress`]: what is said of a run on its way.
 //! - [`Log`]: owns the two streams, the [`Format`], the least [`Level`] and the clock.
 //!
 //! # What this crate refuses
-//! It writes no field that is not in an event, no second line for one event, no character that a terminal would act
-//! on, and no value longer than [`MAX_VALUE_BYTES`]. It reads no clock and opens no stream of its own.
+//! It writes no field that is not in an event, no line that an event's text begins, no character that a terminal would
+//! act on, and no value longer than [`MAX_VALUE_BYTES`]. It reads no clock and opens no stream of its own.
 
 mod escape;
 mod event;
 mod log;
+mod progress;
 mod record;
+mod rhdh;
 mod timestamp;
 
 pub use escape::MAX_VALUE_BYTES;
 pub use event::{Event, SkipReason};
 pub use integrity::Blame;
 pub use log::{Format, Level, Log};
+pub use progress::{LockState, NoteShape, PluginKind, Progress};
 pub use timestamp::rfc3339;

@@ -4,7 +4,8 @@ use std::io::Write;
 use std::time::SystemTime;
 
 use crate::Event;
-use crate::record::Record;
+use crate::record::{Record, Syntax};
+use crate::rhdh::{Page, Rhdh};
 use crate::timestamp::rfc3339;
 
 /// How much an event matters. A log writes its level and those above.
@@ -39,11 +40,14 @@ pub enum Format {
     Logfmt,
     /// A JSON object a line, the same keys in the same order.
     Json,
+    /// The lines that Red Hat Developer Hub's installer writes, for those who look for them.
+    Rhdh,
 }
 
-/// Writes events, one line each.
+/// Writes events, one line each, or in [`Format::Rhdh`] the few that it takes.
 ///
-/// Errors go to `err`, all else to `out`. A line is handed over whole, so that lines of several writers do not mix.
+/// Errors go to `err`, all else to `out`; in [`Format::Rhdh`] only the last one goes to `err`. An event is handed over
+/// whole, so that lines of several writers do not mix.
 /// A stream that is closed or fails is given up silently: a lost reader of the log must not change what a run does.
 pub struct Log {
     format: Format,
@@ -51,6 +55,7 @@ pub struct Log {
     clock: fn() -> SystemTime,
     out: Box<dyn Write + Send>,
     err: Box<dyn Write + Send>,
+    rhdh: Rhdh,
 }
 
 impl Log {
@@ -62,23 +67,39 @@ impl Log {
         out: impl Write + Send + 'static,
         err: impl Write + Send + 'static,
     ) -> Self {
-        Self { format, level, clock, out: Box::new(out), err: Box::new(err) }
+        Self { format, level, clock, out: Box::new(out), err: Box::new(err), rhdh: Rhdh::default() }
     }
 
     /// Writes one event.
     pub fn record(&mut self, event: &Event<'_>) {
+        match self.format {
+            Format::Logfmt => self.record_fields(event, Syntax::Logfmt),
+            Format::Json => self.record_fields(event, Syntax::Json),
+            Format::Rhdh => {
+                let Page { out, err } = self.rhdh.page(event, self.level);
+                hand_over(&mut self.out, &out);
+                hand_over(&mut self.err, &err);
+            }
+        }
+    }
+
+    fn record_fields(&mut self, event: &Event<'_>, syntax: Syntax) {
         let level = event.level();
         if level > self.level {
             return;
         }
-        let mut record = Record::new(self.format);
+        let mut record = Record::new(syntax);
         record.text("ts", &rfc3339((self.clock)()));
         record.text("level", level.name());
         record.text("event", event.name());
         event.write(&mut record);
-        let stream = if level == Level::Error { &mut self.err } else { &mut self.out };
-        let line = record.finish();
+        hand_over(if level == Level::Error { &mut self.err } else { &mut self.out }, &record.finish());
+    }
+}
+
+fn hand_over(stream: &mut dyn Write, text: &str) {
+    if !text.is_empty() {
         // Nobody is left to tell about a log that cannot be written.
-        drop(stream.write_all(line.as_bytes()).and_then(|()| stream.flush()));
+        drop(stream.write_all(text.as_bytes()).and_then(|()| stream.flush()));
     }
 }

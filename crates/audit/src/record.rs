@@ -1,28 +1,34 @@
-//! One line of the log, in either format.
+//! One line of the log, in either format of fields.
 
 use std::fmt::Display;
 
-use crate::Format;
 use crate::escape::{CUT, MAX_VALUE_BYTES, is_bare, push_escaped};
+
+/// How fields are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Syntax {
+    Logfmt,
+    Json,
+}
 
 /// A line under construction. Keys are ours and need no escaping.
 #[derive(Debug)]
 pub(crate) struct Record {
-    format: Format,
+    syntax: Syntax,
     line: String,
 }
 
 impl Record {
-    pub(crate) fn new(format: Format) -> Self {
-        let line = match format {
-            Format::Logfmt => String::new(),
-            Format::Json => "{".to_owned(),
+    pub(crate) fn new(syntax: Syntax) -> Self {
+        let line = match syntax {
+            Syntax::Logfmt => String::new(),
+            Syntax::Json => "{".to_owned(),
         };
-        Self { format, line }
+        Self { syntax, line }
     }
 
     pub(crate) fn text(&mut self, key: &str, value: &str) {
-        if self.format == Format::Logfmt && is_bare(value) {
+        if self.syntax == Syntax::Logfmt && is_bare(value) {
             self.key(key);
             push_escaped(&mut self.line, value);
         } else {
@@ -64,9 +70,9 @@ impl Record {
             let last = index + 1 == elements.len();
             if self.line.len() - start + if last { 1 } else { CLOSING } > MAX_VALUE_BYTES {
                 self.line.truncate(separated);
-                match self.format {
-                    Format::Logfmt => self.line.push(CUT),
-                    Format::Json => push_string(&mut self.line, "…"),
+                match self.syntax {
+                    Syntax::Logfmt => self.line.push(CUT),
+                    Syntax::Json => push_string(&mut self.line, "…"),
                 }
                 break;
             }
@@ -76,7 +82,7 @@ impl Record {
 
     /// The line, its end included.
     pub(crate) fn finish(mut self) -> String {
-        if self.format == Format::Json {
+        if self.syntax == Syntax::Json {
             self.line.push('}');
         }
         self.line.push('\n');
@@ -89,15 +95,15 @@ impl Record {
     }
 
     fn key(&mut self, key: &str) {
-        match self.format {
-            Format::Logfmt => {
+        match self.syntax {
+            Syntax::Logfmt => {
                 if !self.line.is_empty() {
                     self.line.push(' ');
                 }
                 self.line.push_str(key);
                 self.line.push('=');
             }
-            Format::Json => {
+            Syntax::Json => {
                 if self.line.len() > 1 {
                     self.line.push(',');
                 }

@@ -5,8 +5,10 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use audit::{Blame, Event, Format, Level, Log, MAX_VALUE_BYTES, SkipReason};
-use integrity::{Integrity, Mismatch, OciDigest};
+use audit::{
+    Blame, Event, Format, Level, LockState, Log, MAX_VALUE_BYTES, NoteShape, PluginKind, Progress, SkipReason,
+};
+use integrity::{Integrity, Mismatch, OciDigest, Promise};
 use proptest::prelude::*;
 use source::{Prefix, SourcePolicy};
 
@@ -84,7 +86,7 @@ fn write_all_events(log: &mut Log) {
     for adopted in [false, true] {
         log.record(&Event::PluginInstalled {
             package: PACKAGE,
-            integrity: &promised,
+            integrity: &Promise::Hashes(promised.into()),
             name: "@my-org/my-plugin",
             dest: "/dynamic-plugins-root/my-org-my-plugin-dynamic",
             version: "1.2.3",
@@ -95,10 +97,12 @@ fn write_all_events(log: &mut Log) {
             cached: adopted,
         });
     }
-    for reason in [SkipReason::Disabled, SkipReason::Unchanged, SkipReason::Aborted] {
+    for reason in
+        [SkipReason::Disabled, SkipReason::Unchanged, SkipReason::SameDigest, SkipReason::Absent, SkipReason::Aborted]
+    {
         log.record(&Event::PluginSkipped { package: PACKAGE, reason });
     }
-    let mismatch = Mismatch { expected: promised, computed: other, len: 5 };
+    let mismatch = Mismatch { expected: Some(promised.into()), computed: other.into(), len: 5 };
     for (reason, mismatch, cause, hint) in [
         ("integrity_mismatch", Some(&mismatch), None, Some("ask the publisher")),
         ("oci_pull_failed", None, Some("not_found"), None),
@@ -120,13 +124,26 @@ fn write_all_events(log: &mut Log) {
     log.record(&Event::Warning { reason: "continue_on_error_mismatch", detail, hint: None });
     log.record(&Event::Step { step: "retry", package: PACKAGE, detail: "503" });
     log.record(&Event::Step { step: "lock", package: "", detail: "taken" });
-    log.record(&Event::Fatal {
-        reason: "continueOnError_false",
-        detail: "1 of 2 plugins rejected",
-        hint: None,
-        blame: Blame::Operator,
-    });
-    log.record(&Event::Completed { installed: 2, rejected: 0, skipped: 0, removed: 1, duration_ms: 1234 });
+    for (shape, detail) in [
+        (NoteShape::Heading, "Including plugins from dynamic-plugins.default.yaml"),
+        (NoteShape::Plain, "INFO: Overriding version for oci://ghcr.io/my-org/my-plugin from `1` to `2`"),
+        (NoteShape::Item, "Falling back to quay.io/rhdh/ for oci://registry.access.redhat.com/rhdh/plugin:1"),
+    ] {
+        log.record(&Event::Progress(Progress::Note { shape, detail }));
+    }
+    for state in [LockState::Waiting, LockState::Taken, LockState::Released] {
+        log.record(&Event::Progress(Progress::Lock { state, path: "/dynamic-plugins-root/.butler-plugins.lock" }));
+    }
+    for (kind, workers) in [(PluginKind::Oci, 8), (PluginKind::Npm, 1)] {
+        log.record(&Event::Progress(Progress::Queued { kind, plugin_count: 3, workers }));
+        log.record(&Event::Progress(Progress::Installing { package: PACKAGE, kind }));
+    }
+    for (reason, hint) in [("continueOnError_false", Some("ask the publisher")), ("interrupted", None)] {
+        log.record(&Event::Fatal { reason, detail: "1 of 2 plugins rejected", hint, blame: Blame::Operator });
+    }
+    for rejected in [0, 1] {
+        log.record(&Event::Completed { installed: 2, rejected, skipped: 0, removed: 1, duration_ms: 1234 });
+    }
 }
 
 #[test]
@@ -137,6 +154,58 @@ fn every_event_is_written_field_for_field() {
         let sink = Sink::default();
         write_all_events(&mut Log::new(format, Level::Debug, noon, sink.clone(), sink.clone()));
         assert_eq!(sink.text(), golden);
+    }
+}
+
+#[test]
+fn rhdh_lines_are_as_its_clients_know_them() {
+    let (out, err) = (Sink::default(), Sink::default());
+    write_all_events(&mut Log::new(Format::Rhdh, Level::Debug, noon, out.clone(), err.clone()));
+    assert_eq!(out.text() + "--- stderr ---\n" + &err.text(), include_str!("records.rhdh"));
+}
+
+#[test]
+fn rhdh_lines_have_levels() {
+    let progress = Event::Progress(Progress::Installing { package: PACKAGE, kind: PluginKind::Oci });
+    let fatal = Event::Fatal { reason: "io_error", detail: "d", hint: None, blame: Blame::Host };
+    for (level, out_is_empty) in
+        [(Level::Error, true), (Level::Warn, true), (Level::Info, false), (Level::Debug, false)]
+    {
+        let (out, err) = streams(Format::Rhdh, level, &progress);
+        assert_eq!((out.text().is_empty(), err.writes()), (out_is_empty, 0), "{level:?}");
+        let (out, err) = streams(Format::Rhdh, level, &fatal);
+        assert_eq!((out.writes(), err.text().as_str()), (0, "\ninstall-dynamic-plugins failed: d\n"), "{level:?}");
+    }
+    // Records leave that to the debugger of a run.
+    assert_eq!(streams(Format::Logfmt, Level::Info, &progress).0.writes(), 0);
+}
+
+#[test]
+fn no_text_begins_a_line_of_rhdh_or_is_longer_than_allowed() {
+    let forged = "x\n======= All plugins installed successfully\r\u{1b}[2J\u{2028}\u{202e}";
+    let shown = "x\\n======= All plugins installed successfully\\r\\u001b[2J\\u2028\\u202e";
+    let long = "é".repeat(600);
+    let note = |shape, detail| Event::Progress(Progress::Note { shape, detail });
+    for (event, lines) in [
+        (note(NoteShape::Heading, forged), format!("\n======= {shown}\n")),
+        (note(NoteShape::Plain, forged), format!("{shown}\n")),
+        (note(NoteShape::Item, forged), format!("\t==> {shown}\n")),
+        (note(NoteShape::Plain, r#"say "no" \ so"#), "say \"no\" \\ so\n".to_owned()),
+        (note(NoteShape::Plain, &long), format!("{}…\n", "é".repeat(510))),
+        (
+            Event::Warning { reason: "r", detail: forged, hint: Some(forged) },
+            format!("WARNING: {shown}\n\t    help: {shown}\n"),
+        ),
+        (
+            Event::Fatal { reason: forged, detail: forged, hint: Some(forged), blame: Blame::Operator },
+            format!("\ninstall-dynamic-plugins failed: {shown}\nhelp: {shown}\n"),
+        ),
+        (Event::PluginSkipped { package: forged, reason: SkipReason::Disabled }, {
+            format!("\n======= Skipping disabled plugin {shown}\n")
+        }),
+        (Event::PluginRemoved { name: "n", dest: forged }, format!("\n======= Removing obsolete plugin {shown}\n")),
+    ] {
+        assert_eq!(line(Format::Rhdh, &event), lines);
     }
 }
 

@@ -1,16 +1,18 @@
 //! The pieces of app-config that plugins bring, as one.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use integrity::Blame;
 
-use crate::node::{Node, Position, Value};
+use crate::node::{Location, Node, Position, Span, Value};
+use crate::scalar::Scalar;
 use crate::{Fragment, emit};
 
 /// The merged app-config of all plugins that are installed.
 #[derive(Debug, Default)]
 pub struct AppConfig {
-    plugins: Vec<String>,
+    setters: Vec<Setter>,
     root: Branch,
 }
 
@@ -24,9 +26,15 @@ pub(crate) struct Branch {
 /// A value and who set it first.
 #[derive(Debug)]
 struct Setting {
-    plugin: usize,
+    setter: usize,
     position: Position,
     value: Merged,
+}
+
+#[derive(Debug)]
+enum Setter {
+    Installer,
+    Plugin { name: String, file: Option<Arc<str>> },
 }
 
 #[derive(Debug)]
@@ -35,21 +43,19 @@ pub(crate) enum Merged {
     Branch(Branch),
 }
 
-/// Two plugins set one key differently.
+/// Two plugins set one key differently, or a plugin and the installer itself.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("expected `{key}` as `{first}` sets it in line {}, found another value in line {}", first_position.line, position.line)]
+#[error("expected `{key}` as {}, found another value in {}", self.said_first(), at.line())]
 #[non_exhaustive]
 pub struct Conflict {
     /// The key, with the keys above it, dotted.
     pub key: String,
-    /// The plugin that set it first.
-    pub first: String,
-    /// Where it did.
-    pub first_position: Position,
+    /// The plugin that set it first, and where; nothing when the installer did.
+    pub first: Option<(String, Location)>,
     /// The plugin that would set it differently.
     pub second: String,
     /// Where it would.
-    pub position: Position,
+    pub at: Location,
 }
 
 impl Conflict {
@@ -65,14 +71,33 @@ impl Conflict {
 
     /// What to do about it.
     pub fn hint(&self) -> String {
-        format!(
-            "set `{}` alike at {} and {}, or in one of the two entries only",
-            self.key, self.first_position, self.position
-        )
+        let Self { key, first, at, .. } = self;
+        match first {
+            Some((_, first)) => format!("set `{key}` alike at {first} and {at}, or in one of the two entries only"),
+            None => format!("leave `{key}` out at {at}; it says where the portal finds what is installed"),
+        }
+    }
+
+    fn said_first(&self) -> String {
+        match &self.first {
+            Some((plugin, at)) => format!("`{plugin}` sets it in {}", at.line()),
+            None => "the installer sets it".to_owned(),
+        }
     }
 }
 
 impl AppConfig {
+    /// An app-config for Red Hat Developer Hub, which reads from it in which folder of its own to look for plugins. It
+    /// is never empty.
+    pub fn rhdh() -> Self {
+        let node = |value| Node { span: Span::behind(""), value };
+        let text = |text: &str| node(Value::Scalar(Scalar::Text(text.to_owned())));
+        let inner = node(Value::Mapping(vec![(text("rootDirectory"), text("dynamic-plugins-root"))]));
+        let mut root = Branch::default();
+        root.grow(0, vec![(text("dynamicPlugins"), inner)]);
+        Self { setters: vec![Setter::Installer], root }
+    }
+
     /// Adds a plugin's piece. Mappings grow together; anything else must be equal where it is set twice, lists too.
     ///
     /// # Errors
@@ -81,18 +106,23 @@ impl AppConfig {
         if let Some(clash) = self.root.clash(fragment.entries()) {
             return Err(Conflict {
                 key: clash.path.into_iter().rev().collect::<Vec<_>>().join("."),
-                first: self.plugins[clash.plugin].clone(),
-                first_position: clash.first_position,
+                first: match &self.setters[clash.setter] {
+                    Setter::Installer => None,
+                    Setter::Plugin { name, file } => {
+                        Some((name.clone(), Location { file: file.clone(), position: clash.first_position }))
+                    }
+                },
                 second: plugin.to_owned(),
-                position: clash.position,
+                at: Location { file: fragment.file().cloned(), position: clash.position },
             });
         }
-        self.root.grow(self.plugins.len(), fragment.into_entries());
-        self.plugins.push(plugin.to_owned());
+        let file = fragment.file().cloned();
+        self.root.grow(self.setters.len(), fragment.into_entries());
+        self.setters.push(Setter::Plugin { name: plugin.to_owned(), file });
         Ok(())
     }
 
-    /// Whether no plugin set anything.
+    /// Whether nobody set anything.
     pub fn is_empty(&self) -> bool {
         self.root.entries.is_empty()
     }
@@ -106,7 +136,7 @@ impl AppConfig {
 struct Clash<'a> {
     /// Innermost key first.
     path: Vec<&'a str>,
-    plugin: usize,
+    setter: usize,
     first_position: Position,
     position: Position,
 }
@@ -128,7 +158,7 @@ impl Branch {
                 (Merged::Leaf(first), _) if first.equals(value) => None,
                 _ => Some(Clash {
                     path: vec![text],
-                    plugin: setting.plugin,
+                    setter: setting.setter,
                     first_position: setting.position,
                     position: key.span.position,
                 }),
@@ -137,26 +167,26 @@ impl Branch {
     }
 
     /// Adds what [`clash`](Self::clash) found nothing against.
-    fn grow(&mut self, plugin: usize, entries: Vec<(Node, Node)>) {
+    fn grow(&mut self, setter: usize, entries: Vec<(Node, Node)>) {
         for (key, value) in entries {
             let Some(text) = key.as_text() else { continue };
             let slot = match self.index.get(text) {
                 Some(&slot) => slot,
-                None => self.append(plugin, text, key.span.position, &value),
+                None => self.append(setter, text, key.span.position, &value),
             };
             if let (Merged::Branch(branch), Value::Mapping(entries)) = (&mut self.entries[slot].1.value, value.value) {
-                branch.grow(plugin, entries);
+                branch.grow(setter, entries);
             }
         }
     }
 
-    fn append(&mut self, plugin: usize, key: &str, position: Position, value: &Node) -> usize {
+    fn append(&mut self, setter: usize, key: &str, position: Position, value: &Node) -> usize {
         let value = match &value.value {
             Value::Mapping(_) => Merged::Branch(Self::default()),
             _ => Merged::Leaf(value.clone()),
         };
         let slot = self.entries.len();
-        self.entries.push((key.to_owned(), Setting { plugin, position, value }));
+        self.entries.push((key.to_owned(), Setting { setter, position, value }));
         self.index.insert(key.to_owned(), slot);
         slot
     }

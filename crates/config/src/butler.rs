@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use integrity::Integrity;
-use source::{Prefix, Source, SourcePolicy, redact};
+use source::{Prefix, PrefixError, Source, SourcePolicy, redact};
 
 use crate::fields::{Fields, Reader};
-use crate::load::{Loaded, load};
+use crate::load::{Loaded, Reading, load};
 use crate::node::{Node, Position, Span, Value};
-use crate::plan::{Entry, EntryError, Form, Listed, OnReject, Place, Plan};
+use crate::plan::{Dialect, Entry, EntryError, Form, Listed, OnReject, Place, Plan};
 use crate::problem::Fault;
 use crate::{Fragment, Problems};
 
@@ -17,6 +17,9 @@ pub const MAX_CONFIG_BYTES: usize = 4 * 1024 * 1024;
 
 /// The key that makes a file a values file.
 pub(crate) const BLOCK: &str = "dynamicPlugins";
+
+/// What an entry of `allowedSources` means, which is the dialect's to say.
+pub(crate) type ParsePrefix = fn(&str) -> Result<Prefix, PrefixError>;
 
 /// Reads a file. A values file is told by its top-level key `dynamicPlugins`; whatever stands outside that block is
 /// ignored, aliases and duplicates included.
@@ -30,7 +33,7 @@ pub fn parse(bytes: &[u8]) -> Result<Plan, Problems> {
         Form::HelmValues { enabled: false, .. } => Vec::new(),
         Form::HelmValues { .. } | Form::DynamicPlugins => entries.into_iter().map(Entry::from).collect(),
     };
-    Ok(Plan { policy, on_reject, entries, form })
+    Ok(Plan { policy, on_reject, entries, form, dialect: Dialect::Butler })
 }
 
 /// What a file says, whether or not it is switched on.
@@ -44,7 +47,7 @@ pub(crate) struct Listing {
 /// Reads a text that was decoded.
 pub(crate) fn list(text: &str) -> Result<Listing, Problems> {
     let problems = |faults| Problems::of(faults, text);
-    let loaded = load(text).map_err(problems)?;
+    let loaded = load(text, Reading::Plain).map_err(problems)?;
     let mut reader = Reader::default();
     let listing = reader.file(loaded);
     if reader.faults.is_empty() { Ok(listing) } else { Err(problems(reader.faults)) }
@@ -111,7 +114,7 @@ impl Reader {
             None => Fields::default(),
         };
         Listing {
-            policy: self.policy(&mut fields),
+            policy: self.policy(&mut fields, Prefix::parse).map_or_else(SourcePolicy::permissive, |(policy, _)| policy),
             on_reject: self.on_reject(&mut fields),
             entries: self.plugins(&mut fields),
             form: Form::DynamicPlugins,
@@ -132,7 +135,8 @@ impl Reader {
                 self.text(&format!("`{key}`"), node);
             }
         }
-        let policy = self.policy(&mut fields);
+        let policy =
+            self.policy(&mut fields, Prefix::parse).map_or_else(SourcePolicy::permissive, |(policy, _)| policy);
         let on_reject = self.on_reject(&mut installer);
         let entries = self.plugins(&mut fields);
         Listing { policy, on_reject, entries, form: Form::HelmValues { enabled, root } }
@@ -146,21 +150,22 @@ impl Reader {
     }
 
     /// A key without a value does not count as absent: it may be a list whose lines were lost, and must not mean "all".
-    fn policy(&mut self, fields: &mut Fields) -> SourcePolicy {
-        let Some(node) = fields.take_even_null("allowedSources") else { return SourcePolicy::permissive() };
+    pub(crate) fn policy(&mut self, fields: &mut Fields, parse: ParsePrefix) -> Option<(SourcePolicy, Span)> {
+        let node = fields.take_even_null("allowedSources")?;
         if node.is_null() {
             let fault = Fault::new(node.span, "expected a list for `allowedSources`, found nothing");
             self.fault(fault.hint("list what is allowed; to allow every source on purpose, write []"));
-            return SourcePolicy::permissive();
+            return None;
         }
+        let span = node.span;
         let entries = self.list("`allowedSources`", node);
-        SourcePolicy::of(entries.into_iter().filter_map(|entry| self.prefix(entry)).collect())
+        Some((SourcePolicy::of(entries.into_iter().filter_map(|entry| self.prefix(entry, parse)).collect()), span))
     }
 
-    fn prefix(&mut self, entry: Node) -> Option<Prefix> {
+    fn prefix(&mut self, entry: Node, parse: ParsePrefix) -> Option<Prefix> {
         let span = entry.span;
         let text = self.text("an entry of `allowedSources`", entry)?;
-        match Prefix::parse(&text) {
+        match parse(&text) {
             Ok(prefix) => Some(prefix),
             Err(error) => {
                 let fault = Fault::new(span, error.to_string());

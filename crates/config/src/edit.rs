@@ -7,7 +7,7 @@ use integrity::{Blame, Integrity};
 use source::{Allowed, Source, SourcePolicy};
 
 use crate::butler::{Listing, decode, list};
-use crate::load::load;
+use crate::load::{Reading, load};
 use crate::plan::Listed;
 use crate::{EntryError, Place, Position, Problems};
 use page::Page;
@@ -114,7 +114,7 @@ impl Pins {
     /// When a value cannot be changed in place, or not without changing what stands elsewhere.
     pub fn edited(&self, edits: &[Edit]) -> Result<String, EditError> {
         let (mark, document) = self.text.split_at(self.mark);
-        let before = load(document).map_err(|_| EditError::Reread)?;
+        let before = load(document, Reading::Plain).map_err(|_| EditError::Reread)?;
         let mut wanted = before.root.ok_or(EditError::Reread)?;
         let mut page = Page::new(document, before.aliased);
         for edit in edits {
@@ -125,7 +125,7 @@ impl Pins {
         }
         let text = page.patched().ok_or(EditError::Reread)?;
         let after = decode(text.as_bytes()).map_err(|_| EditError::Reread)?;
-        let after = load(after).map_err(|_| EditError::Reread)?;
+        let after = load(after, Reading::Plain).map_err(|_| EditError::Reread)?;
         let is_wanted = after.root.is_some_and(|root| tree::are_same(&root, &wanted));
         if is_wanted && after.faults.len() == before.faults.len() {
             Ok(format!("{mark}{text}"))
@@ -142,8 +142,8 @@ impl PinEntry {
     }
 
     /// Where the entry stands in the file.
-    pub const fn place(&self) -> Place {
-        self.place
+    pub fn place(&self) -> Place {
+        self.place.clone()
     }
 
     /// Whether the entry says `disabled: true`.

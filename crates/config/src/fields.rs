@@ -2,7 +2,7 @@
 
 use crate::node::{Node, Span, Value};
 use crate::problem::Fault;
-use crate::scalar::Scalar;
+use crate::scalar::{Scalar, boolean_word};
 
 /// Keys with this prefix are the writer's own and are passed over.
 const PRIVATE_PREFIX: &str = "x-";
@@ -12,6 +12,8 @@ const MAX_SUGGESTED_FROM: usize = 40;
 #[derive(Default)]
 pub(crate) struct Reader {
     pub(crate) faults: Vec<Fault>,
+    /// Only a lenient reading has any.
+    pub(crate) warnings: Vec<Fault>,
 }
 
 /// The known keys that a mapping holds.
@@ -35,9 +37,27 @@ impl Reader {
         self.faults.push(fault);
     }
 
+    pub(crate) fn warning(&mut self, warning: Fault) {
+        self.warnings.push(warning);
+    }
+
     /// The fields of a mapping; a key that is not among the known ones is a fault.
     pub(crate) fn fields(&mut self, what: &str, node: Node, known: &[&'static str]) -> Fields {
+        let (fields, unknown) = self.known_and_unknown(what, node, known);
+        self.faults.extend(unknown);
+        fields
+    }
+
+    /// The fields of a mapping; a key that is not among the known ones is ignored with a warning.
+    pub(crate) fn lenient_fields(&mut self, what: &str, node: Node, known: &[&'static str]) -> Fields {
+        let (fields, unknown) = self.known_and_unknown(what, node, known);
+        self.warnings.extend(unknown);
+        fields
+    }
+
+    fn known_and_unknown(&mut self, what: &str, node: Node, known: &[&'static str]) -> (Fields, Vec<Fault>) {
         let mut fields = Vec::new();
+        let mut unknown = Vec::new();
         match node.value {
             Value::Mapping(entries) => {
                 for (key, value) in entries {
@@ -45,13 +65,13 @@ impl Reader {
                     match known.iter().find(|known| **known == text) {
                         Some(known) => fields.push((*known, value)),
                         None if text.starts_with(PRIVATE_PREFIX) => {}
-                        None => self.faults.push(unknown_key(key.span, text, known)),
+                        None => unknown.push(unknown_key(key.span, text, known)),
                     }
                 }
             }
             _ => self.wrong_type(what, "a mapping", &node),
         }
-        Fields(fields)
+        (Fields(fields), unknown)
     }
 
     pub(crate) fn list(&mut self, what: &str, node: Node) -> Vec<Node> {
@@ -76,6 +96,20 @@ impl Reader {
             return None;
         };
         Some(value)
+    }
+
+    /// A boolean, or a text that YAML 1.1 or a template's author takes for one; nothing when there is no value. Each
+    /// but a boolean is told.
+    pub(crate) fn lenient_boolean(&mut self, key: &str, node: &Node) -> Option<bool> {
+        let Value::Scalar(scalar) = &node.value else { return self.boolean(&format!("`{key}`"), node) };
+        match scalar {
+            Scalar::Text(text) if let Some(value) = boolean_word(text) => {
+                let message = format!("`{text}` is taken for `{value}` as value of `{key}`");
+                self.warnings.push(Fault::new(node.span, message).hint(boolean_hint(text)));
+                Some(value)
+            }
+            _ => self.boolean(&format!("`{key}`"), node),
+        }
     }
 
     /// The text of a key.
@@ -108,13 +142,7 @@ impl Reader {
 
 fn wrong_type_hint(expected: &str, found: &Value) -> Option<String> {
     let hint = match (expected, found) {
-        ("a boolean", Value::Scalar(Scalar::Text(text))) => match text.to_ascii_lowercase().as_str() {
-            "true" => "write true, without quotes",
-            "false" => "write false, without quotes",
-            "yes" | "y" | "on" => return Some(format!("write `true`; YAML 1.2 reads `{text}` as text")),
-            "no" | "n" | "off" => return Some(format!("write `false`; YAML 1.2 reads `{text}` as text")),
-            _ => "write true or false",
-        },
+        ("a boolean", Value::Scalar(Scalar::Text(text))) => return Some(boolean_hint(text)),
         ("a boolean", _) => "write true or false",
         ("a string", Value::Scalar(Scalar::Bool(_) | Scalar::Int(_) | Scalar::Float(_))) => "write it in quotes",
         ("a list", Value::Scalar(Scalar::Text(_))) => "put `- ` before it, on a line of its own",
@@ -123,18 +151,31 @@ fn wrong_type_hint(expected: &str, found: &Value) -> Option<String> {
     Some(hint.to_owned())
 }
 
+fn boolean_hint(text: &str) -> String {
+    match boolean_word(text) {
+        Some(value) if text.eq_ignore_ascii_case(if value { "true" } else { "false" }) => {
+            format!("write {value}, without quotes")
+        }
+        Some(value) => format!("write `{value}`; YAML 1.2 reads `{text}` as text"),
+        None => "write true or false".to_owned(),
+    }
+}
+
 /// A missing blank makes a value part of the key, so only what stands before it is shown.
 fn unknown_key(span: Span, key: &str, known: &[&'static str]) -> Fault {
     let key = key.split([':', '=']).next().unwrap_or_default();
     let span = Span { end: span.end.min(span.start + key.chars().count().max(1)), ..span };
     let fault = Fault::new(span, format!("unknown key `{key}`"));
-    let nearest = known.iter().map(|known| (distance(key, known), *known)).min();
-    match nearest {
-        Some((distance, nearest)) if distance <= 2.max(nearest.len() / 3) => {
-            fault.hint(format!("did you mean `{nearest}`?"))
-        }
-        _ => fault.hint(format!("known here: {}; keys that start with `x-` are ignored", known.join(", "))),
+    match nearest(key, known) {
+        Some(nearest) => fault.hint(format!("did you mean `{nearest}`?")),
+        None => fault.hint(format!("known here: {}; keys that start with `x-` are ignored", known.join(", "))),
     }
+}
+
+/// The word that was meant, when there is one so like.
+pub(crate) fn nearest(text: &str, known: &[&'static str]) -> Option<&'static str> {
+    let (distance, nearest) = known.iter().map(|known| (distance(text, known), *known)).min()?;
+    (distance <= 2.max(nearest.len() / 3)).then_some(nearest)
 }
 
 /// Edits between two keys, case aside: insert, remove, replace.

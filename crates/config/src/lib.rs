@@ -27,13 +27,14 @@
 //! - [`parse`]: the file's bytes to a [`Plan`], or to all of its [`Problems`].
 //! - [`Entry`] → [`Wanted`] → [`Admitted`]: an entry as written, one that asks for a plugin, one that may be fetched.
 //! - [`Pins`]: the bytes again, to write new integrities into them ([`Edit`]) and leave everything else as it is.
+//! - [`rhdh::read`]: a file of the rhdh dialect, as it is written, and what it is [warned](Warning) about.
 //! - [`Fragment`] → [`AppConfig`]: a plugin's piece of app-config, and all pieces merged, or a [`Conflict`].
 //!
 //! # What this crate refuses
 //! It reads no file and no variable. It guesses nothing: an unknown or doubled key, a wrong type, an alias, a tag or a
-//! second document stops it, with the place and a hint. It shows no secret in an excerpt. Size, depth and number of
-//! values are bounded, and how much is looked at ahead: [`MAX_CONFIG_BYTES`], [`MAX_DEPTH`], [`MAX_NODES`],
-//! [`MAX_LOOKAHEAD`].
+//! second document stops it, with the place and a hint; what the rhdh dialect lets pass of these, it tells. It shows no
+//! secret in an excerpt. Size, depth and number of values are bounded, what is looked at ahead, and what aliases
+//! repeat: [`MAX_CONFIG_BYTES`], [`MAX_DEPTH`], [`MAX_NODES`], [`MAX_LOOKAHEAD`], [`MAX_REPEATED`].
 
 mod app_config;
 mod butler;
@@ -47,14 +48,15 @@ mod metered;
 mod node;
 mod plan;
 mod problem;
+pub mod rhdh;
 mod scalar;
 
 pub use app_config::{AppConfig, Conflict};
 pub use butler::{MAX_CONFIG_BYTES, parse};
 pub use edit::{Edit, EditError, PinEntry, Pins};
 pub use fragment::Fragment;
-pub use load::{MAX_DEPTH, MAX_NODES};
+pub use load::{MAX_DEPTH, MAX_NODES, MAX_REPEATED};
 pub use metered::MAX_LOOKAHEAD;
-pub use node::Position;
-pub use plan::{Admitted, Entry, EntryError, Form, OnReject, Place, Plan, Request, Wanted};
-pub use problem::{MAX_PROBLEMS, Problem, Problems};
+pub use node::{Location, Position};
+pub use plan::{Admitted, Dialect, Entry, EntryError, Form, OnReject, Place, Plan, Pull, Request, Wanted};
+pub use problem::{MAX_PROBLEMS, Problem, Problems, Warning};

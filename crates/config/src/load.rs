@@ -3,11 +3,15 @@
 //! What is wrong in a part of the file becomes a fault beside the tree, since the reader may ignore that part; what
 //! leaves no tree to speak of ends the load.
 
-use std::collections::HashSet;
+mod merge_key;
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
 use source::redact;
 
+use crate::butler::MAX_CONFIG_BYTES;
 use crate::metered::{MAX_LOOKAHEAD, Meter, Metered};
 use crate::node::{Node, Position, Span, Value, counted, duplicate_keys};
 use crate::problem::Fault;
@@ -17,14 +21,28 @@ use crate::scalar::Scalar;
 pub const MAX_DEPTH: usize = 64;
 /// Scalars, lists and mappings in one file: a thousand plugins with two hundred values each.
 pub const MAX_NODES: usize = 200_000;
+/// Bytes of text that aliases repeat: as much again as a file may hold.
+pub const MAX_REPEATED: usize = MAX_CONFIG_BYTES;
 /// Aliases, tags, duplicate keys and the like, after which nothing more of the file is read.
 const MAX_FAULTS: usize = 10_000;
+const MERGE_KEY: &str = "<<";
+
+/// What a file may use beyond one plain tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// Nothing: an alias is a fault, `<<` a key like any other.
+    Plain,
+    /// Aliases stand for what they repeat, and an unquoted `<<` takes over the keys of other mappings.
+    Expanded,
+}
 
 pub(crate) struct Loaded {
     /// The document; nothing for an empty file.
     pub(crate) root: Option<Node>,
     /// Aliases, duplicate keys and tags.
     pub(crate) faults: Vec<Fault>,
+    /// Merge keys; none in a plain reading.
+    pub(crate) warnings: Vec<Fault>,
     /// What an alias somewhere in the file repeats.
     pub(crate) aliased: Vec<Span>,
 }
@@ -33,13 +51,13 @@ pub(crate) struct Loaded {
 ///
 /// # Errors
 /// A syntax error, a bound exceeded, or a second document; and what was found before it.
-pub(crate) fn load(text: &str) -> Result<Loaded, Vec<Fault>> {
-    let mut loader = Loader::default();
+pub(crate) fn load(text: &str, reading: Reading) -> Result<Loaded, Vec<Fault>> {
+    let mut loader = Loader::new(reading);
     match loader.run(text) {
         Ok(()) => {
             let is_repeated = |(anchor, _): &(usize, Span)| loader.aliases.contains(anchor);
             let aliased = loader.anchored.into_iter().filter(is_repeated).map(|(_, span)| span).collect();
-            Ok(Loaded { root: loader.root, faults: loader.faults, aliased })
+            Ok(Loaded { root: loader.root, faults: loader.faults, warnings: loader.warnings, aliased })
         }
         Err(fault) => {
             loader.faults.push(fault);
@@ -48,15 +66,47 @@ pub(crate) fn load(text: &str) -> Result<Loaded, Vec<Fault>> {
     }
 }
 
-#[derive(Default)]
 struct Loader {
+    reading: Reading,
     open: Vec<Open>,
     root: Option<Node>,
     faults: Vec<Fault>,
+    warnings: Vec<Fault>,
     anchored: Vec<(usize, Span)>,
     aliases: HashSet<usize>,
     documents: usize,
     nodes: usize,
+    /// What stands behind anchors, flat: anchors inside anchors cost nothing more.
+    tokens: Vec<Token>,
+    repeatable: HashMap<usize, Range<usize>>,
+    /// The alias whose tokens are being repeated.
+    repeating: Option<Span>,
+    repeated: usize,
+}
+
+/// A piece of the tree to be, read or repeated.
+#[derive(Clone)]
+enum Token {
+    Word(Word),
+    Open(Span, Kind),
+    /// Where the collection ends.
+    Close(usize),
+}
+
+#[derive(Clone)]
+struct Word {
+    span: Span,
+    text: String,
+    /// Neither quotes nor a tag.
+    is_plain: bool,
+    /// Nothing where it was complained about.
+    scalar: Option<Scalar>,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Sequence,
+    Mapping,
 }
 
 /// A collection whose end has not come yet.
@@ -64,15 +114,40 @@ struct Open {
     span: Span,
     /// Its number, from 1; 0 for most.
     anchor: usize,
+    /// Its own token, where those are kept.
+    token: usize,
     content: Content,
 }
 
 enum Content {
     Sequence(Vec<Node>),
-    Mapping { entries: Vec<(Node, Node)>, key: Option<Node> },
+    Mapping { entries: Vec<(Node, Node)>, merged: Vec<(Span, Node)>, key: Option<Key> },
+}
+
+enum Key {
+    Written(Node),
+    Merge(Span),
 }
 
 impl Loader {
+    fn new(reading: Reading) -> Self {
+        Self {
+            reading,
+            open: Vec::new(),
+            root: None,
+            faults: Vec::new(),
+            warnings: Vec::new(),
+            anchored: Vec::new(),
+            aliases: HashSet::new(),
+            documents: 0,
+            nodes: 0,
+            tokens: Vec::new(),
+            repeatable: HashMap::new(),
+            repeating: None,
+            repeated: 0,
+        }
+    }
+
     fn run(&mut self, text: &str) -> Result<(), Fault> {
         let meter = Meter::default();
         let mut parser = Parser::new_from_iter(Metered::new(text, &meter));
@@ -94,35 +169,106 @@ impl Loader {
                             .hint("keep what stands before this line, or write two files"));
                     }
                 }
-                Event::Alias(anchor) => {
-                    self.aliases.insert(anchor);
-                    self.fault(span, "YAML aliases are not supported", "write the value out");
-                    self.place(Node { span, value: Value::Unusable })?;
-                }
+                Event::Alias(anchor) => self.alias(span, anchor)?,
                 Event::Scalar(text, style, anchor, tag) => {
                     self.anchor(anchor, span);
-                    let value = self.scalar(span, &text, style, tag.as_deref());
-                    self.place(Node { span, value })?;
+                    let scalar = self.scalar(span, &text, style, tag.as_deref());
+                    let is_plain = style == ScalarStyle::Plain && tag.is_none();
+                    self.take(Token::Word(Word { span, text: text.into_owned(), is_plain, scalar }), anchor)?;
                 }
                 Event::SequenceStart(anchor, tag) => {
                     self.collection_tag(span, tag.as_deref(), "seq");
-                    self.open(span, anchor, Content::Sequence(Vec::new()))?;
+                    self.take(Token::Open(span, Kind::Sequence), anchor)?;
                 }
                 Event::MappingStart(anchor, tag) => {
                     self.collection_tag(span, tag.as_deref(), "map");
-                    self.open(span, anchor, Content::Mapping { entries: Vec::new(), key: None })?;
+                    self.take(Token::Open(span, Kind::Mapping), anchor)?;
                 }
-                Event::SequenceEnd | Event::MappingEnd => self.close(span.start)?,
+                Event::SequenceEnd | Event::MappingEnd => self.take(Token::Close(span.start), 0)?,
             }
         }
         Ok(())
     }
 
-    fn open(&mut self, span: Span, anchor: usize, content: Content) -> Result<(), Fault> {
+    fn alias(&mut self, span: Span, anchor: usize) -> Result<(), Fault> {
+        self.aliases.insert(anchor);
+        let unusable = Token::Word(Word { span, text: String::new(), is_plain: false, scalar: None });
+        if self.reading == Reading::Plain {
+            self.fault(span, "YAML aliases are not supported", "write the value out");
+            return self.take(unusable, 0);
+        }
+        // The parser rejects names that it does not know; a value that is not kept yet has begun, but not ended.
+        let Some(tokens) = self.repeatable.get(&anchor).cloned() else {
+            self.fault(span, "the alias stands inside the value that it repeats", "write the value out");
+            return self.take(unusable, 0);
+        };
+        self.repeating = Some(span);
+        let first = tokens.start;
+        for index in tokens {
+            let mut token = self.tokens[index].clone();
+            // The value itself stands where the alias does, which may be shown; what is inside it, where it is written.
+            if let (true, Token::Word(Word { span: own, .. }) | Token::Open(own, _)) = (index == first, &mut token) {
+                *own = span;
+            }
+            if let Token::Word(word) = &token {
+                self.repeated = self.repeated.saturating_add(word.text.len());
+            }
+            if self.repeated > MAX_REPEATED {
+                let message = format!("aliases repeat more than {MAX_REPEATED} bytes");
+                return Err(Fault::new(span, message).hint("repeat less, or shorter values"));
+            }
+            self.take(token, 0)?;
+        }
+        self.repeating = None;
+        Ok(())
+    }
+
+    /// Builds the tree, and keeps what an alias may repeat.
+    fn take(&mut self, token: Token, anchor: usize) -> Result<(), Fault> {
+        let index = self.tokens.len();
+        let is_anchored = anchor > 0 || self.open.iter().any(|open| open.anchor > 0);
+        if is_anchored && self.reading == Reading::Expanded {
+            self.tokens.push(token.clone());
+        }
+        match token {
+            Token::Word(word) => {
+                self.keep(anchor, index);
+                self.word(word)
+            }
+            Token::Open(span, kind) => {
+                let content = match kind {
+                    Kind::Sequence => Content::Sequence(Vec::new()),
+                    Kind::Mapping => Content::Mapping { entries: Vec::new(), merged: Vec::new(), key: None },
+                };
+                self.open(Open { span, anchor, token: index, content })
+            }
+            Token::Close(end) => self.close(end),
+        }
+    }
+
+    fn word(&mut self, word: Word) -> Result<(), Fault> {
+        let Word { span, text, is_plain, scalar } = word;
+        if is_plain && text == MERGE_KEY && self.reading == Reading::Expanded && self.expects_key() {
+            self.count(span)?;
+            if let Some(Content::Mapping { key, .. }) = self.open.last_mut().map(|open| &mut open.content) {
+                *key = Some(Key::Merge(span));
+            }
+            return Ok(());
+        }
+        let value = match scalar {
+            Some(scalar) if self.expects_key() => Value::Scalar(scalar.into_key(&text)),
+            Some(scalar) => Value::Scalar(scalar),
+            None => Value::Unusable,
+        };
+        self.place(Node { span, value })
+    }
+
+    fn open(&mut self, open: Open) -> Result<(), Fault> {
         if self.open.len() == MAX_DEPTH {
+            let span = self.repeating.unwrap_or(open.span);
             return Err(Fault::new(span, format!("nested deeper than {MAX_DEPTH} levels")));
         }
-        self.open.push(Open { span, anchor, content });
+        self.open.push(open);
         Ok(())
     }
 
@@ -130,17 +276,32 @@ impl Loader {
         let Some(open) = self.open.pop() else { return Ok(()) };
         let span = Span { end: end.max(open.span.end), ..open.span };
         self.anchor(open.anchor, span);
+        self.keep(open.anchor, open.token);
         let value = match open.content {
             Content::Sequence(items) => Value::Sequence(items),
-            Content::Mapping { entries, .. } => {
-                self.faults.extend(duplicate_keys(&entries).into_iter().map(|(span, key, first)| {
-                    Fault::new(span, format!("duplicate key `{}`", redact(key)))
-                        .hint(format!("it is set already in line {}; keep one", first.line))
-                }));
+            Content::Mapping { mut entries, merged, .. } => {
+                let mut faults: Vec<_> = duplicate_keys(&entries)
+                    .into_iter()
+                    .map(|(span, key, first)| duplicate(span, &redact(key), first))
+                    .collect();
+                let mut warnings = Vec::new();
+                merge_key::merge(&mut entries, merged, &mut faults, &mut warnings);
+                // What is repeated was complained about where it is written.
+                if self.repeating.is_none() {
+                    self.faults.append(&mut faults);
+                    self.warnings.append(&mut warnings);
+                }
                 Value::Mapping(entries)
             }
         };
         self.place(Node { span, value })
+    }
+
+    /// Notes what an alias of this anchor is to repeat: everything since a token.
+    fn keep(&mut self, anchor: usize, first: usize) {
+        if anchor > 0 {
+            self.repeatable.insert(anchor, first..self.tokens.len());
+        }
     }
 
     fn anchor(&mut self, anchor: usize, span: Span) {
@@ -151,42 +312,50 @@ impl Loader {
 
     /// Puts a finished node where it belongs.
     fn place(&mut self, node: Node) -> Result<(), Fault> {
-        self.nodes += 1;
-        if self.nodes > MAX_NODES {
-            return Err(Fault::new(node.span, format!("the file holds more than {MAX_NODES} values")).hidden());
-        }
-        if self.faults.len() > MAX_FAULTS {
-            return Err(Fault::new(node.span, format!("the file has more than {MAX_FAULTS} problems")).hidden());
-        }
+        self.count(node.span)?;
         match self.open.last_mut().map(|open| &mut open.content) {
             None => self.root = Some(node),
             Some(Content::Sequence(items)) => items.push(node),
-            Some(Content::Mapping { entries, key }) => match key.take() {
-                None => *key = Some(node),
-                Some(key) => entries.push((key, node)),
+            Some(Content::Mapping { entries, merged, key }) => match key.take() {
+                None => *key = Some(Key::Written(node)),
+                Some(Key::Written(key)) => entries.push((key, node)),
+                Some(Key::Merge(key)) => merged.push((key, node)),
             },
         }
         Ok(())
     }
 
-    fn scalar(&mut self, span: Span, text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Value {
+    fn count(&mut self, span: Span) -> Result<(), Fault> {
+        self.nodes += 1;
+        if self.nodes > MAX_NODES {
+            let fault = |span| Fault::new(span, format!("the file holds more than {MAX_NODES} values"));
+            return Err(match self.repeating {
+                Some(alias) => fault(alias).hint("what an alias repeats counts each time; repeat less"),
+                None => fault(span).hidden(),
+            });
+        }
+        if self.faults.len() > MAX_FAULTS {
+            return Err(Fault::new(span, format!("the file has more than {MAX_FAULTS} problems")).hidden());
+        }
+        Ok(())
+    }
+
+    /// A scalar's meaning, unless it has none.
+    fn scalar(&mut self, span: Span, text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Option<Scalar> {
         let untagged =
             if style == ScalarStyle::Plain { Scalar::plain(text) } else { Ok(Scalar::Text(text.to_owned())) };
-        let scalar = match tag {
+        let scalar = match tag.map(|tag| tagged(tag, text)) {
             None => untagged,
-            Some(tag) => match tagged(tag, text) {
-                Some(scalar) => Ok(scalar),
-                None => return self.bad_tag(span),
-            },
-        };
-        match scalar {
-            Ok(scalar) if self.expects_key() => Value::Scalar(scalar.into_key(text)),
-            Ok(scalar) => Value::Scalar(scalar),
-            Err(_) => {
-                self.faults.push(Fault::new(span, "the number is too large").hint("write it in quotes").hidden());
-                Value::Unusable
+            Some(Some(scalar)) => Ok(scalar),
+            Some(None) => {
+                self.bad_tag(span);
+                return None;
             }
+        };
+        if scalar.is_err() {
+            self.faults.push(Fault::new(span, "the number is too large").hint("write it in quotes").hidden());
         }
+        scalar.ok()
     }
 
     fn collection_tag(&mut self, span: Span, tag: Option<&Tag>, core: &str) {
@@ -198,9 +367,8 @@ impl Loader {
     }
 
     /// A word behind `!` may be a password without quotes.
-    fn bad_tag(&mut self, span: Span) -> Value {
+    fn bad_tag(&mut self, span: Span) {
         self.fault(span.start(), "a YAML tag does not fit here", "remove the tag, or write a text in quotes");
-        Value::Unusable
     }
 
     fn fault(&mut self, span: Span, message: &str, hint: &str) {
@@ -210,6 +378,11 @@ impl Loader {
     fn expects_key(&self) -> bool {
         self.open.last().is_some_and(|open| matches!(&open.content, Content::Mapping { key: None, .. }))
     }
+}
+
+fn duplicate(span: Span, key: &str, first: Position) -> Fault {
+    Fault::new(span, format!("duplicate key `{key}`"))
+        .hint(format!("it is set already in line {}; keep one", first.line))
 }
 
 fn syntax(error: &ScanError) -> Fault {
@@ -241,4 +414,21 @@ fn tagged(tag: &Tag, text: &str) -> Option<Scalar> {
 
 fn position(marker: Marker) -> Position {
     Position { line: counted(marker.line()), column: counted(marker.col().saturating_add(1)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn anchors_inside_anchors_are_kept_once() {
+        let text = format!("{}x{}", "&a [".repeat(60), "]".repeat(60));
+        let mut loader = Loader::new(Reading::Expanded);
+        assert_eq!(loader.run(&text), Ok(()));
+        assert_eq!((loader.nodes, loader.tokens.len(), loader.repeatable.len()), (61, 121, 60));
+
+        let mut plain = Loader::new(Reading::Plain);
+        assert_eq!(plain.run(&text), Ok(()));
+        assert_eq!((plain.nodes, plain.tokens.len()), (61, 0));
+    }
 }

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::sync::Arc;
 
-use crate::excerpt::lines;
+use crate::excerpt::{clean, lines};
 use crate::scalar::Scalar;
 
 /// A place in the file. Both count from 1; columns count characters.
@@ -21,13 +22,41 @@ impl fmt::Display for Position {
     }
 }
 
+/// A place, and its file where several are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location {
+    /// The file.
+    pub file: Option<Arc<str>>,
+    /// Where in it.
+    pub position: Position,
+}
+
+impl Location {
+    /// The line, in words.
+    pub(crate) fn line(&self) -> String {
+        match &self.file {
+            Some(file) => format!("line {} of `{}`", self.position.line, clean(file)),
+            None => format!("line {}", self.position.line),
+        }
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.file {
+            Some(file) => write!(f, "{}:{}", clean(file), self.position),
+            None => self.position.fmt(f),
+        }
+    }
+}
+
 /// A line or column; the file's size keeps it far from the limit.
 pub(crate) fn counted(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 /// Where a piece of the document begins and ends; offsets count characters from its start.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span {
     pub(crate) position: Position,
     pub(crate) start: usize,

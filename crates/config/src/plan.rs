@@ -1,10 +1,10 @@
 //! What a file asks for.
 
-use integrity::{Blame, Integrity, IntegrityError};
+use integrity::{Blame, Integrity, IntegrityError, Promise};
 use source::{Allowed, NotAllowed, Source, SourceError, SourcePolicy};
 
 use crate::node::Span;
-use crate::{Fragment, Position, Problem};
+use crate::{Fragment, Position, Problem, rhdh};
 
 /// A file that is right. Its entries may still be rejected, each for itself.
 #[derive(Debug)]
@@ -18,6 +18,30 @@ pub struct Plan {
     pub entries: Vec<Entry>,
     /// Which kind of file it was.
     pub form: Form,
+    /// Whose language it is written in.
+    pub dialect: Dialect,
+}
+
+/// Whose language a plan was written in; it decides where plugins go and when they are asked for again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Dialect {
+    /// Butler's own.
+    #[default]
+    Butler,
+    /// That of Red Hat Developer Hub's installer.
+    Rhdh,
+}
+
+/// When a plugin that is installed is asked for again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pull {
+    /// When it is not there as it was installed.
+    #[default]
+    IfNotPresent,
+    /// Always, and fetched when its source leads to something else by now.
+    Always,
+    /// Always fetched.
+    Force,
 }
 
 /// What becomes of a run in which a plugin is rejected.
@@ -69,11 +93,13 @@ pub(crate) struct Listed {
 }
 
 /// Where an entry and its values stand in the file.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Place {
     entry: Span,
     pub(crate) package: Span,
     pub(crate) integrity: Span,
+    /// Where the package stands, when several files were read.
+    located: Option<rhdh::Place>,
 }
 
 /// What an entry asks for.
@@ -103,9 +129,10 @@ pub enum Request {
 #[derive(Debug)]
 pub struct Wanted {
     pub(crate) source: Result<Source, EntryError>,
-    pub(crate) integrity: Result<Integrity, EntryError>,
+    pub(crate) promise: Result<Promise, EntryError>,
     pub(crate) duplicate_of: Option<Position>,
     pub(crate) plugin_config: Option<Fragment>,
+    pub(crate) pull: Pull,
 }
 
 /// An entry that may be fetched.
@@ -115,10 +142,12 @@ pub struct Wanted {
 pub struct Admitted {
     /// Where the plugin comes from.
     pub source: Allowed<Source>,
-    /// What its bytes must hash to.
-    pub integrity: Integrity,
+    /// What its bytes must be.
+    pub promise: Promise,
     /// Its piece of app-config, when it has one.
     pub plugin_config: Option<Fragment>,
+    /// When it is asked for again.
+    pub pull: Pull,
 }
 
 impl From<Listed> for Entry {
@@ -127,7 +156,9 @@ impl From<Listed> for Entry {
         let request = if disabled {
             Request::Disabled
         } else {
-            Request::Wanted(Box::new(Wanted { source, integrity, duplicate_of, plugin_config }))
+            let promise = integrity.map(|integrity| Promise::Hashes(integrity.into()));
+            let pull = Pull::IfNotPresent;
+            Request::Wanted(Box::new(Wanted { source, promise, duplicate_of, plugin_config, pull }))
         };
         Self { package, place, request }
     }
@@ -137,7 +168,7 @@ impl Place {
     /// An entry whose values are not written.
     pub(crate) const fn of(entry: Span) -> Self {
         let start = entry.start();
-        Self { entry: start, package: start, integrity: start }
+        Self { entry: start, package: start, integrity: start, located: None }
     }
 
     /// Where the entry starts.
@@ -145,19 +176,34 @@ impl Place {
         self.entry.position
     }
 
-    /// Shows a rejection at the value that it is about; `file` is what was parsed.
+    /// Shows a rejection at the value that it is about; `file` is what was parsed, and of no use to a place that knows
+    /// its own.
     pub fn problem(&self, error: &EntryError, file: &[u8]) -> Problem {
         let span = match error {
             EntryError::PackageMissing | EntryError::IntegrityMissing => self.entry,
             EntryError::Source(_) | EntryError::NotAllowed(_) | EntryError::Duplicate { .. } => self.package,
             EntryError::Integrity(_) => self.integrity,
         };
-        Problem::at(span, error.to_string(), error.hint(), file)
+        self.shown(span, error.to_string(), error.hint(), file)
     }
 
     /// Shows something that is wrong with the source, found out by asking for it.
     pub fn package_problem(&self, message: String, hint: Option<String>, file: &[u8]) -> Problem {
-        Problem::at(self.package, message, hint, file)
+        self.shown(self.package, message, hint, file)
+    }
+
+    fn shown(&self, span: Span, message: String, hint: Option<String>, file: &[u8]) -> Problem {
+        match &self.located {
+            Some(place) => place.problem(message, hint),
+            None => Problem::at(span, message, hint, file),
+        }
+    }
+}
+
+/// An entry in one of several files, by its package.
+impl From<&rhdh::Place> for Place {
+    fn from(place: &rhdh::Place) -> Self {
+        Self { located: Some(place.clone()), ..Self::of(place.span()) }
     }
 }
 
@@ -179,10 +225,10 @@ impl Wanted {
     /// The first check that fails.
     pub fn admit(self, policy: &SourcePolicy) -> Result<Admitted, EntryError> {
         let source = policy.admit(self.source?)?;
-        let integrity = self.integrity?;
+        let promise = self.promise?;
         match self.duplicate_of {
             Some(first) => Err(EntryError::Duplicate { first }),
-            None => Ok(Admitted { source, integrity, plugin_config: self.plugin_config }),
+            None => Ok(Admitted { source, promise, plugin_config: self.plugin_config, pull: self.pull }),
         }
     }
 }

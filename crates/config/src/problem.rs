@@ -1,6 +1,7 @@
 //! What is wrong with a file, for those who have to mend it.
 
 use std::fmt::{self, Write as _};
+use std::sync::Arc;
 
 use integrity::Blame;
 
@@ -21,6 +22,8 @@ pub struct Problems {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Problem {
+    /// The file, where several are read.
+    pub file: Option<Arc<str>>,
     /// Where it is.
     pub position: Position,
     /// How many characters it spans, within its line.
@@ -32,6 +35,10 @@ pub struct Problem {
     excerpt: Option<Excerpt>,
 }
 
+/// Something in a file that is read otherwise than it is written, or not at all.
+#[derive(Debug, Clone)]
+pub struct Warning(Problem);
+
 impl Problems {
     pub(crate) fn of(mut faults: Vec<Fault>, text: &str) -> Self {
         faults.sort_by_key(|fault| fault.span.position);
@@ -39,6 +46,25 @@ impl Problems {
         faults.truncate(MAX_PROBLEMS);
         let shown = faults.into_iter().map(|fault| fault.shown(text)).collect();
         Self { shown, more }
+    }
+
+    /// Keeps the first problems and counts the rest, which is not even made.
+    pub(crate) fn gathered(mut problems: impl ExactSizeIterator<Item = Problem>) -> Option<Self> {
+        let shown: Vec<_> = problems.by_ref().take(MAX_PROBLEMS).collect();
+        let more = problems.len();
+        if shown.is_empty() { None } else { Some(Self { shown, more }) }
+    }
+
+    pub(crate) fn in_file(mut self, name: &Arc<str>) -> Self {
+        self.shown = self.shown.into_iter().map(|problem| problem.in_file(name)).collect();
+        self
+    }
+
+    /// Adds the problems of another file.
+    pub fn join(&mut self, others: Self) {
+        self.shown.extend(others.shown);
+        self.more += others.more + self.shown.len().saturating_sub(MAX_PROBLEMS);
+        self.shown.truncate(MAX_PROBLEMS);
     }
 
     /// The first [`MAX_PROBLEMS`] problems.
@@ -51,12 +77,12 @@ impl Problems {
         self.shown.len() + self.more
     }
 
-    /// The problems as a person reads them: message, place, source line, hint.
+    /// The problems as a person reads them: message, place, source line, hint. A problem that knows its file is shown
+    /// there, any other one in `file`.
     pub fn render(&self, file: &str) -> String {
-        let file = clean(file);
         let mut page = String::new();
         for problem in &self.shown {
-            problem.render_into(&file, &mut page);
+            problem.render_into("error", file, &mut page);
         }
         if self.more > 0 {
             line(&mut page, format_args!("error: and {} more problems", self.more));
@@ -67,7 +93,11 @@ impl Problems {
     /// The first problem and how many follow, on one line.
     pub fn summary(&self) -> String {
         let Some(first) = self.shown.first() else { return String::new() };
-        let summary = format!("line {}, column {}: {}", first.position.line, first.position.column, first.message);
+        let Position { line, column } = first.position;
+        let summary = match &first.file {
+            Some(file) => format!("line {line}, column {column} of `{}`: {}", clean(file), first.message),
+            None => format!("line {line}, column {column}: {}", first.message),
+        };
         match self.count() - 1 {
             0 => summary,
             1 => format!("{summary}; and 1 more problem"),
@@ -99,17 +129,28 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
+impl From<Problem> for Problems {
+    fn from(problem: Problem) -> Self {
+        Self { shown: vec![problem], more: 0 }
+    }
+}
+
 impl Problem {
     /// What is marked and the key before it, without what may be secret; `None` where it cannot be shown.
     pub fn source_line(&self) -> Option<&str> {
         self.excerpt.as_ref().map(|excerpt| excerpt.text.as_str())
     }
 
-    /// The problem as a person reads it: message, place, source line, hint, and an empty line.
+    /// The problem as a person reads it: message, place, source line, hint, and an empty line. It is shown in its own
+    /// file, if it knows that one.
     pub fn render(&self, file: &str) -> String {
         let mut page = String::new();
-        self.render_into(&clean(file), &mut page);
+        self.render_into("error", file, &mut page);
         page
+    }
+
+    pub(crate) fn in_file(self, name: &Arc<str>) -> Self {
+        Self { file: Some(Arc::clone(name)), ..self }
     }
 
     pub(crate) fn at(span: Span, message: String, hint: Option<String>, file: &[u8]) -> Self {
@@ -122,8 +163,9 @@ impl Problem {
         .shown(text.strip_prefix('\u{feff}').unwrap_or(&text))
     }
 
-    fn render_into(&self, file: &str, page: &mut String) {
-        line(page, format_args!("error: {}", self.message));
+    fn render_into(&self, level: &str, file: &str, page: &mut String) {
+        line(page, format_args!("{level}: {}", self.message));
+        let file = clean(self.file.as_deref().unwrap_or(file));
         let number = self.position.line.to_string();
         let gutter = " ".repeat(number.len());
         line(page, format_args!("{gutter}--> {file}:{}", self.position));
@@ -139,12 +181,42 @@ impl Problem {
     }
 }
 
+impl Warning {
+    pub(crate) const fn new(problem: Problem) -> Self {
+        Self(problem)
+    }
+
+    /// The warnings about a file, in its order; the last one of very many counts those that are not kept.
+    pub(crate) fn of(mut faults: Vec<Fault>, text: &str, name: &Arc<str>) -> Vec<Self> {
+        faults.sort_by_key(|fault| fault.span.position);
+        let more = faults.len().saturating_sub(MAX_PROBLEMS);
+        if more > 0 {
+            let rest = Fault::new(faults[MAX_PROBLEMS].span.start(), format!("and {more} more warnings from here on"));
+            faults.truncate(MAX_PROBLEMS);
+            faults.push(rest.hidden());
+        }
+        faults.into_iter().map(|fault| Self(fault.shown(text).in_file(name))).collect()
+    }
+
+    /// What it is about: place, message and hint.
+    pub const fn as_problem(&self) -> &Problem {
+        &self.0
+    }
+
+    /// The warning as a person reads it: message, place, source line, hint, and an empty line.
+    pub fn render(&self) -> String {
+        let mut page = String::new();
+        self.0.render_into("warning", "", &mut page);
+        page
+    }
+}
+
 fn line(page: &mut String, text: fmt::Arguments<'_>) {
     writeln!(page, "{text}").expect("a string takes all text");
 }
 
 /// A problem that does not know the source text.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) span: Span,
     message: String,
@@ -166,7 +238,13 @@ impl Fault {
         Self { hidden: true, ..self }
     }
 
-    fn shown(self, text: &str) -> Problem {
+    /// Takes out what is said of the same place again: the content of an anchor is read once for each alias.
+    pub(crate) fn once(faults: &mut Vec<Self>) {
+        faults.sort_by(|a, b| (a.span.position, &a.message).cmp(&(b.span.position, &b.message)));
+        faults.dedup();
+    }
+
+    pub(crate) fn shown(self, text: &str) -> Problem {
         let Self { span, message, hint, hidden } = self;
         let length = span.end.saturating_sub(span.start);
         let line = lines(text).nth((span.position.line as usize).saturating_sub(1));
@@ -176,6 +254,7 @@ impl Fault {
             None => (1, None),
         };
         Problem {
+            file: None,
             position: span.position,
             length,
             message: clean(&message),

@@ -46,6 +46,15 @@ impl Scalar {
     }
 }
 
+/// The boolean that a text stands for in YAML 1.1 (<https://yaml.org/type/bool.html>), in any case.
+pub(crate) fn boolean_word(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "y" | "on" => Some(true),
+        "false" | "no" | "n" | "off" => Some(false),
+        _ => None,
+    }
+}
+
 fn integer(text: &str) -> Result<Option<String>, TooLarge> {
     for (prefix, radix) in [("0o", 8), ("0x", 16)] {
         if let Some(digits) = text.strip_prefix(prefix)

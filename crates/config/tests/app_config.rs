@@ -163,8 +163,9 @@ fn the_second_of_two_that_differ_is_named_with_both_places_and_nothing_changes()
         let before = merged.to_yaml();
         let conflict = merged.merge("oci://second", pieces.next().unwrap()).unwrap_err();
         assert_eq!(conflict.key, key, "{name}");
-        assert_eq!((conflict.first.as_str(), conflict.second.as_str()), ("oci://first", "oci://second"), "{name}");
-        assert!(conflict.first_position < conflict.position, "{name}");
+        let (first, first_at) = conflict.first.unwrap();
+        assert_eq!((first.as_str(), conflict.second.as_str()), ("oci://first", "oci://second"), "{name}");
+        assert!(first_at.position < conflict.at.position, "{name}");
         assert_eq!(merged.to_yaml(), before, "{name}");
     }
 }
@@ -205,7 +206,7 @@ fn a_plugin_that_lost_leaves_no_owner_behind() {
     merge("first").unwrap();
     merge("second").unwrap_err();
     merge("third").unwrap();
-    assert_eq!(merge("fourth").unwrap_err().first, "third");
+    assert_eq!(merge("fourth").unwrap_err().first.unwrap().0, "third");
 }
 
 #[test]

@@ -544,7 +544,7 @@ proptest! {
         for (n, entry) in plan.entries.into_iter().enumerate() {
             let Request::Wanted(wanted) = entry.request else { panic!("{before}") };
             let admitted = wanted.admit(&plan.policy).unwrap();
-            prop_assert_eq!(admitted.integrity.to_string(), NEW);
+            prop_assert_eq!(admitted.promise.to_string(), NEW);
             prop_assert_eq!(admitted.source.subject().to_string(), source(n));
         }
 

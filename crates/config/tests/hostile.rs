@@ -41,6 +41,7 @@ fn a_large_file_of_any_one_thing_is_read_in_bounded_time() {
             let text = format!("{start}{}", unit.repeat((size - start.len()) / unit.len()));
             let begun = Instant::now();
             drop(config::parse(text.as_bytes()));
+            drop(config::rhdh::read(text.as_bytes(), "file"));
             assert!(begun.elapsed() < Duration::from_secs(20), "{start:?} {unit:?}: {:?}", begun.elapsed());
         }
     }
@@ -174,11 +175,18 @@ proptest! {
     #[test]
     fn no_bytes_break_the_reader(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         drop(config::parse(&bytes).map_err(|problems| problems.render("file")));
+        drop(config::rhdh::read(&bytes, "file").map_err(|problems| problems.render("")));
     }
 
     #[test]
     fn no_text_breaks_the_reader_or_leaves_a_problem_without_a_place(text in yamlish()) {
-        if let Err(problems) = config::parse(text.as_bytes()) {
+        let rhdh = config::rhdh::read(text.as_bytes(), "file");
+        if let Ok(Some(file)) = &rhdh {
+            for warning in &file.warnings {
+                prop_assert!(!warning.render().contains(|c: char| c.is_control() && c != '\n'));
+            }
+        }
+        for problems in [config::parse(text.as_bytes()).err(), rhdh.err()].into_iter().flatten() {
             prop_assert!(problems.count() > 0);
             prop_assert!(!problems.summary().contains(char::is_control));
             for problem in problems.iter() {

@@ -1,18 +1,18 @@
 //! Who one is to servers, as the files say that clients of registries share.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use integrity::Blame;
-use oci::{Credentials, CredentialsError, TrustedRealms};
+use oci::{Credentials, CredentialsError, Layers, Registries, TrustedRealms};
 
-use crate::file::{Unreadable, read_file};
-use crate::{HelperProcess, Netrc, NetrcError};
+use crate::file::{Unreadable, Whose, if_there, read_file};
+use crate::{HelperProcess, Netrc, NetrcError, Npmrc};
 
 /// Most bytes of a file with logins.
 pub const LOGINS_LIMIT: usize = 1024 * 1024;
 
-/// Who one is to servers.
+/// Who one is to servers, and how registries are asked.
 #[derive(Debug)]
 pub struct Access {
     /// Logins of registries.
@@ -21,6 +21,12 @@ pub struct Access {
     pub realms: TrustedRealms,
     /// Logins of https servers.
     pub netrc: Netrc,
+    /// Where else registries' images are asked for.
+    pub registries: Registries,
+    /// How many layers an artifact may have.
+    pub layers: Layers,
+    /// Registries of npm packages, and logins for them.
+    pub npmrc: Npmrc,
 }
 
 /// Where logins are looked for. The program reads its flags and environment, this opens what they name; an empty path
@@ -29,6 +35,9 @@ pub struct Access {
 pub struct Logins {
     /// A file in Docker's format; it must be there.
     pub registry_auth_file: Option<PathBuf>,
+    /// Files in Docker's format that are asked before Docker's own: the first that knows a registry decides. They need not
+    /// be there.
+    pub containers_auth: Vec<PathBuf>,
     /// The folder of Docker's `config.json`, as `DOCKER_CONFIG` names it.
     pub docker_config: Option<PathBuf>,
     /// Where `.docker/config.json` is looked for otherwise.
@@ -109,9 +118,16 @@ impl AccessError {
 }
 
 impl Access {
-    /// Nobody in particular.
+    /// Nobody in particular, who asks registries themselves for artifacts of one layer.
     pub fn anonymous() -> Self {
-        Self { credentials: Credentials::none(), realms: TrustedRealms::built_in(), netrc: Netrc::none() }
+        Self {
+            credentials: Credentials::none(),
+            realms: TrustedRealms::built_in(),
+            netrc: Netrc::none(),
+            registries: Registries::none(),
+            layers: Layers::One,
+            npmrc: Npmrc::none(),
+        }
     }
 }
 
@@ -126,6 +142,7 @@ impl Logins {
             credentials: self.credentials()?,
             realms: self.realms()?,
             netrc: netrc(named(self.netrc.as_ref()))?,
+            ..Access::anonymous()
         })
     }
 
@@ -154,6 +171,21 @@ impl Logins {
     }
 
     fn credentials(&self) -> Result<Credentials, AccessError> {
+        let mut credentials = self.docker_credentials()?;
+        if named(self.registry_auth_file.as_ref()).is_some() {
+            return Ok(credentials);
+        }
+        for path in self.containers_auth.iter().rev() {
+            let json = if_there(read_file(path, LOGINS_LIMIT), Whose::Home)
+                .map_err(|source| AccessError::Unreadable { path: path.clone(), source })?;
+            if let Some(json) = json {
+                credentials = self.parse(&json, path)?.before(credentials);
+            }
+        }
+        Ok(credentials)
+    }
+
+    fn docker_credentials(&self) -> Result<Credentials, AccessError> {
         let must_exist = named(self.registry_auth_file.as_ref()).is_some();
         let asked_for = must_exist || self.docker_config.is_some();
         let Some(path) = self.config_file() else { return Ok(Credentials::none()) };
@@ -163,8 +195,12 @@ impl Logins {
             Err(Unreadable::Denied(_)) if !asked_for => return Ok(Credentials::none()),
             Err(source) => return Err(AccessError::Unreadable { path, source }),
         };
+        self.parse(&json, &path)
+    }
+
+    fn parse(&self, json: &[u8], path: &Path) -> Result<Credentials, AccessError> {
         let helper = Box::new(HelperProcess::on(self.helper_path.clone()));
-        Credentials::parse(&json, helper).map_err(|source| AccessError::Credentials { path, source })
+        Credentials::parse(json, helper).map_err(|source| AccessError::Credentials { path: path.to_owned(), source })
     }
 }
 

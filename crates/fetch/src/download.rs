@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use integrity::{Algorithm, Hashed, HashingWriter};
+use integrity::{Algorithm, Hashed, HashingWriter, Promise};
 use oci::Descriptor;
 use transport::{Cause, Patience, Response, Retryable as _, TransportError};
 
@@ -19,6 +19,7 @@ pub(crate) struct Download<'a> {
     /// What a registry promised; https servers promise nothing.
     pub(crate) descriptor: Option<&'a Descriptor>,
     pub(crate) limits: &'a FetchLimits,
+    promise: &'a Promise,
     pub(crate) patience: Patience<'a>,
     writer: Option<HashingWriter<Spool>>,
     /// Whether parts may be asked for: not of a server that gave the whole when it was asked for one.
@@ -30,11 +31,12 @@ impl<'a> Download<'a> {
         package: &'a str,
         descriptor: Option<&'a Descriptor>,
         limits: &'a FetchLimits,
+        promise: &'a Promise,
         patience: Patience<'a>,
         spool: Spool,
     ) -> Self {
-        let writer = Some(HashingWriter::with(algorithm(descriptor), spool));
-        Self { package, descriptor, limits, patience, writer, gives_parts: true }
+        let writer = Some(HashingWriter::with(algorithm(descriptor), spool).for_promise(promise));
+        Self { package, descriptor, limits, promise, patience, writer, gives_parts: true }
     }
 
     /// Where the next answer should begin: behind the bytes that are there already.
@@ -85,7 +87,7 @@ impl<'a> Download<'a> {
             return Ok(writer);
         }
         let spool = writer.abandon().clear().map_err(|source| self.spool_error(source))?;
-        Ok(HashingWriter::with(algorithm(self.descriptor), spool))
+        Ok(HashingWriter::with(algorithm(self.descriptor), spool).for_promise(self.promise))
     }
 
     fn copy(&self, mut response: Response, writer: &mut HashingWriter<Spool>) -> Result<(), FetchError> {

@@ -8,6 +8,8 @@ use oci::{Failure, OciError};
 use source::NotAllowed;
 use transport::{Cause, Retryable, TransportError};
 
+use crate::NpmFailure;
+
 /// A source whose bytes could not be had.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -62,6 +64,28 @@ pub enum FetchError {
         cause: Option<&'static str>,
         /// Whether another try may do better.
         is_transient: bool,
+    },
+    /// From an npm registry.
+    #[error("failed to fetch `{package}`")]
+    Npm {
+        /// The source.
+        package: String,
+        /// Why.
+        source: NpmFailure,
+    },
+    /// A kind of source that is on no server of artifacts.
+    #[error("sources like `{package}` are not fetched from a server")]
+    Unsupported {
+        /// The source.
+        package: String,
+    },
+    /// An integrity is of one archive.
+    #[error("expected one layer for the integrity of `{package}`, found {count}")]
+    SeveralLayers {
+        /// The source.
+        package: String,
+        /// How many it has.
+        count: usize,
     },
     /// The run was asked to stop.
     #[error("stopped while fetching `{package}`")]
@@ -159,6 +183,9 @@ impl FetchError {
             Self::Https { .. } | Self::Transfer { from_registry: false, .. } => "https_pull_failed",
             Self::TooLarge { .. } => "artifact_too_large",
             Self::Spool { .. } => "io_error",
+            Self::Npm { source, .. } => source.reason(),
+            Self::Unsupported { .. } => "scheme_not_supported",
+            Self::SeveralLayers { .. } => "integrity_unsupported",
             Self::Stopped { .. } => "interrupted",
             Self::Concealed { reason, .. } => reason,
         }
@@ -170,8 +197,13 @@ impl FetchError {
             Self::Oci(error) => Some(error.cause()),
             Self::Https { source, .. } => Some(source.code()),
             Self::Transfer { source, .. } => Some(source.code()),
+            Self::Npm { source, .. } => Some(source.code()),
             Self::Concealed { cause, .. } => *cause,
-            Self::TooLarge { .. } | Self::Spool { .. } | Self::Stopped { .. } => None,
+            Self::TooLarge { .. }
+            | Self::Spool { .. }
+            | Self::Unsupported { .. }
+            | Self::SeveralLayers { .. }
+            | Self::Stopped { .. } => None,
         }
     }
 
@@ -180,8 +212,11 @@ impl FetchError {
         match self {
             Self::Oci(error) => error.blame(),
             Self::Https { source, .. } => source.blame(),
+            Self::Npm { source, .. } => source.blame(),
             Self::Transfer { .. } | Self::Concealed { .. } => Blame::Network,
-            Self::TooLarge { .. } | Self::Stopped { .. } => Blame::Operator,
+            Self::TooLarge { .. } | Self::Unsupported { .. } | Self::SeveralLayers { .. } | Self::Stopped { .. } => {
+                Blame::Operator
+            }
             Self::Spool { .. } => Blame::Host,
         }
     }
@@ -191,6 +226,7 @@ impl FetchError {
         let text = match self {
             Self::Oci(error) => return error.hint(),
             Self::Https { source, .. } => return source.hint(),
+            Self::Npm { source, .. } => return source.hint(),
             Self::TooLarge { .. } => {
                 "if the artifact is as large as it should be, raise the installer's `--max-artifact-bytes`"
             }
@@ -207,7 +243,10 @@ impl FetchError {
                 return Cause::Stalled.hint().map(str::to_owned);
             }
             Self::Concealed { .. } => "ask the server's operator why its answers repeat what clients send",
-            Self::Spool { .. } | Self::Transfer { .. } | Self::Stopped { .. } => return None,
+            Self::SeveralLayers { .. } => "pin the image by its digest, `@sha256:…`, and leave `integrity` out",
+            Self::Spool { .. } | Self::Transfer { .. } | Self::Unsupported { .. } | Self::Stopped { .. } => {
+                return None;
+            }
         };
         Some(text.to_owned())
     }
@@ -222,7 +261,8 @@ impl FetchError {
                 Failure::Transport(error) => (true, error),
                 _ => return self,
             },
-            Self::Https { source: HttpsFailure::Transport(error), .. } => (false, error),
+            Self::Https { source: HttpsFailure::Transport(error), .. }
+            | Self::Npm { source: NpmFailure::Transport(error), .. } => (false, error),
             Self::Transfer { from_registry, source: TransferFailure::Transport(error), .. } => (*from_registry, error),
             _ => return self,
         };
@@ -297,6 +337,7 @@ impl Retryable for FetchError {
     fn is_transient(&self) -> bool {
         match self {
             Self::Oci(error) => error.is_transient(),
+            Self::Npm { source, .. } => source.is_transient(),
             Self::Https { source: HttpsFailure::Transport(error), .. }
             | Self::Transfer { source: TransferFailure::Transport(error), .. } => error.cause().is_transient(),
             Self::Https { source: HttpsFailure::Status { status, .. }, .. } => matches!(status, 408 | 429 | 500..=599),
@@ -309,6 +350,7 @@ impl Retryable for FetchError {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Oci(error) => error.retry_after(),
+            Self::Npm { source, .. } => source.retry_after(),
             Self::Https { source: HttpsFailure::Status { retry_after, .. }, .. } => *retry_after,
             _ => None,
         }

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use integrity::{Chain, Hashed, Integrity, Mismatch, OciDigest, Verified};
-use oci::{AnswerLimits, Client, Platform, Resolved};
-use source::{Allowed, AllowedKind, HttpsUrl, OciReference, PluginPath, Source, SourcePolicy};
+use integrity::{Chain, HashAlgorithm, Hashed, Hashes, Integrity, Mismatch, OciDigest, Promise, Verified};
+use oci::{AnswerLimits, Client, Descriptor, Platform, Resolved};
+use source::{Allowed, AllowedKind, HttpsUrl, NpmSpec, OciReference, PluginPath, Source, SourcePolicy};
 use transport::{Clock, Deadline, Patience, Response, Retry, Retryable as _, Stop, Transport};
 
 use crate::download::Download;
+use crate::error::TransferFailure;
+use crate::npm::{self, NpmArtifact};
 use crate::tarball_url::{self, Rest, Validator};
-use crate::{Access, FetchError, Netrc, Spool};
+use crate::{Access, FetchError, Netrc, NpmFailure, Npmrc, Spool};
 
 /// What an artifact may ask of us.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +51,7 @@ pub struct Fetcher {
     client: Client,
     policy: SourcePolicy,
     netrc: Netrc,
+    npmrc: Npmrc,
     limits: FetchLimits,
     retry: Retry,
 }
@@ -57,24 +60,29 @@ pub struct Fetcher {
 ///
 /// ```compile_fail,E0616
 /// fn peek(fetched: fetch::Fetched) -> integrity::Hashed<fetch::Spool> {
-///     fetched.hashed
+///     fetched.lowest
 /// }
 /// ```
 ///
 /// ```
 /// fn prove(
 ///     fetched: fetch::Fetched,
-///     pinned: &integrity::Integrity,
-/// ) -> Result<integrity::Verified<fetch::Spool>, integrity::Mismatch> {
-///     fetched.verify(pinned)
+///     promise: &integrity::Promise,
+/// ) -> Result<Vec<integrity::Verified<fetch::Spool>>, integrity::Mismatch> {
+///     fetched.verify(promise)
 /// }
 /// ```
 #[must_use = "fetched bytes prove nothing until they are verified"]
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Fetched {
-    hashed: Hashed<Spool>,
+    lowest: Hashed<Spool>,
+    /// The layers above it, which only images have.
+    above: Vec<Hashed<Spool>>,
     origin: Origin,
 }
+
+/// Gives empty spools, one for each layer.
+pub type Spools<'a> = dyn Fn() -> std::io::Result<Spool> + 'a;
 
 /// What a registry said about an artifact; an https server says nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -83,6 +91,8 @@ pub struct Origin {
     pub named: Option<OciDigest>,
     /// The digest of the manifest that led to it.
     pub manifest: Option<OciDigest>,
+    /// The digests by which the manifest names the layers, the lowest first.
+    pub layers: Vec<OciDigest>,
     /// The folder of the image that holds the plugin; `None` where the tarball is the plugin.
     pub plugin_path: Option<PluginPath>,
 }
@@ -99,14 +109,64 @@ pub struct Located {
 enum Place {
     Oci(Allowed<OciReference>, Box<Resolved>),
     Https(Allowed<HttpsUrl>),
+    Npm(String, Box<NpmArtifact>),
+}
+
+/// A server of single files.
+#[derive(Clone, Copy)]
+enum Server<'a> {
+    Https(&'a Allowed<HttpsUrl>),
+    Npm(&'a NpmArtifact),
+}
+
+/// Compares a tarball with what its registry says of it, as npm does. Nobody pinned that.
+fn as_published(package: &str, artifact: &NpmArtifact, hashed: Hashed<Spool>) -> Result<Hashed<Spool>, FetchError> {
+    let published = artifact.integrity.as_deref().and_then(|text| Hashes::parse(text).ok());
+    let Some(published) = published.filter(|published| published.algorithm() == HashAlgorithm::Sha512) else {
+        return Ok(hashed);
+    };
+    let found = hashed.integrity().to_string();
+    let expected = published.to_string();
+    match hashed.clone().keeps(&Promise::Hashes(published), None) {
+        Ok(_) => Ok(hashed),
+        Err(_) => {
+            let source = TransferFailure::Digest { expected, found };
+            Err(FetchError::Transfer { package: package.to_owned(), from_registry: false, source })
+        }
+    }
+}
+
+/// A kind that cannot be fetched.
+fn unsupported(source: &Allowed<Source>) -> FetchError {
+    FetchError::Unsupported { package: source.subject().to_string() }
 }
 
 impl Located {
     /// The artifact's size in bytes, which only registries tell beforehand.
-    pub const fn size(&self) -> Option<u64> {
+    pub fn size(&self) -> Option<u64> {
         match &self.place {
-            Place::Oci(_, resolved) => Some(resolved.layer.size),
-            Place::Https(_) => None,
+            Place::Oci(_, resolved) => Some(resolved.size()),
+            Place::Https(_) | Place::Npm(..) => None,
+        }
+    }
+
+    /// The digest of the manifest that leads to the artifact, if it is in a registry.
+    pub fn manifest(&self) -> Option<&OciDigest> {
+        match &self.place {
+            Place::Oci(_, resolved) => Some(&resolved.manifest),
+            Place::Https(_) | Place::Npm(..) => None,
+        }
+    }
+
+    fn origin(&self) -> Origin {
+        match &self.place {
+            Place::Oci(_, resolved) => Origin {
+                named: Some(resolved.named),
+                manifest: Some(resolved.manifest),
+                layers: resolved.layers.iter().map(|layer| layer.digest).collect(),
+                plugin_path: resolved.plugin_path.clone(),
+            },
+            Place::Https(_) | Place::Npm(..) => Origin::default(),
         }
     }
 }
@@ -121,17 +181,38 @@ pub struct Probe {
 }
 
 impl Fetched {
-    /// Compares the bytes with what the operator pinned.
+    /// Compares the bytes of each layer with what was promised.
     ///
     /// # Errors
     /// [`Mismatch`], and the bytes are gone.
-    pub fn verify(self, pinned: &Integrity) -> Result<Verified<Spool>, Mismatch> {
-        self.hashed.verify(pinned)
+    pub fn verify(self, promise: &Promise) -> Result<Vec<Verified<Spool>>, Mismatch> {
+        let named = self.origin.layers.iter().map(Some).chain(std::iter::repeat(None));
+        [self.lowest]
+            .into_iter()
+            .chain(self.above)
+            .zip(named)
+            .map(|(layer, named)| layer.keeps(promise, named))
+            .collect()
     }
 
-    /// The sha512 of the bytes that came, as one would pin it. It is no proof that they are the wanted ones.
+    /// Compares the bytes with what the operator pinned; of several layers only the lowest is had.
+    ///
+    /// # Errors
+    /// [`Mismatch`], and the bytes are gone.
+    pub fn verify_pinned(self, pinned: &Integrity) -> Result<Verified<Spool>, Mismatch> {
+        self.lowest.verify(pinned)
+    }
+
+    /// The sha512 of the bytes that came, as one would pin it; of the lowest layer, if there are several. It is no proof
+    /// that they are the wanted ones.
     pub const fn integrity(&self) -> Integrity {
-        self.hashed.integrity()
+        self.lowest.integrity()
+    }
+
+    /// The same bytes for another source that has led to the same layers.
+    pub fn of(&self, located: &Located) -> Option<Self> {
+        let origin = located.origin();
+        (origin.manifest.is_some() && origin.layers == self.origin.layers).then(|| Self { origin, ..self.clone() })
     }
 
     /// What a registry said about the artifact.
@@ -140,13 +221,30 @@ impl Fetched {
     }
 
     /// How many bytes came.
-    pub const fn len(&self) -> u64 {
-        self.hashed.len()
+    pub fn len(&self) -> u64 {
+        self.above.iter().map(Hashed::len).fold(self.lowest.len(), u64::saturating_add)
     }
 
     /// Whether the artifact is empty.
-    pub const fn is_empty(&self) -> bool {
-        self.hashed.is_empty()
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What belongs to the bytes of one artifact.
+struct Transfer<'a> {
+    package: &'a str,
+    promise: &'a Promise,
+    spools: &'a Spools<'a>,
+    patience: Patience<'a>,
+    waiting: &'a Waiting<'a>,
+}
+
+impl<'a> Transfer<'a> {
+    fn begin(&self, descriptor: Option<&'a Descriptor>, limits: &'a FetchLimits) -> Result<Download<'a>, FetchError> {
+        let spool = (self.spools)();
+        let spool = spool.map_err(|source| FetchError::Spool { package: self.package.to_owned(), source })?;
+        Ok(Download::into_spool(self.package, descriptor, limits, self.promise, self.patience, spool))
     }
 }
 
@@ -161,7 +259,8 @@ impl Fetcher {
         retry: Retry,
     ) -> Self {
         let client = Client::new(Arc::clone(&transport), access.credentials, access.realms).limits(limits.answers);
-        Self { transport, clock, client, policy, netrc: access.netrc, limits, retry }
+        let client = client.layers(access.layers).registries(access.registries);
+        Self { transport, clock, client, policy, netrc: access.netrc, npmrc: access.npmrc, limits, retry }
     }
 
     /// Asks a registry which artifact a source means; an https source needs no question.
@@ -177,6 +276,13 @@ impl Fetcher {
                 let package = reference.subject().to_string();
                 Place::Oci(reference, Box::new(resolved.map_err(|error| self.or_given_up(error, &package))?))
             }
+            AllowedKind::Npm(spec) => {
+                let artifact = self.locate_npm(&spec, self.patience(stop, Duration::ZERO), waiting);
+                let package = spec.subject().to_string();
+                let artifact = artifact.map_err(|error| self.or_given_up(error, &package))?;
+                Place::Npm(package, Box::new(artifact))
+            }
+            AllowedKind::Git(_) | AllowedKind::Local(_) => return Err(unsupported(source)),
         };
         Ok(Located { place, spent: self.clock.uptime().saturating_sub(started) })
     }
@@ -193,35 +299,49 @@ impl Fetcher {
         stop: &Stop,
         waiting: &Waiting<'_>,
     ) -> Result<Fetched, FetchError> {
-        self.fetch_located(self.locate(source, stop, waiting)?, spool, stop, waiting)
+        let spool = std::cell::Cell::new(Some(spool));
+        let only = || spool.take().ok_or_else(|| std::io::ErrorKind::StorageFull.into());
+        self.fetch_located(self.locate(source, stop, waiting)?, &Promise::Registry, &only, stop, waiting)
     }
 
-    /// The same for a source that was located before.
+    /// The same for a source that was located before, with as many spools as it has layers. The bytes are hashed as the
+    /// promise asks for.
     ///
     /// # Errors
     /// Like [`fetch`](Self::fetch).
     pub fn fetch_located(
         &self,
         located: Located,
-        spool: Spool,
+        promise: &Promise,
+        spools: &Spools<'_>,
         stop: &Stop,
         waiting: &Waiting<'_>,
     ) -> Result<Fetched, FetchError> {
+        let origin = located.origin();
         let Located { place, spent } = located;
         let patience = self.patience(stop, spent);
         let (package, fetched) = match place {
             Place::Oci(reference, resolved) => {
                 let package = reference.subject().to_string();
-                let fetched = self.pull(&package, reference.subject(), *resolved, spool, patience, waiting);
+                let transfer = Transfer { package: &package, promise, spools, patience, waiting };
+                let fetched = self.pull(&transfer, reference.subject(), &resolved);
                 (package, fetched)
             }
             Place::Https(url) => {
                 let package = url.subject().to_string();
-                let fetched = self.download(&package, &url, spool, patience, waiting);
+                let transfer = Transfer { package: &package, promise, spools, patience, waiting };
+                let fetched = self.download(&transfer, Server::Https(&url)).map(|lowest| (lowest, Vec::new()));
                 (package, fetched)
             }
+            Place::Npm(package, artifact) => {
+                let transfer = Transfer { package: &package, promise, spools, patience, waiting };
+                let fetched = self.download(&transfer, Server::Npm(&artifact));
+                let fetched = fetched.and_then(|hashed| as_published(&package, &artifact, hashed));
+                (package, fetched.map(|lowest| (lowest, Vec::new())))
+            }
         };
-        fetched.map_err(|error| self.or_given_up(error, &package))
+        let (lowest, above) = fetched.map_err(|error| self.or_given_up(error, &package))?;
+        Ok(Fetched { lowest, above, origin })
     }
 
     /// Asks whether a source is there and may be read.
@@ -233,11 +353,17 @@ impl Fetcher {
         let probe = match source.kind() {
             AllowedKind::Oci(reference) => self
                 .resolve(reference.subject(), patience, &|_, _| ())
-                .map(|resolved| Probe { manifest: Some(resolved.manifest), size: Some(resolved.layer.size) }),
+                .map(|resolved| Probe { manifest: Some(resolved.manifest), size: Some(resolved.size()) }),
             AllowedKind::Https(url) => {
-                let opened = self.retry.run(patience, &|_, _| (), || self.open(&url, None, patience));
+                let opened = self.retry.run(patience, &|_, _| (), || self.open(Server::Https(&url), None, patience));
                 opened.map(|response| Probe { manifest: None, size: response.content_length() })
             }
+            AllowedKind::Npm(spec) => self.locate_npm(&spec, patience, &|_, _| ()).and_then(|artifact| {
+                let server = Server::Npm(&artifact);
+                let opened = self.retry.run(patience, &|_, _| (), || self.open(server, None, patience));
+                opened.map(|response| Probe { manifest: None, size: response.content_length() })
+            }),
+            AllowedKind::Git(_) | AllowedKind::Local(_) => Err(unsupported(source)),
         };
         probe.map_err(|error| self.or_given_up(error, &source.subject().to_string()))
     }
@@ -254,22 +380,28 @@ impl Fetcher {
 
     fn pull(
         &self,
-        package: &str,
+        transfer: &Transfer<'_>,
         reference: &OciReference,
-        resolved: Resolved,
-        spool: Spool,
-        patience: Patience<'_>,
-        waiting: &Waiting<'_>,
-    ) -> Result<Fetched, FetchError> {
-        let layer = &resolved.layer;
-        let mut download = Download::into_spool(package, Some(layer), &self.limits, patience, spool);
-        let hashed = self.retry.run(patience, waiting, || {
-            let blob = self.client.open_blob(reference, layer, download.offset(), patience).map_err(FetchError::Oci)?;
-            download.take(blob).map_err(|error| self.conceal(package, error))
-        })?;
-        let (named, manifest) = (Some(resolved.named), Some(resolved.manifest));
-        let origin = Origin { named, manifest, plugin_path: resolved.plugin_path };
-        Ok(Fetched { hashed, origin })
+        resolved: &Resolved,
+    ) -> Result<(Hashed<Spool>, Vec<Hashed<Spool>>), FetchError> {
+        let package = transfer.package;
+        let several = || FetchError::SeveralLayers { package: package.to_owned(), count: resolved.layers.len() };
+        if let (Promise::Hashes(_), [_, _, ..]) = (transfer.promise, &*resolved.layers) {
+            return Err(several());
+        }
+        let mut spent = 0;
+        let mut layers = resolved.layers.iter().map(|layer| {
+            let limits =
+                FetchLimits { artifact_bytes: self.limits.artifact_bytes.saturating_sub(spent), ..self.limits };
+            spent = spent.saturating_add(layer.size);
+            let mut download = transfer.begin(Some(layer), &limits)?;
+            self.retry.run(transfer.patience, transfer.waiting, || {
+                let opened = self.client.open_blob(reference, layer, download.offset(), transfer.patience);
+                download.take(opened.map_err(FetchError::Oci)?).map_err(|error| self.conceal(package, error))
+            })
+        });
+        let lowest = layers.next().ok_or_else(several)??;
+        Ok((lowest, layers.collect::<Result<_, _>>()?))
     }
 
     fn resolve(
@@ -283,60 +415,73 @@ impl Fetcher {
         })
     }
 
-    fn download(
-        &self,
-        package: &str,
-        url: &Allowed<HttpsUrl>,
-        spool: Spool,
-        patience: Patience<'_>,
-        waiting: &Waiting<'_>,
-    ) -> Result<Fetched, FetchError> {
-        let mut download = Download::into_spool(package, None, &self.limits, patience, spool);
+    fn download(&self, transfer: &Transfer<'_>, server: Server<'_>) -> Result<Hashed<Spool>, FetchError> {
+        let mut download = transfer.begin(None, &self.limits)?;
         let mut validator = None;
-        let hashed = self.retry.run(patience, waiting, || {
-            let response = self.open_missing(url, &mut download, validator.as_ref(), patience)?;
+        self.retry.run(transfer.patience, transfer.waiting, || {
+            let response = self.open_missing(server, &mut download, validator.as_ref(), transfer.patience)?;
             if response.status() == 200 {
                 validator = Validator::of(response.headers());
             }
-            download.take(response).map_err(|error| self.conceal(package, error))
-        })?;
-        Ok(Fetched { hashed, origin: Origin::default() })
+            download.take(response).map_err(|error| self.conceal(transfer.package, error))
+        })
     }
 
     /// Opens what is still missing of a file, or all of it where the server does not say that it is the same file.
     fn open_missing(
         &self,
-        url: &Allowed<HttpsUrl>,
+        server: Server<'_>,
         download: &mut Download<'_>,
         validator: Option<&Validator>,
         patience: Patience<'_>,
     ) -> Result<Response, FetchError> {
         if let Some(validator) = validator.filter(|_| download.offset() > 0) {
             let rest = Rest { offset: download.offset(), validator };
-            let response = self.open(url, Some(&rest), patience)?;
+            let response = self.open(server, Some(&rest), patience)?;
             if rest.is_answered_by(&response) {
                 return Ok(response);
             }
         }
         download.start_over()?;
-        self.open(url, None, patience)
+        self.open(server, None, patience)
     }
 
     fn open(
         &self,
-        url: &Allowed<HttpsUrl>,
+        server: Server<'_>,
         rest: Option<&Rest<'_>>,
         patience: Patience<'_>,
     ) -> Result<Response, FetchError> {
-        tarball_url::open(&*self.transport, &self.policy, &self.netrc, url, rest, patience)
-            .map_err(|source| FetchError::Https { url: url.subject().to_string(), source })
-            .map_err(|error| self.conceal(&url.subject().to_string(), error))
+        match server {
+            Server::Https(url) => tarball_url::open(&*self.transport, &self.policy, &self.netrc, url, rest, patience)
+                .map_err(|source| FetchError::Https { url: url.subject().to_string(), source })
+                .map_err(|error| self.conceal(&url.subject().to_string(), error)),
+            Server::Npm(artifact) => npm::open(&*self.transport, &self.npmrc, artifact, rest, patience)
+                .map_err(|source| self.npm_error(artifact.name.as_str(), source)),
+        }
+    }
+
+    fn locate_npm(
+        &self,
+        spec: &Allowed<NpmSpec>,
+        patience: Patience<'_>,
+        waiting: &Waiting<'_>,
+    ) -> Result<NpmArtifact, FetchError> {
+        self.retry.run(patience, waiting, || {
+            npm::locate(&*self.transport, &self.npmrc, spec, patience)
+                .map_err(|source| self.npm_error(&spec.subject().to_string(), source))
+        })
+    }
+
+    fn npm_error(&self, package: &str, source: NpmFailure) -> FetchError {
+        self.conceal(package, FetchError::Npm { package: package.to_owned(), source })
     }
 
     /// Whatever a server put into its answer, nothing that is to be kept from a log is repeated.
     fn conceal(&self, package: &str, error: FetchError) -> FetchError {
         let text = Chain(&error).to_string();
-        if !self.netrc.is_quoted_in(&text) && !self.client.is_quoted_in(&text) {
+        let is_quoted = self.netrc.is_quoted_in(&text) || self.npmrc.is_quoted_in(&text);
+        if !is_quoted && !self.client.is_quoted_in(&text) {
             return error;
         }
         let (reason, cause, is_transient) = (error.reason(), error.cause(), error.is_transient());

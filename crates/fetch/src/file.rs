@@ -1,8 +1,8 @@
 //! Files that are read whole, up to a limit.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A file that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +20,12 @@ pub enum Unreadable {
         /// The limit, in bytes.
         limit: usize,
     },
+    /// There are more in a folder than there may be.
+    #[error("expected at most {limit} files in the folder, found more")]
+    TooMany {
+        /// The limit.
+        limit: usize,
+    },
     /// This user may not read it.
     #[error(transparent)]
     Denied(io::Error),
@@ -33,13 +39,58 @@ pub enum Unreadable {
 /// # Errors
 /// When it cannot be read, or is longer.
 pub fn read_file(path: &Path, limit: usize) -> Result<Vec<u8>, Unreadable> {
-    let failed = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => Unreadable::Absent,
-        io::ErrorKind::IsADirectory => Unreadable::Directory,
-        io::ErrorKind::PermissionDenied => Unreadable::Denied(error),
-        _ => Unreadable::Io(error),
-    };
     let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(limit as u64 + 1).read_to_end(&mut bytes)).map_err(failed)?;
+    File::open(path).and_then(|file| file.take(limit as u64 + 1).read_to_end(&mut bytes)).map_err(Unreadable::of)?;
     if bytes.len() > limit { Err(Unreadable::TooLong { limit }) } else { Ok(bytes) }
+}
+
+/// What lies in a folder, at most `limit` of it, in the order of its names.
+pub(crate) fn list(folder: &Path, limit: usize) -> Result<Vec<PathBuf>, Unreadable> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(Unreadable::of)? {
+        if found.len() == limit {
+            return Err(Unreadable::TooMany { limit });
+        }
+        found.push(entry.map_err(Unreadable::of)?.path());
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// What may be absent. A home that nobody named may be beyond reach as well.
+pub(crate) fn if_there<T>(found: Result<T, Unreadable>, whose: Whose) -> Result<Option<T>, Unreadable> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(Unreadable::Absent) => Ok(None),
+        Err(Unreadable::Denied(_)) if whose == Whose::Home => Ok(None),
+        Err(other) => Err(other),
+    }
+}
+
+/// Whose customary place something lies in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Whose {
+    #[default]
+    System,
+    Home,
+}
+
+impl Unreadable {
+    fn of(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::Absent,
+            io::ErrorKind::IsADirectory => Self::Directory,
+            io::ErrorKind::PermissionDenied => Self::Denied(error),
+            _ => Self::Io(error),
+        }
+    }
+}
+
+/// Puts a file where a test wants it, with the folders above it.
+#[cfg(test)]
+pub(crate) fn put(path: &Path, text: &str) {
+    use std::io::Write as _;
+    fs::DirBuilder::new().recursive(true).create(path.parent().unwrap()).unwrap();
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).open(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
 }

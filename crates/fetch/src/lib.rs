@@ -16,9 +16,11 @@
 //! - [`Fetched::verify`]: → [`Verified`](integrity::Verified)`<Spool>`, the promised bytes.
 //! - [`Fetcher::probe`]: asks whether a source is there and may be read, without its bytes.
 //! - [`Spool`]: an unnamed file; what was hashed is what is read back.
-//! - [`Surroundings`]: what the environment says about logins, proxies and certificates.
+//! - [`Surroundings`]: what the environment says about logins, proxies, certificates and mirrors. [`HostClients`]: a
+//!   transport that trusts some certificates for one host only.
 //! - [`Logins`]: names the files that say who one is → [`Access`]. [`Netrc`]: credentials of https servers.
-//!   [`HelperProcess`]: runs Docker's credential helpers.
+//!   [`HelperProcess`]: runs Docker's credential helpers. [`Npmrc`]: registries of npm, and logins for them.
+//!   [`GitProgram`]: checks out what has no artifact.
 //!
 //! # What this crate refuses
 //! It takes nothing that the policy has not let through, and shows each redirect of an https source to the policy
@@ -29,18 +31,28 @@ mod download;
 mod error;
 mod fetcher;
 mod file;
+mod git;
 mod helper;
+mod hosts;
 mod netrc;
+mod npm;
+mod registries;
 mod spool;
 mod surroundings;
 mod tarball_url;
 
 pub use access::{Access, AccessError, LOGINS_LIMIT, Logins};
 pub use error::{FetchError, HttpsFailure, TransferFailure};
-pub use fetcher::{FetchLimits, Fetched, Fetcher, Located, Origin, Probe, Waiting};
+pub use fetcher::{FetchLimits, Fetched, Fetcher, Located, Origin, Probe, Spools, Waiting};
 pub use file::{Unreadable, read_file};
+pub use git::{GitFailure, GitProgram};
 pub use helper::HelperProcess;
+pub use hosts::HostClients;
 pub use netrc::{Netrc, NetrcError};
-pub use oci::{AnswerLimits, Credentials, CredentialsError, Platform, TrustedRealms};
+pub use npm::{NoVersion, NpmArtifact, NpmFailure, Npmrc, NpmrcError, NpmrcFileError};
+pub use oci::{
+    AnswerLimits, Answered, Credentials, CredentialsError, Layers, Platform, Registries, RegistriesError, TrustedRealms,
+};
+pub use registries::RegistriesFileError;
 pub use spool::Spool;
 pub use surroundings::{Surroundings, SurroundingsError};

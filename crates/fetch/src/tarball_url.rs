@@ -8,7 +8,7 @@ use crate::{HttpsFailure, Netrc};
 /// Where https is spoken unless something else is said.
 const HTTPS_PORT: u16 = 443;
 /// Most redirects followed for one request.
-const REDIRECT_LIMIT: usize = 5;
+pub(crate) const REDIRECT_LIMIT: usize = 5;
 
 /// What tells one version of a file from the next, byte by byte (RFC 9110, section 8.8).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +33,11 @@ impl Validator {
 }
 
 impl Rest<'_> {
+    /// The request for it, made from the one for the whole.
+    pub(crate) fn asked_for(&self, whole: Request) -> Request {
+        whole.header("range", format!("bytes={}-", self.offset)).header("if-range", self.validator.0.as_str())
+    }
+
     /// Whether an answer can be used: the rest of the same file, or the whole of whichever.
     pub(crate) fn is_answered_by(&self, response: &Response) -> bool {
         match response.status() {
@@ -66,10 +71,11 @@ pub(crate) fn open(
         let port = if named.host() == url.host() { named.port() } else { HTTPS_PORT };
         let authorization = netrc.authorization(&url).filter(|_| url.port() == port);
         let with_credentials = authorization.is_some();
-        let mut request = Request::get(url.clone()).authorization(authorization);
-        if let Some(Rest { offset, validator }) = rest {
-            request = request.header("range", format!("bytes={offset}-")).header("if-range", validator.0.as_str());
-        }
+        let whole = Request::get(url.clone()).authorization(authorization);
+        let request = match rest {
+            Some(rest) => rest.asked_for(whole),
+            None => whole,
+        };
         let response = patience.send(transport, &request).map_err(HttpsFailure::Transport)?;
         match response.status() {
             200 => return Ok(response),

@@ -404,7 +404,8 @@ fn answers_that_are_no_tarball_are_told_apart() {
         assert_eq!(server.recorder().requests().len(), tries, "{name}");
         if let Ok(fetched) = result {
             // What was fetched says nothing of what it is: the integrity does.
-            let mismatch = fetched.verify(&integrity::Integrity::parse(&sri(TARBALL)).unwrap()).unwrap_err();
+            let promise = integrity::Promise::Hashes(integrity::Hashes::parse(&sri(TARBALL)).unwrap());
+            let mismatch = fetched.verify(&promise).unwrap_err();
             assert_eq!(mismatch.reason(), "integrity_mismatch", "{name}");
         }
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use base64ct::{Base64, Encoding};
 use bench::{Bench, Setup, everything_said, fetch, outcome, verified};
-use fetch::{Access, Credentials, HelperProcess};
+use fetch::{Access, Credentials, HelperProcess, Layers, Registries};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::{
@@ -255,6 +255,27 @@ fn keys_of_the_config_are_for_their_host_and_longest_namespace() {
         let result = bench.fetch(setup(access(&config)), &pushed.reference);
         assert_eq!(outcome(&result), expected, "{name}");
     }
+}
+
+#[test]
+fn mirror_is_asked_with_its_own_login_and_errors_name_what_the_list_says() {
+    let conf = "[[registry]]\nlocation='quay.io'\nmirror=[{location='harbor.example.com/quay'}]";
+    let bench = Bench::new();
+    let harbor = bench.world.registry(Quirks::harbor());
+    let pushed = harbor.push("quay/my-org/hello", "1", b"tarball");
+    let access = |registries: &str| Access {
+        registries: Registries::none().and(registries).unwrap(),
+        layers: Layers::Several,
+        ..access(&harbor.docker_config())
+    };
+    let package = "oci://quay.io/my-org/hello:1";
+    let fetched = bench.fetch(setup(access(conf)), package).unwrap();
+    assert_eq!(verified(fetched, &pushed.integrity), b"tarball");
+    let error = bench.fetch(setup(access(conf)), "oci://quay.io/my-org/hello:2").unwrap_err();
+    assert!(everything_said(&error).contains("failed to resolve the manifest of `oci://quay.io/my-org/hello:2`"));
+    assert!(everything_said(&error).contains("`oci://harbor.example.com/quay/my-org/hello:2` (`harbor.example.com`"));
+    let blocked = bench.fetch(setup(access("[[registry]]\nlocation='quay.io'\nblocked=true")), package);
+    assert_eq!(outcome(&blocked), "oci_pull_failed blocked");
 }
 
 /// A folder with `docker-credential-NAME`. A process of its own writes it: a program that another thread's child still

@@ -40,8 +40,8 @@ pub(crate) struct Changes {
     pub(crate) put: Vec<Put>,
     /// Plugins that stay, with the records that they shall have.
     pub(crate) keep: Vec<Known>,
-    /// Plugins of ours that go.
-    pub(crate) remove: Vec<Known>,
+    /// Plugins that go.
+    pub(crate) remove: Vec<Removal>,
     /// The merged app-config, when any plugin has one.
     pub(crate) app_config: Option<String>,
     /// What is waited for before any of it becomes visible.
@@ -194,8 +194,8 @@ impl LockedRoot {
         for put in &changes.put {
             done.push(self.put(put)?);
         }
-        for known in &changes.remove {
-            done.extend(self.remove(known)?);
+        for Removal { dest, .. } in &changes.remove {
+            done.extend(self.remove(dest.as_str())?);
         }
         done.extend(self.swap_app_config(changes.app_config.is_some())?);
         Ok(())
@@ -207,14 +207,13 @@ impl LockedRoot {
         Ok(Done::Put { folder: names.folder.clone(), dest: dest.clone(), how })
     }
 
-    fn remove(&self, known: &Known) -> io::Result<Option<Done>> {
-        let dest = known.record.dest.clone();
-        if self.dir.kind(&dest)? != Some(Kind::Directory) {
+    fn remove(&self, dest: &str) -> io::Result<Option<Done>> {
+        if self.dir.kind(dest)? != Some(Kind::Directory) {
             return Ok(None);
         }
-        let name = removed(&dest);
-        self.dir.rename(&dest, self.staging.dir()?, &name)?;
-        Ok(Some(Done::Removed { name, dest }))
+        let name = removed(dest);
+        self.dir.rename(dest, self.staging.dir()?, &name)?;
+        Ok(Some(Done::Removed { name, dest: dest.to_owned() }))
     }
 
     fn swap_app_config(&self, has_one: bool) -> io::Result<Option<Done>> {
@@ -321,12 +320,11 @@ impl Draft {
     }
 
     fn write_intent(&self, settled: &Header, changes: &Changes) -> io::Result<()> {
-        let moved = |put: &Put| Ok(Move { staged: put.names.number, name: put.record.package()? });
-        let removal = |known: &Known| Ok(Removal { name: known.record.package()? });
+        let moved = |put: &Put| Ok(Move { staged: put.names.number, dest: put.record.destination()? });
         let intent = Intent {
             run: self.staging.run,
             put: changes.put.iter().map(moved).collect::<io::Result<_>>()?,
-            remove: changes.remove.iter().map(removal).collect::<io::Result<_>>()?,
+            remove: changes.remove.clone(),
         };
         let out = BufWriter::new(self.staging.create(INTENT)?);
         finish(StateWriter::begin(out, Header { commit: Some(intent), ..settled.clone() })?)

@@ -4,9 +4,9 @@ use std::io;
 use std::time::Duration;
 
 use config::{Conflict, EntryError};
-use fetch::FetchError;
+use fetch::{FetchError, GitFailure};
 use integrity::{Blame, Mismatch};
-use tarball::{EntryPathError, UnpackError};
+use tarball::{DestinationError, EntryPathError, PackError, UnpackError};
 
 /// A root that cannot be worked on. Nothing on it was changed.
 #[derive(Debug, thiserror::Error)]
@@ -121,6 +121,15 @@ pub enum Rejection {
     /// The selected folder cannot be one in an archive.
     #[error("the selected plugin path cannot be a folder of an archive")]
     PluginPath(#[source] EntryPathError),
+    /// What leads to its folder cannot be a folder's name in the root.
+    #[error("the plugin has no folder it could go to")]
+    Folder(#[source] DestinationError),
+    /// The local folder cannot be packed.
+    #[error("failed to copy the local folder")]
+    Pack(#[source] PackError),
+    /// A repository cannot be checked out.
+    #[error(transparent)]
+    Git(#[from] GitFailure),
     /// Its archive or `package.json` does not pass.
     #[error("failed to unpack the artifact")]
     Unpack(#[source] UnpackError),
@@ -184,6 +193,9 @@ impl Rejection {
             Self::Fetch(error) => error.reason(),
             Self::Mismatch(error) => error.reason(),
             Self::PluginPath(error) => error.reason(),
+            Self::Folder(error) => error.reason(),
+            Self::Pack(error) => error.reason(),
+            Self::Git(error) => error.reason(),
             Self::Unpack(error) => error.reason(),
             Self::Destination { .. } => "destination_conflict",
             Self::PluginConfig(error) => error.reason(),
@@ -223,6 +235,9 @@ impl Rejection {
             Self::Fetch(error) => error.blame(),
             Self::Mismatch(error) => error.blame(),
             Self::Unpack(error) => error.blame(),
+            Self::Folder(error) => error.blame(),
+            Self::Pack(error) => error.blame(),
+            Self::Git(error) => error.blame(),
             Self::PluginConfig(error) => error.blame(),
             Self::PluginPath(_) | Self::Destination { .. } | Self::Interrupted => Blame::Operator,
             Self::Host { .. } => Blame::Host,
@@ -236,6 +251,9 @@ impl Rejection {
             Self::Fetch(error) => return error.hint(),
             Self::Unpack(error) => return error.hint(),
             Self::PluginConfig(error) => return Some(error.hint()),
+            Self::Pack(error) => return error.hint(),
+            Self::Git(error) => return error.hint().map(str::to_owned),
+            Self::Folder(error) => error.hint(),
             Self::PluginPath(error) => error.hint(),
             Self::Mismatch(_) => {
                 "if the publisher confirms the computed value, pin it; otherwise someone changed the artifact"

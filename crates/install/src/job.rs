@@ -8,7 +8,7 @@ use config::Plan;
 use tarball::Limits;
 use transport::{Clock, Stop};
 
-use crate::Locking;
+use crate::{Local, Locking};
 
 /// Everything a run needs besides the network and the log.
 pub struct Job {
@@ -22,6 +22,8 @@ pub struct Job {
     pub jobs: NonZeroUsize,
     /// What an archive may ask of us.
     pub limits: Limits,
+    /// Where plugins come from that no server is asked for.
+    pub local: Local,
     /// What is believed of plugins that are installed already.
     pub belief: Belief,
     /// Where artifacts are kept for other roots and later runs, if anywhere.

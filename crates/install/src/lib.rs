@@ -22,6 +22,7 @@
 //! as adopted), follows no symlink, and shows no plugin before all of the run's plugins are ready.
 
 mod cache;
+mod catalog;
 mod commit;
 mod error;
 mod extra;
@@ -29,13 +30,16 @@ mod inspect;
 mod inventory;
 mod job;
 mod lease;
+mod local;
 mod lock;
 mod outcome;
 mod queue;
 mod recover;
+mod replace;
 mod root;
 mod run;
 mod select;
+mod shared;
 mod slot;
 mod stage;
 mod staging;
@@ -43,11 +47,13 @@ mod state;
 mod tell;
 mod workers;
 
+pub use catalog::{Catalog, CatalogError, Entities, Index};
 pub use error::{Obstacle, Rejection, RootError};
 pub use inspect::Difference;
 pub use integrity::Chain;
 pub use inventory::{Commit, InstalledPlugin, Inventory, InventoryError, Told, Verification, Writing, verify};
 pub use job::{Belief, Caching, Job};
+pub use local::Local;
 pub use outcome::{Rejected, Report, RunError};
 pub use root::{LockedRoot, Locking, Root};
 pub use run::run;

@@ -26,16 +26,16 @@ pub(crate) fn settle(root: &Dir, stop: &Stop, remarks: &mut Vec<Remark>) -> io::
     });
     let staging = open_or_make(&open_or_make(root, STAGING)?, run_folder(intent.run))?;
     let mut unfinished = Vec::new();
-    for Move { staged, name } in &intent.put {
-        let (names, dest) = (Staging::names(*staged), name.destination());
+    for Move { staged, dest } in &intent.put {
+        let names = Staging::names(*staged);
         // One that the state to come does not have is not installed, whoever wrote that.
         let Some(known) = plugins.iter().find(|known| known.record.dest == dest.as_str()) else { continue };
         if finish_plugin(root, &staging, known, &names, stop, remarks)? == Finished::Not {
             unfinished.push(dest.as_str().to_owned());
         }
     }
-    for Removal { name } in &intent.remove {
-        finish_removal(root, &staging, name.destination().as_str(), remarks)?;
+    for removal in &intent.remove {
+        finish_removal(root, &staging, removal, remarks)?;
     }
     if staging.kind(APP_CONFIG_STAGED)?.is_some() {
         staging.rename(APP_CONFIG_STAGED, root, APP_CONFIG)?;
@@ -59,8 +59,8 @@ fn bring_back(root: &Dir) -> io::Result<()> {
     let Ok(staging) = root.open_dir(STAGING).and_then(|staging| staging.open_dir(run_folder(intent.run))) else {
         return Ok(());
     };
-    for Move { staged, name } in &intent.put {
-        let (old, dest) = (Staging::names(*staged).old, name.destination());
+    for Move { staged, dest } in &intent.put {
+        let old = Staging::names(*staged).old;
         if root.kind(dest.as_str())?.is_none() && staging.kind(&old)? == Some(Kind::Directory) {
             staging.rename(&old, root, dest.as_str())?;
         }
@@ -104,7 +104,7 @@ fn finish_plugin(
         return Ok(Finished::Now);
     }
     if is_new(staging, &names.folder)? {
-        if let Occupant::Stranger(obstacle) = occupant(root, dest, &Limits::default())? {
+        if let Occupant::Stranger(obstacle) = occupant(root, dest, Some(&known.record.name), &Limits::default())? {
             remarks.push(stranger(dest, &obstacle));
             return Ok(Finished::Not);
         }
@@ -118,17 +118,18 @@ fn finish_plugin(
 }
 
 /// Takes a plugin away, unless that was done before or somebody else is in its place.
-fn finish_removal(root: &Dir, staging: &Dir, dest: &str, remarks: &mut Vec<Remark>) -> io::Result<()> {
-    match occupant(root, dest, &Limits::default())? {
+fn finish_removal(root: &Dir, staging: &Dir, removal: &Removal, remarks: &mut Vec<Remark>) -> io::Result<()> {
+    let dest = removal.dest.as_str();
+    match occupant(root, dest, removal.name.as_deref(), &Limits::default())? {
         Occupant::Nobody => Ok(()),
-        Occupant::Same | Occupant::Unreadable if staging.kind(removed(dest))?.is_none() => {
+        Occupant::Same | Occupant::Original | Occupant::Unreadable if staging.kind(removed(dest))?.is_none() => {
             root.rename(dest, staging, removed(dest))
         }
         Occupant::Stranger(obstacle) => {
             remarks.push(stranger(dest, &obstacle));
             Ok(())
         }
-        Occupant::Same | Occupant::Unreadable => {
+        Occupant::Same | Occupant::Original | Occupant::Unreadable => {
             remarks.push(stranger(dest, &Obstacle::ForeignFolder));
             Ok(())
         }

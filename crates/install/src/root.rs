@@ -13,6 +13,7 @@ use crate::commit::APP_CONFIG;
 use crate::lease::LEASE;
 use crate::lock::{LOCK, RootLock, Waiting};
 use crate::recover;
+use crate::replace::replace;
 use crate::staging::{Staging, unless_stopped};
 use crate::state::{STATE, State};
 
@@ -65,6 +66,16 @@ impl Root {
             io::ErrorKind::NotADirectory => RootError::NotADirectory { root },
             _ => RootError::Unwritable { act: "open the folder", source },
         })
+    }
+
+    /// Leaves an app-config that says nothing, for a portal that wants one although no plugin was ever listed. Nothing else
+    /// is touched, plugins that are there least of all.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_empty_app_config(&self) -> Result<(), RootError> {
+        replace(&self.dir, APP_CONFIG, b"")
+            .map_err(|source| RootError::Unwritable { act: "write an empty app-config", source })
     }
 
     /// Takes the lock, finishes a commit that was killed, and clears what killed runs left. `on_wait` is told once

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use audit::{Event, Log};
-use config::{Admitted, Entry, OnReject, Request};
+use config::{Admitted, Dialect, Entry, OnReject, Request};
 use fetch::Fetcher;
 use transport::Stop;
 
@@ -14,8 +14,9 @@ use crate::cache::Cache;
 use crate::commit::{Changes, Committed, Durability, Put};
 use crate::root::{LockedRoot, left};
 use crate::select::{Retired, Selection};
+use crate::shared::Shared;
 use crate::slot::{Pending, Progress, Slot};
-use crate::state::{Known, PluginRecord};
+use crate::state::{Known, PluginRecord, Removal};
 use crate::tell::{millis, tell_start, tell_step, tell_warning};
 use crate::workers::{Ready, Shop, Task, Word, work};
 use crate::{Belief, Chain, Job, Rejected, Report, Root, RootError, RunError};
@@ -74,8 +75,8 @@ impl Run {
                 let progress = match request {
                     Request::Disabled => Progress::Disabled,
                     Request::Wanted(wanted) => match wanted.admit(&job.plan.policy) {
-                        Ok(Admitted { source, integrity, plugin_config, .. }) => {
-                            Progress::Pending(Pending { admitted: source, integrity, fragment: plugin_config })
+                        Ok(Admitted { source, promise, plugin_config, pull, .. }) => {
+                            Progress::Pending(Pending { admitted: source, promise, pull, fragment: plugin_config })
                         }
                         Err(why) => Progress::Rejected(Box::new(why.into())),
                     },
@@ -152,7 +153,7 @@ impl Run {
     /// Fetches, verifies and stages what is not on the root already.
     fn see_to_all(&mut self, root: &LockedRoot, fetcher: &Arc<Fetcher>, log: &mut Log) -> Result<(), RunError> {
         let known = |pending: &Pending| {
-            let (source, integrity) = (pending.admitted.subject().to_string(), pending.integrity.to_string());
+            let (source, integrity) = (pending.admitted.subject().to_string(), pending.promise.to_string());
             let plugins = root.state.as_ref().map_or(&[][..], |state| &state.plugins);
             plugins.iter().find(|k| k.record.source == source && k.record.integrity == integrity).cloned()
         };
@@ -164,7 +165,8 @@ impl Run {
                 Progress::Pending(pending) => Some(Task {
                     number,
                     source: pending.admitted.clone(),
-                    integrity: pending.integrity,
+                    promise: pending.promise.clone(),
+                    pull: pending.pull,
                     known: known(pending),
                 }),
                 _ => None,
@@ -184,11 +186,16 @@ impl Run {
             cache: self.open_cache(root, log),
             limits: self.job.limits,
             belief: self.job.belief,
+            dialect: self.job.plan.dialect,
+            local: self.job.local.clone(),
+            shared: Shared::among(tasks.iter().map(|task| task.source.subject())),
+            path: self.job.root.clone(),
             clock: Arc::clone(&self.job.clock),
             stop: Stop::new(),
         };
         let (abort, interrupt) = (shop.stop.clone(), self.job.stop.clone());
-        let fail_closed = self.job.plan.on_reject == OnReject::Abort;
+        // There the operator is told of all failures at once.
+        let ends_at_once = self.job.plan.on_reject == OnReject::Abort && self.job.plan.dialect == Dialect::Butler;
         let slots = &mut self.slots;
         let worked = work(shop, self.job.jobs, tasks, &interrupt, |word| {
             let finished = match word {
@@ -211,7 +218,7 @@ impl Run {
             if abort.is_asked() {
                 return;
             }
-            if fail_closed && finished.outcome.is_err() {
+            if ends_at_once && finished.outcome.is_err() {
                 abort.ask();
             }
             slot.took = finished.took;
@@ -230,7 +237,7 @@ impl Run {
 
     /// Chooses what may become visible, and makes it so.
     fn make_visible(&mut self, root: &LockedRoot, log: &mut Log) -> Result<Report, RunError> {
-        let mut selection = Selection::new(&root.dir, root.state.as_ref(), &self.job.limits);
+        let mut selection = Selection::new(&root.dir, root.state.as_ref(), &self.job.limits, self.job.plan.dialect);
         for slot in &mut self.slots {
             slot.claim(&mut selection);
         }
@@ -245,8 +252,11 @@ impl Run {
         let plugins = root.state.as_ref().map_or(&[][..], |state| &state.plugins);
         for known in plugins.iter().filter(|known| !named.contains(&known.record.dest)) {
             let dest = &known.record.dest;
-            match selection.retire(dest).map_err(untouched)? {
-                Retired::Removable => changes.remove.push(known.clone()),
+            match selection.retire(dest, Some(&known.record.name)).map_err(untouched)? {
+                Retired::Removable => {
+                    let dest = known.record.destination().map_err(untouched)?;
+                    changes.remove.push(Removal { dest, name: Some(known.record.name.clone()) });
+                }
                 Retired::Gone => {}
                 Retired::Foreign => {
                     tell_warning("folder_not_ours", &format!("`{dest}` is another plugin by now and was left"), log);
@@ -262,6 +272,15 @@ impl Run {
             Progress::Rejected(why) => why.destination().map(str::to_owned),
             _ => None,
         }));
+        if self.job.plan.dialect == Dialect::Rhdh {
+            named.extend(changes.remove.iter().map(|removal| removal.dest.to_string()));
+            for removal in selection.originals(&named).map_err(untouched)? {
+                if let Retired::Removable = selection.retire(removal.dest.as_str(), None).map_err(untouched)? {
+                    named.insert(removal.dest.to_string());
+                    changes.remove.push(removal);
+                }
+            }
+        }
         let (unknown, more) = selection.unknown(&named, FOLDERS_NAMED).map_err(untouched)?;
         for name in unknown {
             tell_warning("folder_left", &format!("`{name}` was not made by us as far as is known, and was left"), log);
@@ -281,14 +300,18 @@ impl Run {
         self.removed = changes
             .remove
             .iter()
-            .filter(|known| removed.contains(&known.record.dest))
-            .map(|known| (known.record.name.clone(), known.record.dest.clone()))
+            .filter(|removal| removed.iter().any(|dest| dest == removal.dest.as_str()))
+            .map(|removal| (removal.name.clone().unwrap_or_default(), removal.dest.to_string()))
             .collect();
         Ok(Report {
             installed: changes.put.len(),
             rejected: self.count(|progress| matches!(progress, Progress::Rejected(_))),
             skipped: self.count(|progress| {
-                matches!(progress, Progress::Disabled | Progress::Ready { ready: Ready::Unchanged(_), .. })
+                matches!(
+                    progress,
+                    Progress::Disabled
+                        | Progress::Ready { ready: Ready::Unchanged(_) | Ready::SameDigest(_) | Ready::Absent, .. }
+                )
             }),
             removed: self.removed.len(),
             first_rejected: self.first_rejected(),
@@ -307,7 +330,7 @@ impl Run {
         let mut changes = Changes { app_config, durability, installer, now, ..Changes::default() };
         for slot in &self.slots {
             match &slot.progress {
-                Progress::Ready { ready: Ready::Unchanged(known), .. } => {
+                Progress::Ready { ready: Ready::Unchanged(known) | Ready::SameDigest(known), .. } => {
                     let mut known = Known::clone(known);
                     known.record.synced |= synced;
                     changes.keep.push(known);
@@ -317,9 +340,9 @@ impl Run {
                     let record = PluginRecord {
                         name: manifest.name().as_str().to_owned(),
                         version: manifest.version().to_owned(),
-                        dest: manifest.name().destination().as_str().to_owned(),
+                        dest: staged.destination().to_string(),
                         source: wanted.admitted.subject().to_string(),
-                        integrity: wanted.integrity.to_string(),
+                        integrity: wanted.promise.to_string(),
                         manifest: staged.origin().map(ToString::to_string),
                         installer: installer.to_owned(),
                         installed: now,

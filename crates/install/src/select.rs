@@ -1,22 +1,28 @@
 //! Which of the plugins that are ready may become visible: one for each destination, and no two at odds.
 
 use std::collections::{HashMap, HashSet};
-use std::io;
+use std::io::{self, Read as _};
 
-use config::{AppConfig, Fragment};
-use tarball::{Dir, Kind, Limits, read_manifest};
+use config::{AppConfig, Dialect, Fragment};
+use tarball::{Destination, Dir, Kind, Limits, read_manifest};
 
-use crate::state::State;
+use crate::state::{Removal, State};
 use crate::{Obstacle, Rejection};
 
 /// What a portal looks for in a folder.
 const MANIFEST: &str = "package.json";
+/// What Red Hat Developer Hub's installer leaves in each folder that it makes, and how long it is.
+const ORIGINALS_MARK: &str = "dynamic-plugin-config.hash";
+const MARK_LEN: u64 = 64;
+/// Most of its folders that one run removes.
+const ORIGINALS_LIMIT: usize = 10_000;
 
 /// Decides in the file's order; the first to claim something has it.
 pub(crate) struct Selection<'a> {
     root: &'a Dir,
     state: Option<&'a State>,
     limits: &'a Limits,
+    dialect: Dialect,
     taken: HashMap<String, String>,
     app_config: AppConfig,
 }
@@ -36,6 +42,8 @@ pub(crate) enum Occupant {
     Nobody,
     /// A copy of the plugin that belongs there.
     Same,
+    /// What Red Hat Developer Hub's installer put there.
+    Original,
     /// A folder whose `package.json` says nothing.
     Unreadable,
     /// Something else.
@@ -56,8 +64,12 @@ pub(crate) enum Retired {
 }
 
 impl<'a> Selection<'a> {
-    pub(crate) fn new(root: &'a Dir, state: Option<&'a State>, limits: &'a Limits) -> Self {
-        Self { root, state, limits, taken: HashMap::new(), app_config: AppConfig::default() }
+    pub(crate) fn new(root: &'a Dir, state: Option<&'a State>, limits: &'a Limits, dialect: Dialect) -> Self {
+        let app_config = match dialect {
+            Dialect::Butler => AppConfig::default(),
+            Dialect::Rhdh => AppConfig::rhdh(),
+        };
+        Self { root, state, limits, dialect, taken: HashMap::new(), app_config }
     }
 
     /// Lets a plugin have its destination and its piece of app-config.
@@ -66,11 +78,17 @@ impl<'a> Selection<'a> {
             let by = Obstacle::Plugin { package: first.clone() };
             return Err(Rejection::Destination { dest: dest.to_owned(), by });
         }
-        if let Some(fragment) = fragment {
-            self.app_config.merge(package, fragment)?;
-        }
+        self.add(package, fragment)?;
         self.taken.insert(dest.to_owned(), package.to_owned());
         Ok(())
+    }
+
+    /// Adds a plugin's piece of app-config.
+    pub(crate) fn add(&mut self, package: &str, fragment: Option<Fragment>) -> Result<(), Rejection> {
+        match fragment {
+            Some(fragment) => Ok(self.app_config.merge(package, fragment)?),
+            None => Ok(()),
+        }
     }
 
     /// The text of the merged app-config, when any plugin has a piece of it.
@@ -79,8 +97,10 @@ impl<'a> Selection<'a> {
     }
 
     /// Makes sure that what is at a destination may be replaced, and can be moved out of the way.
-    pub(crate) fn make_way(&self, dest: &str) -> Result<Before, Rejection> {
-        let before = self.look_at(dest).map_err(|source| Rejection::Host { act: "look at the destination", source })?;
+    pub(crate) fn make_way(&self, dest: &str, name: &str) -> Result<Before, Rejection> {
+        let before = self
+            .look_at(dest, Some(name))
+            .map_err(|source| Rejection::Host { act: "look at the destination", source })?;
         let before = match before {
             // Somebody changed the name in a copy of ours. The plugin that belongs there takes it back.
             Err(Obstacle::ForeignFolder) if self.is_known(dest) => Before::Ours,
@@ -114,12 +134,29 @@ impl<'a> Selection<'a> {
         Ok((named, more))
     }
 
+    /// Names the folders that Red Hat Developer Hub's installer made, and that nobody claims.
+    pub(crate) fn originals(&self, claimed: &HashSet<String>) -> io::Result<Vec<Removal>> {
+        let mut found = Vec::new();
+        for entry in self.root.entries()? {
+            let (name, kind) = entry?;
+            let Some(dest) = name.to_str().filter(|name| kind == Kind::Directory && !claimed.contains(*name)) else {
+                continue;
+            };
+            let Ok(dest) = Destination::parse(dest) else { continue };
+            if found.len() < ORIGINALS_LIMIT && is_originals(&self.root.open_dir(dest.as_str())?)? {
+                found.push(Removal { dest, name: None });
+            }
+        }
+        found.sort_unstable_by(|a, b| a.dest.cmp(&b.dest));
+        Ok(found)
+    }
+
     /// Decides what becomes of a plugin of ours that the file no longer asks for.
-    pub(crate) fn retire(&self, dest: &str) -> io::Result<Retired> {
+    pub(crate) fn retire(&self, dest: &str, name: Option<&str>) -> io::Result<Retired> {
         if self.root.kind(dest)? != Some(Kind::Directory) {
             return Ok(Retired::Gone);
         }
-        if self.look_at(dest)?.is_err() {
+        if self.look_at(dest, name)?.is_err() {
             return Ok(Retired::Foreign);
         }
         match self.root.make_movable(dest) {
@@ -130,13 +167,14 @@ impl<'a> Selection<'a> {
         }
     }
 
-    fn look_at(&self, dest: &str) -> io::Result<Result<Before, Obstacle>> {
-        Ok(match occupant(self.root, dest, self.limits)? {
+    fn look_at(&self, dest: &str, name: Option<&str>) -> io::Result<Result<Before, Obstacle>> {
+        Ok(match occupant(self.root, dest, name, self.limits)? {
             Occupant::Nobody => Ok(Before::Ours),
             // Torn by a power cut, or tampered with: the state says that it was ours.
-            Occupant::Same | Occupant::Unreadable if self.is_known(dest) => Ok(Before::Ours),
+            Occupant::Same | Occupant::Original | Occupant::Unreadable if self.is_known(dest) => Ok(Before::Ours),
+            Occupant::Original if self.dialect == Dialect::Rhdh => Ok(Before::Adopted),
             Occupant::Same => Ok(Before::Adopted),
-            Occupant::Unreadable => Err(Obstacle::ForeignFolder),
+            Occupant::Original | Occupant::Unreadable => Err(Obstacle::ForeignFolder),
             Occupant::Stranger(obstacle) => Err(obstacle),
         })
     }
@@ -146,17 +184,36 @@ impl<'a> Selection<'a> {
     }
 }
 
-/// Looks who is at a destination.
-pub(crate) fn occupant(root: &Dir, dest: &str, limits: &Limits) -> io::Result<Occupant> {
+/// Looks who is at a destination. The plugin that belongs there is the one of that name, if one is known, or any whose
+/// folder would be that one.
+pub(crate) fn occupant(root: &Dir, dest: &str, name: Option<&str>, limits: &Limits) -> io::Result<Occupant> {
     match root.kind(dest)? {
         None => return Ok(Occupant::Nobody),
         Some(Kind::Directory) => {}
         Some(Kind::Symlink) => return Ok(Occupant::Stranger(Obstacle::Symlink)),
         Some(Kind::File | Kind::Special) => return Ok(Occupant::Stranger(Obstacle::File)),
     }
-    Ok(match read_manifest(&root.open_dir(dest)?, limits) {
+    let folder = root.open_dir(dest)?;
+    if is_originals(&folder)? {
+        return Ok(Occupant::Original);
+    }
+    Ok(match read_manifest(&folder, limits) {
+        Ok(found) if Some(found.name().as_str()) == name => Occupant::Same,
         Ok(found) if found.name().destination().as_str() == dest => Occupant::Same,
         Ok(_) => Occupant::Stranger(Obstacle::ForeignFolder),
         Err(_) => Occupant::Unreadable,
     })
+}
+
+/// Whether the installer of Red Hat Developer Hub made a folder: it leaves a digest of the entry in each.
+fn is_originals(folder: &Dir) -> io::Result<bool> {
+    let file = match folder.open_file(ORIGINALS_MARK) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) => {
+            return Ok(false);
+        }
+        opened => opened?,
+    };
+    let mut mark = Vec::new();
+    file.take(MARK_LEN + 1).read_to_end(&mut mark)?;
+    Ok(mark.len() as u64 == MARK_LEN && mark.iter().all(u8::is_ascii_hexdigit))
 }

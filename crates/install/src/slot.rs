@@ -4,8 +4,8 @@ use std::io;
 use std::time::Duration;
 
 use audit::{Event, Log, SkipReason};
-use config::Fragment;
-use integrity::Integrity;
+use config::{Fragment, Pull};
+use integrity::Promise;
 
 use crate::select::{Before, Selection};
 use crate::tell::{millis, tell_rejection, was_interrupted};
@@ -29,7 +29,8 @@ pub(crate) enum Progress {
 
 pub(crate) struct Pending {
     pub(crate) admitted: source::Allowed<source::Source>,
-    pub(crate) integrity: Integrity,
+    pub(crate) promise: Promise,
+    pub(crate) pull: Pull,
     pub(crate) fragment: Option<Fragment>,
 }
 
@@ -54,14 +55,15 @@ impl Slot {
         let Progress::Ready { ready, wanted, adopted } = &mut self.progress else { return };
         let fragment = wanted.fragment.take();
         let claimed = match ready {
+            Ready::Absent => selection.add(&self.package, fragment).map(|()| Before::Ours),
             // It was found intact, so there is nothing to look at.
-            Ready::Unchanged(known) => {
+            Ready::Unchanged(known) | Ready::SameDigest(known) => {
                 selection.claim(&self.package, &known.record.dest, fragment).map(|()| Before::Ours)
             }
             Ready::Staged(staged) => {
-                let dest = staged.manifest().name().destination();
+                let dest = staged.destination();
                 selection
-                    .make_way(dest.as_str())
+                    .make_way(dest.as_str(), staged.manifest().name().as_str())
                     .and_then(|before| selection.claim(&self.package, dest.as_str(), fragment).map(|()| before))
             }
         };
@@ -85,6 +87,12 @@ impl Slot {
             Progress::Ready { .. } | Progress::Pending(_) if result.is_err() => {
                 log.record(&Event::PluginSkipped { package, reason: SkipReason::Aborted });
             }
+            Progress::Ready { ready: Ready::Absent, .. } => {
+                log.record(&Event::PluginSkipped { package, reason: SkipReason::Absent });
+            }
+            Progress::Ready { ready: Ready::SameDigest(_), .. } => {
+                log.record(&Event::PluginSkipped { package, reason: SkipReason::SameDigest });
+            }
             Progress::Ready { ready: Ready::Unchanged(_), .. } => {
                 log.record(&Event::PluginSkipped { package, reason: SkipReason::Unchanged });
             }
@@ -92,9 +100,9 @@ impl Slot {
                 let manifest = staged.manifest();
                 log.record(&Event::PluginInstalled {
                     package,
-                    integrity: &wanted.integrity,
+                    integrity: &wanted.promise,
                     name: manifest.name().as_str(),
-                    dest: &job.path_of(manifest.name().destination().as_str()),
+                    dest: &job.path_of(staged.destination().as_str()),
                     version: manifest.version(),
                     bytes: staged.bytes(),
                     duration_ms: millis(self.took),

@@ -2,9 +2,10 @@
 
 use std::io::{self, BufWriter, Write};
 
+use config::Dialect;
 use fetch::{Origin, Spool};
 use integrity::{OciDigest, Verified};
-use tarball::{EntryPath, Layout, Limits, Manifest, Record, Written, unpack};
+use tarball::{Destination, EntryPath, Layout, Limits, Manifest, Record, Written, unpack_layers};
 use transport::Stop;
 
 use crate::Rejection;
@@ -14,8 +15,8 @@ use crate::state::FileRecord;
 /// A plugin unpacked beside its destination. Only `stage` makes one, from verified bytes.
 ///
 /// ```compile_fail,E0451
-/// fn forge(manifest: tarball::Manifest) -> install::Staged {
-///     install::Staged { manifest, origin: None, files: 0, folders: 0, bytes: 0 }
+/// fn forge(manifest: tarball::Manifest, destination: tarball::Destination) -> install::Staged {
+///     install::Staged { manifest, destination, origin: None, files: 0, folders: 0, bytes: 0 }
 /// }
 /// ```
 ///
@@ -28,6 +29,7 @@ use crate::state::FileRecord;
 #[derive(Debug)]
 pub struct Staged {
     manifest: Manifest,
+    destination: Destination,
     origin: Option<OciDigest>,
     files: u64,
     folders: u64,
@@ -41,6 +43,11 @@ impl Staged {
     /// What its `package.json` says.
     pub const fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// Its folder in the root.
+    pub const fn destination(&self) -> &Destination {
+        &self.destination
     }
 
     /// The registry's manifest that led to the artifact, if it came from one.
@@ -69,8 +76,9 @@ impl Staging {
     pub(crate) fn stage(
         &self,
         number: usize,
-        artifact: &mut Verified<Spool>,
+        layers: &mut [Verified<Spool>],
         origin: &Origin,
+        dialect: Dialect,
         limits: &Limits,
         stop: &Stop,
     ) -> Result<Staged, Rejection> {
@@ -85,18 +93,22 @@ impl Staging {
         let into = self.dir().and_then(|dir| dir.create_dir(&names.folder)).map_err(host("make a staging folder"))?;
         let list = self.create(&names.files).map_err(host("make a list of files"))?;
         let mut journal = Journal { out: BufWriter::new(list), stop };
-        let unpacked = unpack(artifact, &layout, &into, limits, &mut journal).map_err(Rejection::Unpack)?;
+        let unpacked = unpack_layers(layers, &layout, &into, limits, &mut journal).map_err(Rejection::Unpack)?;
         journal.out.flush().map_err(host("write a list of files"))?;
-        let (files, folders, bytes) = (unpacked.files(), unpacked.folders(), artifact.len());
-        Ok(Staged {
-            manifest: unpacked.manifest().clone(),
-            origin: origin.manifest,
-            files,
-            folders,
-            bytes,
-            cached: false,
-            names,
-        })
+        let (files, folders) = (unpacked.files(), unpacked.folders());
+        let bytes = layers.iter().map(Verified::len).fold(0, u64::saturating_add);
+        let manifest = unpacked.manifest().clone();
+        let destination = destination(dialect, origin, &manifest)?;
+        Ok(Staged { manifest, destination, origin: origin.manifest, files, folders, bytes, cached: false, names })
+    }
+}
+
+/// Where a plugin goes: in RHDH's dialect to the folder that its users know it by.
+fn destination(dialect: Dialect, origin: &Origin, manifest: &Manifest) -> Result<Destination, Rejection> {
+    match (dialect, &origin.plugin_path) {
+        (Dialect::Butler, _) => Ok(manifest.name().destination()),
+        (Dialect::Rhdh, Some(path)) => Destination::of_folder(path.as_str()).map_err(Rejection::Folder),
+        (Dialect::Rhdh, None) => Destination::packed(manifest.name(), manifest.version()).map_err(Rejection::Folder),
     }
 }
 

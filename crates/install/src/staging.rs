@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -113,6 +114,16 @@ impl Staging {
             files: format!("{number:04}.files"),
             old: format!("{number:04}.old"),
         }
+    }
+
+    /// The name of what git checks out for that plugin.
+    pub(crate) fn check_out(number: usize) -> String {
+        format!("{number:04}.git")
+    }
+
+    /// Where the folder of this run is, below the root's path.
+    pub(crate) fn path_in(&self, root: &Path) -> PathBuf {
+        root.join(STAGING).join(run_folder(self.run))
     }
 
     /// Throws a staged or half-staged plugin away.

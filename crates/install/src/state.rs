@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use integrity::{DigestWriter, Sha256};
 use serde::{Deserialize, Serialize};
-use tarball::{Content, Dir, FileMode, PackageName, Written};
+use tarball::{Content, Destination, Dir, FileMode, Written};
 
 use crate::staging::{STAGING, run_folder};
 
@@ -22,7 +22,7 @@ pub(crate) const STATE: &str = ".butler-plugins.state";
 /// The state after a commit, before it counts: its name in the run's staging folder.
 pub(crate) const SETTLED: &str = "state.settled";
 /// The version of the format.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Longest record, in bytes. Paths are at most 1 KiB, sources at most 8 KiB.
 const LINE_LIMIT: u64 = 64 * 1024;
 /// Longest record of a commit: it names all plugins that it puts or removes.
@@ -46,8 +46,8 @@ pub(crate) struct Header {
     pub(crate) commit: Option<Intent>,
 }
 
-/// A commit that was begun. Nothing in it is taken for a path: folders are named by numbers and packages, and whoever
-/// wrote the file can name no other ones.
+/// A commit that was begun. Nothing in it is taken for a path: folders are named by numbers and by what may be a plugin's
+/// folder in the root, and whoever wrote the file can name no other ones.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Intent {
     /// The run whose staging folder holds what is moved.
@@ -63,15 +63,17 @@ pub(crate) struct Intent {
 pub(crate) struct Move {
     /// Its number in the run's folder.
     pub(crate) staged: usize,
-    #[serde(with = "package")]
-    pub(crate) name: PackageName,
+    #[serde(with = "folder")]
+    pub(crate) dest: Destination,
 }
 
 /// A plugin on its way out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Removal {
-    #[serde(with = "package")]
-    pub(crate) name: PackageName,
+    #[serde(with = "folder")]
+    pub(crate) dest: Destination,
+    /// The name in its `package.json`, if that is known: another plugin in its place stays.
+    pub(crate) name: Option<String>,
 }
 
 /// One installed plugin.
@@ -79,7 +81,7 @@ pub(crate) struct Removal {
 pub(crate) struct PluginRecord {
     pub(crate) name: String,
     pub(crate) version: String,
-    /// The name's destination, which is proved when a state is read.
+    /// Its folder's name in the root, which is proved when a state is read.
     pub(crate) dest: String,
     /// As shown in logs: without query.
     pub(crate) source: String,
@@ -160,10 +162,9 @@ impl Header {
 }
 
 impl PluginRecord {
-    /// Its name, which leads to its destination and to no other folder.
-    pub(crate) fn package(&self) -> io::Result<PackageName> {
-        let name = PackageName::parse(&self.name).map_err(|_| malformed())?;
-        if name.destination().as_str() == self.dest { Ok(name) } else { Err(malformed()) }
+    /// Its folder in the root.
+    pub(crate) fn destination(&self) -> io::Result<Destination> {
+        Destination::parse(&self.dest).map_err(|_| malformed())
     }
 }
 
@@ -236,7 +237,7 @@ impl State {
             }
             match Line::parse(line)? {
                 Some(Line::Plugin(record)) if files_left == 0 && plugins.len() < PLUGIN_LIMIT => {
-                    record.package()?;
+                    record.destination()?;
                     records_left = records_left.checked_sub(line.len()).ok_or_else(malformed)?;
                     hash.write_all(line)?;
                     files_left = record.files;
@@ -401,17 +402,17 @@ fn malformed() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "the state file is malformed")
 }
 
-/// Names that lead to one folder each.
-mod package {
-    use super::{Cow, PackageName};
+/// Names of plugins' folders.
+mod folder {
+    use super::{Cow, Destination};
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    pub(super) fn serialize<S: Serializer>(name: &PackageName, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(name.as_str())
+    pub(super) fn serialize<S: Serializer>(dest: &Destination, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(dest.as_str())
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PackageName, D::Error> {
-        PackageName::parse(&Cow::<str>::deserialize(deserializer)?).map_err(D::Error::custom)
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Destination, D::Error> {
+        Destination::parse(&Cow::<str>::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 

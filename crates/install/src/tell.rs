@@ -40,7 +40,10 @@ pub(crate) fn tell_warning(reason: &str, detail: &str, log: &mut Log) {
 
 pub(crate) fn tell_step(package: &str, finished: &Finished, log: &mut Log) {
     let (step, what) = match &finished.outcome {
-        Ok(Ready::Unchanged(known)) => ("inspected", format!("{} files are as they were", known.record.files)),
+        Ok(Ready::Unchanged(known) | Ready::SameDigest(known)) => {
+            ("inspected", format!("{} files are as they were", known.record.files))
+        }
+        Ok(Ready::Absent) => ("absent", "there is nothing at its path".to_owned()),
         Ok(Ready::Staged(staged)) => {
             let from = if staged.cached { "cached bytes" } else { "bytes" };
             ("staged", format!("{} files from {} {from}", staged.files(), staged.bytes()))

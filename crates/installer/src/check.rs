@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use audit::Blame;
-use config::{Entry, Form, MAX_CONFIG_BYTES, Plan, Problem, Problems, Request};
+use config::{Dialect, Entry, Form, MAX_CONFIG_BYTES, Plan, Problem, Problems, Request};
 use fetch::{Fetcher, Probe};
 use install::Chain;
 use serde_json::{Value, json};
@@ -14,6 +14,7 @@ use crate::cli::{Args, CheckArgs, ReportFormat};
 use crate::environment::Environment;
 use crate::exit::Status;
 use crate::report::{print, print_text};
+use crate::sandbox::Rules;
 use crate::settings;
 
 /// What is said about one entry.
@@ -52,7 +53,7 @@ pub(crate) fn run(args: &Args, check: &CheckArgs, environment: &Environment) -> 
     };
     let fetcher = if check.online {
         let clock = Arc::new(SystemClock::start());
-        match settings::fetcher(args, environment, plan.policy.clone(), clock, None) {
+        match settings::fetcher(&args.run, environment, Dialect::Butler, plan.policy.clone(), clock, Rules::default()) {
             Ok((fetcher, _)) => Some(fetcher),
             Err(error) => return report.failed(error.reason(), &Chain(&error).to_string(), Some(&error.hint())),
         }

@@ -13,6 +13,9 @@ use crate::units;
 /// Where Kubernetes looks for a container's last message.
 pub(crate) const TERMINATION_LOG: &str = "/dev/termination-log";
 
+/// The variable that stands for `--dialect`.
+pub(crate) const DIALECT_VARIABLE: &str = "DYNAMIC_PLUGINS_DIALECT";
+
 /// Installs the plugins of a Backstage portal: only from allowed sources, only with the promised
 /// bytes, all at once or not at all.
 ///
@@ -34,6 +37,35 @@ pub(crate) struct Args {
     #[arg(default_value = "/dynamic-plugins-root")]
     pub(crate) root: PathBuf,
 
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+/// Makes ROOT hold the plugins that ./dynamic-plugins.yaml and its includes list, as Red Hat Developer
+/// Hub's installer does: only with the promised bytes, all at once or not at all.
+#[derive(Debug, Parser)]
+#[command(name = "install-dynamic-plugins", bin_name = "install-dynamic-plugins", version, verbatim_doc_comment, after_help = RHDH_AFTER_HELP)]
+pub(crate) struct RhdhArgs {
+    /// The folder that the portal scans; it is made if it is missing
+    pub(crate) root: PathBuf,
+
+    /// The plugin list
+    #[arg(long, value_name = "FILE", env = "BUTLER_PLUGINS_CONFIG", hide_env_values = true)]
+    #[arg(default_value = "dynamic-plugins.yaml")]
+    pub(crate) config: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+/// The flags of an installation, whatever the file's dialect.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunArgs {
+    /// Whose command line, files and variables these are; a program named install-dynamic-plugins is RHDH's
+    #[arg(long, value_name = "DIALECT", env = DIALECT_VARIABLE, hide_env_values = true)]
+    #[arg(value_enum, default_value = "butler")]
+    pub(crate) dialect: Dialect,
+
     /// Plugins worked on at once
     #[arg(long, value_name = "N", env = "BUTLER_PLUGINS_JOBS", hide_env_values = true, default_value = "8")]
     #[arg(value_parser = units::count)]
@@ -48,6 +80,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR", env = "BUTLER_PLUGINS_CACHE", hide_env_values = true)]
     #[arg(value_parser = path())]
     pub(crate) cache: Option<PathBuf>,
+
+    /// A file that is told what is installed, as JSON, after each run that completes; its folder must exist
+    #[arg(long, value_name = "FILE", env = "BUTLER_PLUGINS_REPORT", hide_env_values = true)]
+    #[arg(value_parser = path())]
+    pub(crate) report: Option<PathBuf>,
 
     /// Least level written to the log
     #[arg(long, value_name = "LEVEL", env = "BUTLER_PLUGINS_LOG_LEVEL", hide_env_values = true)]
@@ -267,6 +304,14 @@ pub(crate) enum LogLevel {
 pub(crate) enum LogFormat {
     Logfmt,
     Json,
+    Rhdh,
+}
+
+/// Whose command line, files and variables are understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Dialect {
+    Butler,
+    Rhdh,
 }
 
 /// Forms of a report.
@@ -290,6 +335,14 @@ pub(crate) fn command() -> clap::Command {
     WITHOUT_SERVERS.into_iter().fold(command, hide)
 }
 
+/// The command line of RHDH's installer, with other defaults where that has others.
+pub(crate) fn rhdh_command() -> clap::Command {
+    let defaults = [("dialect", "rhdh"), ("log_format", "rhdh"), ("max_file_bytes", "40000000")];
+    defaults.into_iter().fold(RhdhArgs::command(), |command, (name, value)| {
+        command.mut_arg(name, |argument| argument.default_value(value))
+    })
+}
+
 const AFTER_HELP: &str = "\
 Environment:
   CONTINUE_ON_ERROR            true or false, as in the file; the stricter of the two (false) wins
@@ -301,4 +354,24 @@ Exit status:
   1    a plugin was rejected and nothing was changed; a file is not as it was installed (verify)
   2    the command line, the environment or the file is wrong
   3    the root cannot be used, or was locked for too long; nothing can be said of it (list, verify)
+  130  interrupted    143  terminated";
+
+const RHDH_AFTER_HELP: &str = "\
+Environment, where no flag above says otherwise:
+  DYNAMIC_PLUGINS_WORKERS          plugins worked on at once, or auto; the larger of this
+  DYNAMIC_PLUGINS_NPM_WORKERS      and this
+  DYNAMIC_PLUGINS_LOCK_TIMEOUT_MS  longest wait for another installer on the same root
+  MAX_ENTRY_SIZE                   largest single file, in bytes
+  SKIP_INTEGRITY_CHECK             true: install unchecked what has no integrity (a danger)
+  CATALOG_INDEX_IMAGE              image with a dynamic-plugins.default.yaml, which is
+                                   read in place of the include of that name
+  EXTRA_CATALOG_INDEX_IMAGES       images with more catalog entities: [NAME=]REFERENCE,…
+  CATALOG_ENTITIES_EXTRACT_DIR     where entities go [default: extensions in $TMPDIR]
+  NODE_EXTRA_CA_CERTS              one more file as for --ca-file
+  HTTPS_PROXY, NO_PROXY            proxy for all but the hosts, suffixes and networks named
+  SSL_CERT_FILE, SSL_CERT_DIR      CA certificates instead of the system's
+
+Exit status:
+  0    completed, or there is no list
+  1    anything else
   130  interrupted    143  terminated";

@@ -29,7 +29,8 @@ pub(crate) fn run(args: &Args, list: &RootArgs) -> Status {
     Status::Completed
 }
 
-fn to_json(root: &Path, inventory: &Inventory) -> Value {
+/// All that is recorded, as JSON.
+pub(crate) fn to_json(root: &Path, inventory: &Inventory) -> Value {
     let writing = inventory.writing.as_ref();
     json!({
         "root": report::text_of(root),

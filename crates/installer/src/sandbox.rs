@@ -1,8 +1,8 @@
 //! What this process may still do once its settings are known: Landlock and `no_new_privs`.
 //!
-//! It makes, opens for writing, renames and removes files below the root and in the cache and nowhere else, reads what
-//! the system's resolver needs, and starts no file but the credential helpers that `config.json` names. It signals
-//! nobody outside.
+//! It makes, opens for writing, renames and removes files below the root and in the cache and nowhere else, save where a
+//! report or catalog entities were asked for; it reads what the system's resolver needs, and starts no file but the
+//! credential helpers that `config.json` names. It signals nobody outside.
 //! Everything else it needs was opened before. Only the calling thread and those it starts are confined, so this comes
 //! before the first of them. Modes, owners and times of files are beyond what Landlock knows.
 
@@ -26,6 +26,8 @@ const CHANGE: BitFlags<AccessFs> = make_bitflags!(AccessFs::{
 /// What is done to the cache.
 const KEEP: BitFlags<AccessFs> =
     make_bitflags!(AccessFs::{ReadFile | ReadDir | WriteFile | Truncate | RemoveFile | MakeReg});
+/// What is done to the folder of a report.
+const REPLACE: BitFlags<AccessFs> = make_bitflags!(AccessFs::{WriteFile | RemoveFile | MakeReg});
 const READ: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | ReadDir});
 /// The kernel reads a program when it starts it.
 const RUN: BitFlags<AccessFs> = make_bitflags!(AccessFs::{Execute | ReadFile});
@@ -36,13 +38,16 @@ const DISCARD: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | WriteFi
 const RESOLVER: [&str; 5] = ["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/host.conf", "/etc/gai.conf"];
 
 /// What the settings leave to do.
-pub(crate) struct Rules<'a> {
-    /// The folder that is changed, if any.
-    pub(crate) root: Option<&'a Path>,
-    /// The folder that is only read, if any.
-    pub(crate) read: Option<&'a Path>,
+#[derive(Debug, Default)]
+pub(crate) struct Rules {
+    /// Folders that are changed: the root, and where catalog entities go.
+    pub(crate) changed: Vec<PathBuf>,
+    /// Folders that are only read.
+    pub(crate) read: Vec<PathBuf>,
     /// The folder that artifacts are kept in, if any.
-    pub(crate) cache: Option<&'a Path>,
+    pub(crate) cache: Option<PathBuf>,
+    /// The folder in which one file is replaced, if any.
+    pub(crate) report: Option<PathBuf>,
     /// What is started: the credential helpers, and what the kernel opens for them.
     pub(crate) programs: Vec<PathBuf>,
 }
@@ -57,10 +62,10 @@ pub(crate) enum Sandbox {
     Unavailable(String),
 }
 
-impl<'a> Rules<'a> {
+impl Rules {
     /// For looking at a folder, and nothing else.
-    pub(crate) const fn reading(folder: &'a Path) -> Self {
-        Self { root: None, read: Some(folder), cache: None, programs: Vec::new() }
+    pub(crate) fn reading(folder: &Path) -> Self {
+        Self { read: vec![folder.to_owned()], ..Self::default() }
     }
 
     /// Confines this thread and all that it will start, as far as the kernel can. Without Landlock the run goes on: it
@@ -93,14 +98,11 @@ impl<'a> Rules<'a> {
             Ok(opened) => (&mut rules).add_rule(PathBeneath::new(opened, rights)).map(drop),
             Err(_) => Ok(()),
         };
-        if let Some(root) = self.root {
-            allow(root, CHANGE)?;
-        }
-        if let Some(read) = self.read {
-            allow(read, READ)?;
-        }
-        if let Some(cache) = self.cache {
-            allow(cache, KEEP)?;
+        let [cache, report] = [&self.cache, &self.report].map(Option::as_slice);
+        for (folders, rights) in [(&*self.changed, CHANGE), (&self.read, READ), (cache, KEEP), (report, REPLACE)] {
+            for folder in folders {
+                allow(folder, rights)?;
+            }
         }
         for file in RESOLVER {
             allow(Path::new(file), AccessFs::ReadFile.into())?;
@@ -196,18 +198,40 @@ mod tests {
         ("start", |_, _| Command::new("/bin/true").status().map(drop), false),
     ];
 
+    /// What is done to two folders, and whether it may be done where a report goes to the first.
+    const REPORT_ACTS: [(&str, Act, bool); 9] = [
+        (
+            "make a file",
+            |report, _| OpenOptions::new().write(true).create_new(true).open(report.join("new")).map(drop),
+            true,
+        ),
+        ("replace", |report, _| fs::rename(report.join("new"), report.join("old")), true),
+        ("read", |report, _| fs::read(report.join("old")).map(drop), false),
+        ("list", |report, _| fs::read_dir(report).map(drop), false),
+        ("make a folder", |report, _| fs::create_dir(report.join("folder")), false),
+        ("make a link", |report, _| symlink("old", report.join("link")), false),
+        ("make elsewhere", |_, other| fs::write(other.join("new"), ""), false),
+        ("read elsewhere", |_, other| fs::read(other.join("old")).map(drop), false),
+        ("start", |_, _| Command::new("/bin/true").status().map(drop), false),
+    ];
+
     #[test]
     fn only_the_root_is_changed_and_nothing_is_started() {
-        try_out(&ACTS, |root| Rules { root: Some(root), cache: None, read: None, programs: Vec::new() });
+        try_out(&ACTS, |root| Rules { changed: vec![root.to_owned()], ..Rules::default() });
     }
 
     #[test]
     fn cache_holds_files_and_nothing_else() {
-        try_out(&CACHE_ACTS, |cache| Rules { root: None, cache: Some(cache), read: None, programs: Vec::new() });
+        try_out(&CACHE_ACTS, |cache| Rules { cache: Some(cache.to_owned()), ..Rules::default() });
+    }
+
+    #[test]
+    fn in_the_folder_of_a_report_a_file_is_replaced_and_none_is_read() {
+        try_out(&REPORT_ACTS, |report| Rules { report: Some(report.to_owned()), ..Rules::default() });
     }
 
     /// Does all of that to two folders, where the rules are about the first one.
-    fn try_out(acts: &'static [(&str, Act, bool)], rules: fn(&Path) -> Rules<'_>) {
+    fn try_out(acts: &'static [(&str, Act, bool)], rules: fn(&Path) -> Rules) {
         let [first, other] = [(); 2].map(|()| tempfile::tempdir().unwrap());
         for folder in [&first, &other] {
             fs::write(folder.path().join("old"), "text").unwrap();

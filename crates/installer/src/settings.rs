@@ -7,13 +7,16 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use config::{OnReject, Plan};
-use fetch::{Access, AnswerLimits, FetchLimits, Fetcher, HelperProcess, Logins, SurroundingsError, Unreadable};
+use config::{Dialect, OnReject, Plan};
+use fetch::{
+    Access, AnswerLimits, FetchLimits, Fetcher, HelperProcess, Layers, Logins, NpmrcFileError, RegistriesFileError,
+    SurroundingsError, Unreadable,
+};
 use install::{Caching, Limits};
 use source::SourcePolicy;
-use transport::{Clock, Retry, Timeouts};
+use transport::{Clock, Retry, Timeouts, Transport};
 
-use crate::cli::{AccessArgs, Args, LimitArgs};
+use crate::cli::{AccessArgs, LimitArgs, RunArgs};
 use crate::environment::Environment;
 use crate::program;
 use crate::sandbox::{Rules, Sandbox};
@@ -30,25 +33,43 @@ pub(crate) enum SettingsError {
     ContinueOnError { found: String },
     #[error("expected the cache outside of the plugin root, found `{cache}` in `{root}`")]
     CacheInRoot { cache: String, root: String },
+    #[error("expected the report in a folder, found `{file}`")]
+    ReportInNoFolder { file: String },
+    #[error("failed to look into `{folder}`, the folder of the report")]
+    ReportFolder { folder: String, source: io::Error },
     #[error(transparent)]
     Surroundings(#[from] SurroundingsError),
     #[error(transparent)]
     Access(#[from] fetch::AccessError),
+    #[error(transparent)]
+    Npmrc(#[from] NpmrcFileError),
+    #[error(transparent)]
+    Registries(#[from] RegistriesFileError),
 }
 
 impl SettingsError {
     pub(crate) const fn reason(&self) -> &'static str {
         match self {
             Self::Access(error) => error.reason(),
-            Self::ContinueOnError { .. } | Self::CacheInRoot { .. } | Self::Surroundings(_) => "usage",
+            Self::Npmrc(error) => error.reason(),
+            Self::Registries(error) => error.reason(),
+            Self::ContinueOnError { .. }
+            | Self::CacheInRoot { .. }
+            | Self::ReportInNoFolder { .. }
+            | Self::ReportFolder { .. }
+            | Self::Surroundings(_) => "usage",
         }
     }
 
     pub(crate) fn hint(&self) -> String {
         let text = match self {
             Self::Access(error) => return error.hint(),
+            Self::Npmrc(error) => error.hint(),
+            Self::Registries(error) => error.hint(),
             Self::ContinueOnError { .. } => "leave it out to let the file decide",
             Self::CacheInRoot { .. } => "the portal scans the root: name another folder with `--cache`",
+            Self::ReportInNoFolder { .. } => "name a file in a folder that nothing else depends on, with `--report`",
+            Self::ReportFolder { .. } => "mount a folder there, or name another with `--report`",
             Self::Surroundings(error) => error.hint(),
         };
         text.to_owned()
@@ -103,25 +124,52 @@ pub(crate) fn limits(args: &LimitArgs) -> Limits {
 ///
 /// A folder that is not there is no error here: whether it can be opened is seen when it is, and then it is also proved
 /// that it is not in the root. Here that is for the operator, whose mistake would otherwise be a warning.
-pub(crate) fn caching(args: &Args) -> Result<Option<Caching>, SettingsError> {
+pub(crate) fn caching(args: &RunArgs, root: &Path) -> Result<Option<Caching>, SettingsError> {
     let Some(folder) = cache(args) else { return Ok(None) };
     // Where there is nothing yet, no link is in the way.
     let otherwise = |path: &Path| absolute(path).unwrap_or_else(|_| path.to_owned());
-    let root = args.root.canonicalize().unwrap_or_else(|_| otherwise(&args.root));
+    let real_root = root.canonicalize().unwrap_or_else(|_| otherwise(root));
     let is_within = match canonical(folder) {
-        Ok(cache) => cache.starts_with(root),
-        Err(_) => [root, otherwise(&args.root)].iter().any(|root| otherwise(folder).starts_with(root)),
+        Ok(cache) => cache.starts_with(real_root),
+        Err(_) => [real_root, otherwise(root)].iter().any(|root| otherwise(folder).starts_with(root)),
     };
     if is_within {
-        let [cache, root] = [folder, &args.root].map(|path| path.display().to_string());
+        let [cache, root] = [folder, root].map(|path| path.display().to_string());
         return Err(SettingsError::CacheInRoot { cache, root });
     }
     let LimitArgs { cache_max_bytes: max_bytes, max_artifact_bytes, .. } = args.limits;
     Ok(Some(Caching { folder: folder.to_owned(), max_bytes, max_artifact_bytes }))
 }
 
-fn cache(args: &Args) -> Option<&Path> {
+fn cache(args: &RunArgs) -> Option<&Path> {
     args.cache.as_deref().filter(|folder| !folder.as_os_str().is_empty())
+}
+
+/// The cache, if it is there. What is not there or does not answer needs no rule: whoever opens it says so.
+pub(crate) fn reachable_cache(args: &RunArgs) -> Option<PathBuf> {
+    cache(args).filter(|folder| canonical(folder).is_ok()).map(Path::to_owned)
+}
+
+/// The file for the report; an empty path is none, as a variable may be.
+pub(crate) fn report(args: &RunArgs) -> Option<&Path> {
+    args.report.as_deref().filter(|file| !file.as_os_str().is_empty())
+}
+
+/// The folder of the report, if there is to be one.
+pub(crate) fn report_folder(args: &RunArgs) -> Result<Option<PathBuf>, SettingsError> {
+    let Some(file) = report(args) else { return Ok(None) };
+    let folder = match file.parent() {
+        Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
+        Some(folder) => folder,
+        None => return Err(SettingsError::ReportInNoFolder { file: file.display().to_string() }),
+    };
+    let unusable = |source| SettingsError::ReportFolder { folder: folder.display().to_string(), source };
+    let folder = folder.canonicalize().and_then(|folder| folder.read_dir().map(|_| folder)).map_err(unusable)?;
+    // All below that folder could be written otherwise, and that would be everything.
+    if folder.parent().is_none() || file.file_name().is_none() {
+        return Err(SettingsError::ReportInNoFolder { file: file.display().to_string() });
+    }
+    Ok(Some(folder))
 }
 
 /// Where a folder is that may be on a volume whose server is gone: then nobody comes back who asked for it.
@@ -143,17 +191,17 @@ pub(crate) const fn list_hint(error: &Unreadable) -> Option<&'static str> {
     }
 }
 
-/// Everything that asks the network. The process is confined when it is there, to changes below `root` if any, and then
-/// in the cache.
+/// Everything that asks the network. The process is confined when it is there, to what `rules` say and to starting the
+/// credential helpers.
 pub(crate) fn fetcher(
-    args: &Args,
+    args: &RunArgs,
     environment: &Environment,
+    dialect: Dialect,
     policy: SourcePolicy,
     clock: Arc<dyn Clock>,
-    root: Option<&Path>,
+    rules: Rules,
 ) -> Result<(Fetcher, Sandbox), SettingsError> {
     let timeouts = Timeouts { read: args.limits.stall_timeout, ..Timeouts::default() };
-    let client = environment.servers.client(USER_AGENT, &args.access.ca_file, timeouts)?;
     let limits = FetchLimits {
         artifact_bytes: args.limits.max_artifact_bytes,
         answers: AnswerLimits {
@@ -165,16 +213,26 @@ pub(crate) fn fetcher(
         ..FetchLimits::default()
     };
     let retry = Retry { tries: args.limits.tries, ..Retry::default() };
-    let logins = logins(&args.access, environment);
-    let access = logins.open()?;
+    let logins = logins(&args.access, environment, dialect);
+    let mut access = logins.open()?;
+    let (servers, ca_files) = (&environment.servers, &args.access.ca_file);
+    let transport: Arc<dyn Transport> = match dialect {
+        Dialect::Butler => Arc::new(servers.client(USER_AGENT, ca_files, timeouts)?),
+        Dialect::Rhdh => {
+            let variable = |name: &str| (environment.variable)(name)?.into_string().ok();
+            access.npmrc = servers.npmrc(variable)?;
+            access.registries = servers.registries()?;
+            access.layers = Layers::Several;
+            Arc::new(servers.client_of_hosts(USER_AGENT, ca_files, &access.npmrc, timeouts)?)
+        }
+    };
     let sandbox = if args.without_sandbox {
         Sandbox::Declined
     } else {
-        // What is not there or does not answer needs no rule: whoever opens it says so.
-        let cache = root.and_then(|_| cache(args)).filter(|folder| canonical(folder).is_ok());
-        Rules { root, read: None, cache, programs: programs(&access, &logins.helper_path) }.enforce()
+        let helpers = programs(&access, &logins.helper_path);
+        Rules { programs: [rules.programs, helpers].concat(), ..rules }.enforce()
     };
-    Ok((Fetcher::new(Arc::new(client), clock, policy, access, limits, retry), sandbox))
+    Ok((Fetcher::new(transport, clock, policy, access, limits, retry), sandbox))
 }
 
 fn in_memory(bytes: u64) -> usize {
@@ -188,11 +246,15 @@ fn programs(access: &Access, path: &OsStr) -> Vec<PathBuf> {
     helpers.flat_map(|helper| program::needed_by(&helper, path)).collect()
 }
 
-fn logins(args: &AccessArgs, environment: &Environment) -> Logins {
+fn logins(args: &AccessArgs, environment: &Environment, dialect: Dialect) -> Logins {
+    let customary = match dialect {
+        Dialect::Butler => environment.servers.logins(),
+        Dialect::Rhdh => environment.servers.containers_logins(),
+    };
     Logins {
         registry_auth_file: args.registry_auth_file.clone(),
         netrc: args.netrc.clone(),
         token_realms: args.token_realm.clone(),
-        ..environment.servers.logins()
+        ..customary
     }
 }

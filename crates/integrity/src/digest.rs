@@ -81,6 +81,13 @@ impl OciDigest {
         Self(Bytes::Sha512(digest))
     }
 
+    pub(crate) const fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Bytes::Sha256(bytes) => bytes,
+            Bytes::Sha512(bytes) => bytes,
+        }
+    }
+
     /// The algorithm named before the colon.
     pub const fn algorithm(&self) -> Algorithm {
         match self.0 {

@@ -15,6 +15,8 @@
 //! ```
 //!
 //! - [`Integrity`]: one strict `sha512-…` value as an operator pins it.
+//! - [`Hashes`]: SRI as npm has it, several hashes of three algorithms. [`Promise`]: what bytes must be, by pin, by
+//!   registry, or by nobody ([`Danger`]).
 //! - [`OciDigest`]: `sha256:…` or `sha512:…` as registries name content.
 //! - [`HashingWriter`] → [`Hashed`] → [`Verified`]: bytes being written, bytes written but unreadable, bytes that may
 //!   be read because they are the promised ones. [`Evidence`] says who vouched.
@@ -22,17 +24,21 @@
 //! - [`Blame`]: whose move it is when something fails. [`Chain`]: what failed and why, on one line.
 //!
 //! # What this crate refuses
-//! It accepts no algorithm weaker than sha512 for a pin, no list of hashes, no sloppy base64; it opens no file and
-//! makes no request.
+//! [`Integrity`] accepts no algorithm weaker than sha512 and no list of hashes, [`Hashes`] nothing weaker than sha256,
+//! and neither sloppy base64. The crate opens no file and makes no request.
 
 mod blame;
 mod chain;
 mod digest;
+mod hashes;
+mod promise;
 mod sri;
 mod stream;
 
 pub use blame::Blame;
 pub use chain::Chain;
 pub use digest::{Algorithm, OciDigest, OciDigestError, Sha256};
+pub use hashes::{HashAlgorithm, Hashes, HashesError};
+pub use promise::{Danger, Promise};
 pub use sri::{Integrity, IntegrityError, Malformed};
 pub use stream::{DigestWriter, Evidence, Hashed, HashingWriter, Mismatch, Verified};

@@ -4,13 +4,14 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use sha2::Digest as _;
 
-use crate::{Algorithm, Blame, Integrity, OciDigest, Sha256};
+use crate::{Algorithm, Blame, Danger, HashAlgorithm, Hashes, Integrity, OciDigest, Promise, Sha256};
 
-/// Writes through to `W` while computing sha512, and sha256 where a registry's digest asks for it.
+/// Writes through to `W` while computing sha512, and what a registry's digest or an operator's pin asks for besides.
 #[derive(Debug)]
 pub struct HashingWriter<W> {
     inner: W,
     sha512: sha2::Sha512,
+    sha384: Option<sha2::Sha384>,
     sha256: Option<sha2::Sha256>,
     len: u64,
 }
@@ -18,13 +19,27 @@ pub struct HashingWriter<W> {
 impl<W: Write> HashingWriter<W> {
     /// Hashes with sha512 only.
     pub fn new(inner: W) -> Self {
-        Self { inner, sha512: sha2::Sha512::new(), sha256: None, len: 0 }
+        Self { inner, sha512: sha2::Sha512::new(), sha384: None, sha256: None, len: 0 }
     }
 
     /// Hashes with sha512 and with `algorithm`, in the same pass.
     pub fn with(algorithm: Algorithm, inner: W) -> Self {
         let sha256 = (algorithm == Algorithm::Sha256).then(sha2::Sha256::new);
         Self { sha256, ..Self::new(inner) }
+    }
+
+    /// Hashes with what the promise asks for as well. To be said before the first byte.
+    #[must_use]
+    pub fn for_promise(mut self, promise: &Promise) -> Self {
+        match promise {
+            Promise::Hashes(hashes) => match hashes.algorithm() {
+                HashAlgorithm::Sha512 => {}
+                HashAlgorithm::Sha384 => self.sha384 = Some(sha2::Sha384::new()),
+                HashAlgorithm::Sha256 => self.sha256 = Some(sha2::Sha256::new()),
+            },
+            Promise::Registry | Promise::Unchecked(_) => {}
+        }
+        self
     }
 
     /// Bytes written so far.
@@ -47,6 +62,7 @@ impl<W: Write> HashingWriter<W> {
         Hashed {
             inner: self.inner,
             sha512: self.sha512.finalize().into(),
+            sha384: self.sha384.map(|hasher| hasher.finalize().into()),
             sha256: self.sha256.map(|hasher| hasher.finalize().into()),
             len: self.len,
         }
@@ -58,6 +74,9 @@ impl<W: Write> Write for HashingWriter<W> {
         let written = self.inner.write(bytes)?;
         let taken = &bytes[..written];
         self.sha512.update(taken);
+        if let Some(hasher) = &mut self.sha384 {
+            hasher.update(taken);
+        }
         if let Some(hasher) = &mut self.sha256 {
             hasher.update(taken);
         }
@@ -137,10 +156,11 @@ impl<W: Write> Write for DigestWriter<W> {
 /// }
 /// ```
 #[must_use = "hashed bytes prove nothing until they are verified"]
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Hashed<W> {
     inner: W,
     sha512: [u8; 64],
+    sha384: Option<[u8; 48]>,
     sha256: Option<[u8; 32]>,
     len: u64,
 }
@@ -151,12 +171,46 @@ impl<W> Hashed<W> {
     /// # Errors
     /// [`Mismatch`] when the bytes are others; they are dropped with it.
     pub fn verify(self, pinned: &Integrity) -> Result<Verified<W>, Mismatch> {
-        let computed = self.integrity();
-        if computed == *pinned {
-            Ok(Verified { evidence: Evidence::Integrity(computed), len: self.len, inner: self.into_inner() })
-        } else {
-            Err(Mismatch { expected: *pinned, computed, len: self.len })
+        self.matches(&Hashes::from(*pinned))
+    }
+
+    /// Compares with whatever was promised; `named` is the digest by which a registry's manifest names the bytes.
+    ///
+    /// # Errors
+    /// [`Mismatch`] when the bytes are others, or when a registry was to vouch for them and named none; they are
+    /// dropped with it.
+    pub fn keeps(self, promise: &Promise, named: Option<&OciDigest>) -> Result<Verified<W>, Mismatch> {
+        match (promise, named) {
+            (Promise::Hashes(hashes), _) => self.matches(hashes),
+            (Promise::Unchecked(danger), _) => Ok(self.proved(Evidence::Unchecked(*danger))),
+            (Promise::Registry, Some(named)) if self.digest(named.algorithm()) == Some(*named) => {
+                Ok(self.proved(Evidence::OciDigest(*named)))
+            }
+            (Promise::Registry, named) => {
+                Err(Mismatch { expected: named.map(Hashes::from), computed: self.integrity().into(), len: self.len })
+            }
         }
+    }
+
+    fn matches(self, hashes: &Hashes) -> Result<Verified<W>, Mismatch> {
+        let digest = match hashes.algorithm() {
+            HashAlgorithm::Sha512 => Some(&self.sha512[..]),
+            HashAlgorithm::Sha384 => self.sha384.as_ref().map(|digest| &digest[..]),
+            HashAlgorithm::Sha256 => self.sha256.as_ref().map(|digest| &digest[..]),
+        };
+        if digest.is_some_and(|digest| hashes.includes(digest)) {
+            let evidence = Evidence::Integrity(self.integrity());
+            return Ok(self.proved(evidence));
+        }
+        let computed = match digest {
+            Some(digest) => Hashes::one(hashes.algorithm(), digest),
+            None => self.integrity().into(),
+        };
+        Err(Mismatch { expected: Some(hashes.clone()), computed, len: self.len })
+    }
+
+    fn proved(self, evidence: Evidence) -> Verified<W> {
+        Verified { evidence, len: self.len, inner: self.into_inner() }
     }
 
     /// The sha512 of the bytes, as one would pin it.
@@ -247,20 +301,28 @@ impl<W: Seek> Seek for Verified<W> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Evidence {
-    /// The operator pinned exactly this sha512.
+    /// The operator pinned them; this is their sha512.
     Integrity(Integrity),
+    /// A registry's manifest names them by this digest, and the reference leads to that manifest, link by link.
+    OciDigest(OciDigest),
+    /// Nobody did.
+    Unchecked(Danger),
 }
 
 /// The bytes are not the promised ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("expected an artifact with `{expected}`, found {len} bytes with `{computed}`")]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected an artifact with {}, found {len} bytes with `{computed}`", shown(expected.as_ref()))]
 pub struct Mismatch {
-    /// What was pinned.
-    pub expected: Integrity,
+    /// What was promised; `None` where a registry was to say and did not.
+    pub expected: Option<Hashes>,
     /// What the bytes hash to.
-    pub computed: Integrity,
+    pub computed: Hashes,
     /// How many bytes were hashed.
     pub len: u64,
+}
+
+fn shown(expected: Option<&Hashes>) -> String {
+    expected.map_or_else(|| "a digest that its registry names".to_owned(), |expected| format!("`{expected}`"))
 }
 
 impl Mismatch {
@@ -310,7 +372,46 @@ mod tests {
         let pinned = spool(Algorithm::Sha512, b"plugin").integrity();
         let hashed = spool(Algorithm::Sha512, b"plugio");
         let computed = hashed.integrity();
-        assert_eq!(hashed.verify(&pinned).unwrap_err(), Mismatch { expected: pinned, computed, len: 6 });
+        assert_eq!(
+            hashed.verify(&pinned).unwrap_err(),
+            Mismatch { expected: Some(pinned.into()), computed: computed.into(), len: 6 }
+        );
+    }
+
+    #[test]
+    fn a_promise_is_kept_by_its_own_bytes_only() {
+        let sri = |algorithm, text: &[u8]| {
+            let digest = match algorithm {
+                HashAlgorithm::Sha256 => sha2::Sha256::digest(text).to_vec(),
+                HashAlgorithm::Sha384 => sha2::Sha384::digest(text).to_vec(),
+                HashAlgorithm::Sha512 => sha2::Sha512::digest(text).to_vec(),
+            };
+            Hashes::one(algorithm, &digest)
+        };
+        let named = OciDigest::of(Algorithm::Sha256, b"plugin");
+        for (promise, named, evidence) in [
+            (Promise::Hashes(sri(HashAlgorithm::Sha256, b"plugin")), None, "Integrity"),
+            (Promise::Hashes(sri(HashAlgorithm::Sha384, b"plugin")), None, "Integrity"),
+            (Promise::Hashes(sri(HashAlgorithm::Sha512, b"plugin")), None, "Integrity"),
+            (Promise::Registry, Some(&named), "OciDigest"),
+        ] {
+            let hash = |bytes: &[u8]| {
+                let inner = Cursor::new(Vec::new());
+                let mut writer = HashingWriter::with(Algorithm::Sha256, inner).for_promise(&promise);
+                writer.write_all(bytes).unwrap();
+                writer.finish().keeps(&promise, named)
+            };
+            let shown = format!("{:?}", hash(b"plugin").unwrap().evidence());
+            assert!(shown.starts_with(evidence), "{promise}: {shown}");
+            assert!(hash(b"plugio").is_err(), "{promise}");
+        }
+        let unnamed = spool(Algorithm::Sha256, b"plugin").keeps(&Promise::Registry, None).unwrap_err();
+        assert!(
+            unnamed.to_string().contains("expected an artifact with a digest that its registry names"),
+            "{unnamed}"
+        );
+        let unchecked = spool(Algorithm::Sha512, b"x").keeps(&Promise::Unchecked(Danger::LocalFiles), None).unwrap();
+        assert_eq!(*unchecked.evidence(), Evidence::Unchecked(Danger::LocalFiles));
     }
 
     #[test]

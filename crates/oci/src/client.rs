@@ -10,9 +10,13 @@ use transport::{Patience, Request, Response, Secret, Transport};
 use crate::conversation::{Conversation, Redirects, Session, lock};
 use crate::error::Act;
 use crate::manifest::{DOCKER_INDEX, DOCKER_MANIFEST, Document, OCI_INDEX, OCI_MANIFEST};
+use crate::registries::Place;
 use crate::scope::Scope;
 use crate::turn::Turn;
-use crate::{Credentials, Descriptor, Failure, Login, OciError, Platform, TrustedRealms, words};
+use crate::{
+    Answered, Credentials, Descriptor, Failure, Layers, Login, OciError, Platform, Registries, TrustedRealms,
+    plugin_folders,
+};
 
 /// What registries may answer with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,13 +42,17 @@ pub struct Client {
     pub(crate) credentials: Credentials,
     pub(crate) realms: TrustedRealms,
     pub(crate) limits: AnswerLimits,
+    layers: Layers,
+    registries: Registries,
+    /// Which of several places has answered for a reference.
+    answered: Mutex<HashMap<OciReference, Place>>,
     /// `Authorization` values that were not refused, by registry and what for.
     pub(crate) sessions: Mutex<HashMap<Errand, Session>>,
     /// Held by whoever gets a new one of them.
     pub(crate) turns: Mutex<HashMap<Errand, Arc<Turn>>>,
     /// What was shown to a registry or came from a token server.
     pub(crate) given: Mutex<Vec<Secret>>,
-    /// Loopback registries found to speak plain http.
+    /// Registries found to speak plain http, of those that may.
     pub(crate) plain: Mutex<HashSet<Authority>>,
     /// Those found to speak TLS.
     pub(crate) tls: Mutex<HashSet<Authority>>,
@@ -57,18 +65,40 @@ pub struct Resolved {
     pub named: OciDigest,
     /// The manifest that describes the artifact.
     pub manifest: OciDigest,
-    /// Its only layer.
-    pub layer: Descriptor,
+    /// Its layers, the lowest first; at least one.
+    pub layers: Vec<Descriptor>,
     /// The folder that holds the plugin: selected by the reference, or the only one the manifest's annotation names.
     pub plugin_path: Option<PluginPath>,
+    /// Where all this was found.
+    pub answered: Answered,
+}
+
+impl Resolved {
+    /// The bytes of all layers together, compressed.
+    pub fn size(&self) -> u64 {
+        self.layers.iter().fold(0, |sum, layer| sum.saturating_add(layer.size))
+    }
 }
 
 impl Client {
     /// A client that asks over `transport` and proves itself with `credentials`.
     pub fn new(transport: Arc<dyn Transport>, credentials: Credentials, realms: TrustedRealms) -> Self {
-        let limits = AnswerLimits::default();
+        let (limits, layers, registries, answered) = Default::default();
         let (sessions, turns, given, plain, tls) = Default::default();
-        Self { transport, credentials, realms, limits, sessions, turns, given, plain, tls }
+        Self {
+            transport,
+            credentials,
+            realms,
+            limits,
+            layers,
+            registries,
+            answered,
+            sessions,
+            turns,
+            given,
+            plain,
+            tls,
+        }
     }
 
     /// The same, with other limits than the customary ones.
@@ -77,20 +107,64 @@ impl Client {
         Self { limits, ..self }
     }
 
-    /// Finds the one layer that a reference means; an index is resolved to `platform`, else `linux/amd64`, else its
-    /// only entry.
+    /// The same, for artifacts of so many layers; one unless said otherwise.
+    #[must_use]
+    pub fn layers(self, layers: Layers) -> Self {
+        Self { layers, ..self }
+    }
+
+    /// The same, asking for artifacts where `registries` say. What is pushed goes where its reference says.
+    #[must_use]
+    pub fn registries(self, registries: Registries) -> Self {
+        Self { registries, ..self }
+    }
+
+    /// Finds the layers that a reference means; an index is resolved to `platform`, else `linux/amd64`, else its only
+    /// entry. Of several places, the next one is asked where one does not have it; its blobs then come from the place
+    /// that has.
     ///
     /// # Errors
-    /// Whatever the registry answers, or a document that is not one artifact with one gzipped layer; and the end of
-    /// patience.
+    /// Whatever the registry answers, or a document that is not one artifact of gzipped layers; and the end of patience.
     pub fn resolve(
         &self,
         reference: &OciReference,
         platform: &Platform,
         patience: Patience<'_>,
     ) -> Result<Resolved, OciError> {
-        resolve(&Conversation::pull(self, reference, patience), reference, platform)
-            .map_err(|why| self.error(Act::Resolve, reference, why))
+        let places = self.registries.places(reference).map_err(|why| self.error(Act::Resolve, reference, why))?;
+        let blocked = || self.error(Act::Resolve, reference, Failure::Blocked);
+        let (last, others) = places.split_last().ok_or_else(blocked)?;
+        let mut missed = Vec::new();
+        for place in others {
+            match self.resolve_at(place, reference, platform, patience) {
+                Err(why) if why.may_be_missing_there() => missed.push((place.reference.to_string(), why)),
+                decided => return decided.map_err(|why| self.error_at(Act::Resolve, reference, place, why)),
+            }
+        }
+        self.resolve_at(last, reference, platform, patience).map_err(|why| {
+            let why = if missed.is_empty() { why } else { Failure::nowhere(&missed, last.reference.to_string(), why) };
+            self.error_at(Act::Resolve, reference, last, why)
+        })
+    }
+
+    fn resolve_at(
+        &self,
+        place: &Place,
+        reference: &OciReference,
+        platform: &Platform,
+        patience: Patience<'_>,
+    ) -> Result<Resolved, Failure> {
+        let resolved = resolve(&Conversation::pull(self, place, patience), place, reference, platform)?;
+        lock(&self.answered).insert(reference.clone(), place.clone());
+        Ok(resolved)
+    }
+
+    /// The place that has answered for a reference, or the last one that would be asked.
+    fn place_of(&self, reference: &OciReference) -> Result<Place, Failure> {
+        if let Some(place) = lock(&self.answered).get(reference) {
+            return Ok(place.clone());
+        }
+        self.registries.places(reference)?.pop().ok_or(Failure::Blocked)
     }
 
     /// Opens the layer's blob from byte `offset` on. The answer may be 200 with the whole blob even for an offset, as a
@@ -105,8 +179,9 @@ impl Client {
         offset: u64,
         patience: Patience<'_>,
     ) -> Result<Response, OciError> {
-        open_blob(&Conversation::pull(self, reference, patience), descriptor, offset)
-            .map_err(|why| self.error(Act::OpenLayer, reference, why))
+        let place = self.place_of(reference).map_err(|why| self.error(Act::OpenLayer, reference, why))?;
+        open_blob(&Conversation::pull(self, &place, patience), descriptor, offset)
+            .map_err(|why| self.error_at(Act::OpenLayer, reference, &place, why))
     }
 
     /// Asks whether the registry takes the credentials that are there for it; one that wants none takes anybody.
@@ -115,12 +190,16 @@ impl Client {
     /// When it does not, or when the credentials must not be shown to its token server; whatever else it answers; and
     /// the end of patience.
     pub fn log_in(&self, registry: &Authority, patience: Patience<'_>) -> Result<(), OciError> {
-        log_in(&Conversation { client: self, registry, scope: Scope::Registry, patience })
+        log_in(&Conversation { client: self, registry, is_insecure: false, scope: Scope::Registry, patience })
             .map_err(|why| OciError::about_registry(Act::LogIn, registry, self.conceal(why)))
     }
 
     pub(crate) fn error(&self, act: Act, reference: &OciReference, why: Failure) -> OciError {
-        OciError::new(act, reference, self.conceal(why))
+        OciError::new(act, reference, reference.registry(), self.conceal(why))
+    }
+
+    fn error_at(&self, act: Act, reference: &OciReference, place: &Place, why: Failure) -> OciError {
+        OciError::new(act, reference, place.reference.registry(), self.conceal(why))
     }
 
     /// Whether a text repeats a login that was shown to a registry, or a token.
@@ -174,30 +253,28 @@ fn open_blob(conversation: &Conversation<'_>, layer: &Descriptor, offset: u64) -
 
 fn resolve(
     conversation: &Conversation<'_>,
+    place: &Place,
     reference: &OciReference,
     platform: &Platform,
 ) -> Result<Resolved, Failure> {
+    let (layers, mut plugins) = (conversation.client.layers, None);
     let (named, mut document) = match (reference.digest(), reference.tag()) {
         (Some(digest), _) => read_document(conversation, &digest.to_string(), Some(*digest))?,
         (None, tag) => read_document(conversation, tag.unwrap_or_default(), None)?,
     };
     let mut digest = named;
-    if let Document::Index(index) = &document {
+    if let Document::Index(index) = document {
         let chosen = index.choose(platform)?;
+        plugins = index.plugins.filter(|_| layers == Layers::Several);
         (digest, document) = read_document(conversation, &chosen.to_string(), Some(chosen))?;
     }
     let Document::Manifest(manifest) = document else {
         return Err(Failure::Shape { what: "an index inside an index".to_owned() });
     };
-    let plugin_path = match (reference.plugin_path(), manifest.plugins) {
-        (Some(path), _) => Some(path.clone()),
-        (None, None) => None,
-        (None, Some(mut paths)) if paths.len() == 1 => paths.pop(),
-        (None, Some(paths)) => {
-            return Err(Failure::NoPluginPath { count: paths.len(), found: words::list(&paths) });
-        }
-    };
-    Ok(Resolved { named, manifest: digest, layer: manifest.layer, plugin_path })
+    let plugins = manifest.plugins.or(plugins);
+    let kind = manifest.layers.first().map(|layer| layer.kind);
+    let plugin_path = plugin_folders::choose(reference, plugins.as_deref(), kind, layers)?;
+    Ok(Resolved { named, manifest: digest, layers: manifest.layers, plugin_path, answered: place.answered.clone() })
 }
 
 fn read_document(
@@ -206,7 +283,7 @@ fn read_document(
     expected: Option<OciDigest>,
 ) -> Result<(OciDigest, Document), Failure> {
     let (digest, bytes, content_type) = read_bytes(conversation, by, expected)?;
-    Ok((digest, Document::parse(&bytes, content_type.as_deref())?))
+    Ok((digest, Document::parse(&bytes, content_type.as_deref(), conversation.client.layers)?))
 }
 
 /// Reads a manifest or index and checks its bytes: against the digest it was asked by, and against the one the

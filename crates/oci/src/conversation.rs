@@ -12,6 +12,7 @@ use crate::challenge::Challenge;
 use crate::client::Errand;
 use crate::credentials::Credential;
 use crate::docker_hub::{DOCKER_HUB, DOCKER_HUB_API, one_name};
+use crate::registries::Place;
 use crate::scope::Scope;
 use crate::{Client, Failure, Login, token, words};
 
@@ -26,6 +27,8 @@ const REDIRECT_LIMIT: usize = 5;
 pub(crate) struct Conversation<'a> {
     pub(crate) client: &'a Client,
     pub(crate) registry: &'a Authority,
+    /// Whether the operator lets it be spoken to over plain http.
+    pub(crate) is_insecure: bool,
     pub(crate) scope: Scope,
     pub(crate) patience: Patience<'a>,
 }
@@ -49,10 +52,10 @@ pub(crate) struct Session {
 }
 
 impl<'a> Conversation<'a> {
-    /// About reading the reference's repository.
-    pub(crate) fn pull(client: &'a Client, reference: &'a OciReference, patience: Patience<'a>) -> Self {
-        let scope = Scope::Pull { repository: reference.repository().to_owned() };
-        Self { client, registry: reference.registry(), scope, patience }
+    /// About reading the place's repository.
+    pub(crate) fn pull(client: &'a Client, place: &'a Place, patience: Patience<'a>) -> Self {
+        let scope = Scope::Pull { repository: place.reference.repository().to_owned() };
+        Self { client, registry: place.reference.registry(), is_insecure: place.is_insecure, scope, patience }
     }
 
     /// About writing to the reference's repository, and taking blobs over from another one.
@@ -63,12 +66,13 @@ impl<'a> Conversation<'a> {
         patience: Patience<'a>,
     ) -> Self {
         let (repository, mount_from) = (reference.repository().to_owned(), mount_from.map(str::to_owned));
-        Self { client, registry: reference.registry(), scope: Scope::Push { repository, mount_from }, patience }
+        let scope = Scope::Push { repository, mount_from };
+        Self { client, registry: reference.registry(), is_insecure: false, scope, patience }
     }
 
     /// A place of the registry's API.
     pub(crate) fn api(&self, rest: &str) -> Result<Url, Failure> {
-        let is_plain = self.registry.is_loopback() && lock(&self.client.plain).contains(self.registry);
+        let is_plain = self.may_be_plain() && lock(&self.client.plain).contains(self.registry);
         self.url_by(if is_plain { "http" } else { "https" }, &format!("/v2/{rest}"))
     }
 
@@ -92,8 +96,13 @@ impl<'a> Conversation<'a> {
     ) -> Result<(Response, Login), Failure> {
         let key = (self.registry.clone(), self.scope.clone());
         let known = lock(&self.client.sessions).get(&key).cloned();
+        // The same registry may have been spoken to over https as well.
+        let known = known.filter(|_| !request.url.is_in_the_clear());
         let known = known.unwrap_or(Session { authorization: None, login: Login::None });
         let (request, response) = self.send(request.authorization(known.authorization), redirects)?;
+        if request.url.is_in_the_clear() {
+            return self.judge(response, &request, what, Login::InTheClear);
+        }
         if response.status() != 401 {
             return self.judge(response, &request, what, known.login);
         }
@@ -186,11 +195,15 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// Sends to the registry's API, over https; to loopback over http where it turns out to speak no TLS. What only reads
-    /// is asked both ways at once the first time, as a registry on loopback may be the near end of a long way.
+    fn may_be_plain(&self) -> bool {
+        self.is_insecure || self.registry.is_loopback()
+    }
+
+    /// Sends to the registry's API, over https; over http where it may be and turns out to speak no TLS. What only reads
+    /// is asked both ways at once the first time on loopback, as a registry there may be the near end of a long way.
     fn send(&self, request: Request, redirects: Redirects) -> Result<(Request, Response), Failure> {
         let is_known = || lock(&self.client.tls).contains(self.registry);
-        if !self.registry.is_loopback() || request.url.scheme() != Scheme::Https || is_known() {
+        if !self.may_be_plain() || request.url.scheme() != Scheme::Https || is_known() {
             return self.follow(&request, redirects).map(|response| (request, response));
         }
         // Nothing secret goes out in the clear before the registry itself asked for it.
@@ -199,12 +212,16 @@ impl<'a> Conversation<'a> {
         let (over_tls, in_clear) = thread::scope(|scope| {
             let reads = matches!(request.method, Method::Get | Method::Head);
             let ask = || self.follow(&plain, redirects);
-            let asked = reads.then(|| thread::Builder::new().spawn_scoped(scope, ask).ok()).flatten();
+            let asked = (reads && self.registry.is_loopback())
+                .then(|| thread::Builder::new().spawn_scoped(scope, ask).ok())
+                .flatten();
             let over_tls = self.follow(&request, redirects);
             (over_tls, asked.and_then(|asked| asked.join().ok()))
         });
         let error = match over_tls {
             Err(Failure::Transport(error)) if matches!(error.cause(), Cause::NotTls | Cause::Reset) => error,
+            // Where no port is written, those of https and http differ.
+            Err(Failure::Transport(error)) if self.is_insecure && error.cause() == Cause::Connect => error,
             Ok(response) => {
                 lock(&self.client.tls).insert(self.registry.clone());
                 return Ok((request, response));
@@ -214,7 +231,7 @@ impl<'a> Conversation<'a> {
         match (in_clear.unwrap_or_else(|| self.follow(&plain, redirects)), error.cause()) {
             // Some plain servers hang up on a TLS hello. One that speaks TLS has nothing better than 400, if
             // anything, to say to plain http: then the connection was cut for another reason.
-            (Err(Failure::Transport(_)), Cause::Reset) => Err(Failure::Transport(error)),
+            (Err(Failure::Transport(_)), Cause::Reset | Cause::Connect) => Err(Failure::Transport(error)),
             (Ok(response), Cause::Reset) if response.status() == 400 => Err(Failure::Transport(error)),
             (response, _) => {
                 let response = response?;
@@ -230,8 +247,9 @@ impl<'a> Conversation<'a> {
             DOCKER_HUB => DOCKER_HUB_API,
             other => other,
         };
-        Url::parse(&format!("{scheme}://{host}{target}"))
-            .map_err(|error| Failure::malformed_redirect(self.registry.host(), error))
+        let url = format!("{scheme}://{host}{target}");
+        let url = if self.is_insecure { Url::parse_in_the_clear(&url) } else { Url::parse(&url) };
+        url.map_err(|error| Failure::malformed_redirect(self.registry.host(), error))
     }
 
     /// Sends, and follows redirects by hand: https only (loopback http stays possible for a registry spoken to so),

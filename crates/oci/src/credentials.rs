@@ -70,6 +70,8 @@ pub enum HelperError {
 pub struct Credentials {
     config: Config,
     helper: Option<Box<dyn CredentialHelper>>,
+    /// Asked for what this knows nothing of.
+    next: Option<Box<Credentials>>,
 }
 
 /// A `config.json`, or what a helper printed, that cannot be read.
@@ -168,7 +170,7 @@ impl Credentials {
             ..AuthEntry::default()
         };
         let auths = BTreeMap::from([(registry.to_string(), entry)]);
-        Self { config: Config { auths, ..Config::default() }, helper: None }
+        Self { config: Config { auths, ..Config::default() }, ..Self::default() }
     }
 
     /// Reads a `config.json` (docker's, podman's or a pull secret's).
@@ -179,12 +181,28 @@ impl Credentials {
         let config = serde_json::from_slice(json).map_err(|error| CredentialsError::Json {
             at: format!("line {}, column {}", error.line(), error.column()),
         })?;
-        Ok(Self { config, helper: Some(helper) })
+        Ok(Self { config, helper: Some(helper), next: None })
+    }
+
+    /// The same, with those of another file behind it: a registry that this one knows nothing of is looked up there.
+    #[must_use]
+    pub fn before(self, next: Self) -> Self {
+        let next = match self.next {
+            Some(between) => between.before(next),
+            None => next,
+        };
+        Self { next: Some(Box::new(next)), ..self }
     }
 
     /// The names of all helpers that may be run.
     pub fn helpers(&self) -> impl Iterator<Item = &str> {
-        self.config.cred_helpers.values().chain(&self.config.creds_store).map(String::as_str)
+        self.files()
+            .flat_map(|file| file.config.cred_helpers.values().chain(&file.config.creds_store))
+            .map(String::as_str)
+    }
+
+    fn files(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |file| file.next.as_deref())
     }
 
     /// Who one is for that repository; the empty one is the registry as a whole. The longest `host/namespace` key wins,
@@ -194,6 +212,13 @@ impl Credentials {
         registry: &Authority,
         repository: &str,
     ) -> Result<Option<Credential>, CredentialsError> {
+        match (self.lookup_here(registry, repository)?, &self.next) {
+            (None, Some(next)) => next.lookup(registry, repository),
+            (found, _) => Ok(found),
+        }
+    }
+
+    fn lookup_here(&self, registry: &Authority, repository: &str) -> Result<Option<Credential>, CredentialsError> {
         let registry = registry.to_string();
         let host = one_name(&registry);
         let name = format!("{host}/{repository}");
@@ -247,7 +272,9 @@ impl Credentials {
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("registries", &self.config.auths.keys()).finish_non_exhaustive()
+        let registries: std::collections::BTreeSet<_> =
+            self.files().flat_map(|file| file.config.auths.keys()).collect();
+        f.debug_struct("Credentials").field("registries", &registries).finish_non_exhaustive()
     }
 }
 
@@ -417,6 +444,21 @@ mod tests {
         ] {
             let found = Credentials::only(&authority(given), "u", &password).lookup(&authority(asked), "a/b").unwrap();
             assert_eq!(found, expected.then(|| basic("u", "p")), "{given} {asked}");
+        }
+    }
+
+    #[test]
+    fn next_file_is_asked_for_what_the_one_before_knows_nothing_of() {
+        let file = |json: &str| Credentials::parse(json.as_bytes(), Box::new(Helper)).unwrap();
+        let entry =
+            |host: &str, user: &str| format!(r#"{{"auths":{{"{host}":{{"username":"{user}","password":"p"}}}}}}"#);
+        let (first, second) = (file(&entry("a.example", "first")), file(&entry("b.example", "second")));
+        let (third, store) = (file(&entry("b.example", "third")), file(r#"{"credsStore":"any"}"#));
+        let files = first.before(second).before(third).before(store);
+        assert_eq!(files.helpers().collect::<Vec<_>>(), ["any"]);
+        for (host, expected) in [("a.example", "first"), ("b.example", "second"), ("c.example", "u")] {
+            let found = files.lookup(&Authority::parse(host).unwrap(), "x").unwrap();
+            assert!(matches!(found, Some(Credential::Basic { user, .. }) if user == expected), "{host}");
         }
     }
 

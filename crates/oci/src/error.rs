@@ -3,11 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use integrity::{Blame, OciDigest};
+use integrity::{Blame, Chain, OciDigest};
 use source::{Authority, OciReference};
 use transport::{Cause, Retryable, TransportError, UrlError};
 
-use crate::CredentialsError;
+use crate::{CredentialsError, words};
 
 /// Something that a registry was asked and did not do.
 #[derive(Debug, thiserror::Error)]
@@ -202,6 +202,38 @@ pub enum Failure {
         /// The folders, in words.
         found: String,
     },
+    /// An image whose folders nothing names, neither the reference nor the image.
+    #[error(
+        "the reference selects no folder, and the image {found} `{}` that would name it",
+        crate::plugin_folders::PLUGINS_ANNOTATION
+    )]
+    NoPlugins {
+        /// What is there in place of names.
+        found: &'static str,
+    },
+    /// All places that have it are blocked in `registries.conf`.
+    #[error("`registries.conf` blocks every place of it")]
+    Blocked,
+    /// A place of `registries.conf` that is none for this reference.
+    #[error("`{place}` stands in for it, which is no reference")]
+    Place {
+        /// What came out.
+        place: String,
+    },
+    /// None of several places has it.
+    #[error("asked in vain at {missed}, and at last at `{place}`")]
+    Nowhere {
+        /// The first places and what came of them, in words.
+        missed: String,
+        /// The last one.
+        place: String,
+        /// What came of that.
+        source: Box<Failure>,
+        /// Whether another try may do better at any of them.
+        is_transient: bool,
+        /// What any of them asked for.
+        retry_after: Option<Duration>,
+    },
     /// `config.json` or a helper.
     #[error(transparent)]
     Credentials(CredentialsError),
@@ -230,6 +262,8 @@ pub enum Login {
     },
     /// Anonymously, because the registry had redirected to another server.
     Redirected,
+    /// Anonymously, because it is spoken to over plain http.
+    InTheClear,
 }
 
 impl fmt::Display for Login {
@@ -238,6 +272,7 @@ impl fmt::Display for Login {
             Self::Given => f.write_str("to the credentials it was given"),
             Self::None => f.write_str("and no credentials are configured for it"),
             Self::Redirected => f.write_str("to the link that the registry gave"),
+            Self::InTheClear => f.write_str("to an anonymous request: no login is sent over plain http"),
             Self::Withheld { realm } => {
                 write!(f, "to an anonymous request: its token server `{realm}` is not known to belong to it")
             }
@@ -246,7 +281,7 @@ impl fmt::Display for Login {
 }
 
 impl Act {
-    const fn writes(self) -> bool {
+    pub(crate) const fn writes(self) -> bool {
         match self {
             Self::Resolve | Self::OpenLayer | Self::LogIn => false,
             // The tag is looked up by somebody who is about to push.
@@ -277,8 +312,9 @@ fn behind_colon(said: Option<&String>) -> String {
 }
 
 impl OciError {
-    pub(crate) fn new(act: Act, reference: &OciReference, failure: Failure) -> Self {
-        Self { act, subject: reference.to_string(), registry: reference.registry().to_string(), failure }
+    /// About a reference that this registry was asked for.
+    pub(crate) fn new(act: Act, reference: &OciReference, registry: &Authority, failure: Failure) -> Self {
+        Self { act, subject: reference.to_string(), registry: registry.to_string(), failure }
     }
 
     pub(crate) fn about_registry(act: Act, registry: &Authority, failure: Failure) -> Self {
@@ -297,14 +333,29 @@ impl OciError {
 
     /// Whose move it is.
     pub const fn blame(&self) -> Blame {
-        match &self.failure {
+        self.failure.blame()
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        self.failure.hint(self.act, &self.subject, &self.registry)
+    }
+}
+
+impl Failure {
+    const fn blame(&self) -> Blame {
+        match self {
             Failure::Transport(error) => blame_of(error.cause()),
+            Failure::Nowhere { source, .. } => source.blame(),
             Failure::Elsewhere { .. } => Blame::Bug,
             Failure::Unauthorized { .. }
             | Failure::Forbidden { .. }
             | Failure::NotFound { .. }
             | Failure::RealmDenied { .. }
             | Failure::NoPluginPath { .. }
+            | Failure::NoPlugins { .. }
+            | Failure::Blocked
+            | Failure::Place { .. }
             | Failure::ChunkRefused { .. }
             | Failure::Status { status: 405 | 413, .. }
             // It has understood what was asked for, and has a reason against it.
@@ -324,103 +375,6 @@ impl OciError {
             | Failure::Json { .. }
             | Failure::NoPlatform { .. } => Blame::Publisher,
         }
-    }
-
-    /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
-        let registry = &self.registry;
-        let text = match &self.failure {
-            Failure::Unauthorized { login: Login::Given, .. } => {
-                return Some(match self.act {
-                    Act::Resolve | Act::OpenLayer => {
-                        format!("the password or token for `{registry}` in `config.json` is wrong or has expired")
-                    }
-                    Act::LogIn => format!("the user name, or the password or token, for `{registry}` is wrong"),
-                    Act::LookUpTag | Act::PushBlob | Act::PushManifest => format!(
-                        "the password or token for `{registry}` is wrong or has expired, or this account may not push \
-                         there"
-                    ),
-                });
-            }
-            Failure::Forbidden { login: Login::Given, .. } if self.act.writes() => {
-                "give this account write access to the repository"
-            }
-            Failure::Forbidden { login: Login::Given, .. } => "give this account read access to the repository",
-            Failure::Unauthorized { login: Login::None, .. } | Failure::Forbidden { login: Login::None, .. } => {
-                return Some(if self.act.writes() {
-                    format!("log in to `{registry}` first, with an account that may push there")
-                } else {
-                    format!("mount a `config.json` with an entry for `{registry}` and point DOCKER_CONFIG at it")
-                });
-            }
-            Failure::Unauthorized { login: Login::Withheld { realm }, .. }
-            | Failure::Forbidden { login: Login::Withheld { realm }, .. } => {
-                return Some(format!(
-                    "if that token server may see the login for `{registry}`, say so with `--token-realm {registry}={realm}`"
-                ));
-            }
-            Failure::Unauthorized { login: Login::Redirected, .. }
-            | Failure::Forbidden { login: Login::Redirected, .. } => {
-                "the registry's storage refuses its own links: look at its configuration, or at a proxy between"
-            }
-            Failure::NotFound { what: "repository", .. } => {
-                "create the repository first: this registry does not do it by itself, or may not for this account"
-            }
-            Failure::NotFound { what: "upload", .. } => {
-                "the registry has forgotten what it began: if it runs in several copies, they must share their storage"
-            }
-            Failure::NotFound { .. } => {
-                "check repository and tag; some registries also say so of private repositories that one may not see"
-            }
-            Failure::RateLimited { .. } => "log in with an account that has a higher limit, or use a mirror",
-            Failure::RealmDenied { .. } => {
-                "the registry has to name an https token server: look at its configuration, or at a proxy between"
-            }
-            Failure::NoPluginPath { .. } => "select one with `!<folder>` at the end of the reference",
-            Failure::Credentials(error) => return Some(error.hint()),
-            Failure::Transport(error) if self.act.writes() && error.cause() == Cause::Reset => {
-                "if a proxy between limits the size of a request, send less at once with `--chunk-size`"
-            }
-            Failure::Transport(error) => return error.cause().hint().map(str::to_owned),
-            Failure::LocationDenied { .. } => {
-                "the registry has to name its own address, the one of the reference: look at its public URL, or at the \
-                 headers (`Host`, `X-Forwarded-Proto`) of a proxy between"
-            }
-            Failure::ChunkRefused { least: Some(least), .. } => {
-                return Some(format!("choose a `--chunk-size` of {least} or more, or leave it out"));
-            }
-            Failure::ChunkRefused { least: None, .. } => "choose another `--chunk-size`, or leave it out",
-            Failure::StoredOther { .. } if self.act == Act::PushManifest => {
-                "the tag may point to something else now: look at the registry or a proxy between before anybody uses it"
-            }
-            Failure::StoredOther { .. } => {
-                "nothing was tagged; push with another `--chunk-size` or without, and look at the registry or a proxy \
-                 between"
-            }
-            Failure::UnknownSize { .. } => {
-                "the registry has to send `Content-Length` or `Content-Range` with blobs: look at a proxy between"
-            }
-            Failure::ManifestTooLarge { .. } => "put fewer plugins into one image",
-            Failure::Status { status: 413, .. } => {
-                "the registry, or a proxy between, limits the size of a request: send less at once with `--chunk-size`"
-            }
-            Failure::Status { status: 405, .. } if self.act.writes() => {
-                "nothing can be pushed there: it is read-only, a mirror, or no registry"
-            }
-            Failure::MediaType { .. } => "push the tarball as one layer of type `application/gzip`",
-            Failure::Status { status: 500..=599, .. } => {
-                "the registry has trouble: try again later, or ask its operator"
-            }
-            Failure::Concealed { .. } => "ask the registry's operator why its answers repeat what clients send",
-            Failure::Status { .. }
-            | Failure::RedirectDenied { .. }
-            | Failure::DigestMismatch { .. }
-            | Failure::Elsewhere { .. }
-            | Failure::Shape { .. }
-            | Failure::Json { .. }
-            | Failure::NoPlatform { .. } => return None,
-        };
-        Some(text.to_owned())
     }
 }
 
@@ -470,7 +424,14 @@ impl Failure {
             Self::Elsewhere { .. } => "elsewhere",
             Self::DigestMismatch { .. } => "digest_mismatch",
             Self::MediaType { .. } => "media_type",
-            Self::Shape { .. } | Self::Json { .. } | Self::NoPlatform { .. } | Self::NoPluginPath { .. } => "shape",
+            Self::Shape { .. }
+            | Self::Json { .. }
+            | Self::NoPlatform { .. }
+            | Self::NoPluginPath { .. }
+            | Self::NoPlugins { .. } => "shape",
+            Self::Blocked => "blocked",
+            Self::Place { .. } => "registries",
+            Self::Nowhere { source, .. } => source.code(),
             Self::Credentials(_) => "credentials",
             Self::Concealed { code, .. } => code,
         }
@@ -481,9 +442,39 @@ impl Failure {
             Self::Transport(error) => error.cause().is_transient(),
             Self::RateLimited { .. } => true,
             Self::Status { status, .. } => matches!(status, 408 | 500..=599),
-            Self::Concealed { is_transient, .. } => *is_transient,
+            Self::Concealed { is_transient, .. } | Self::Nowhere { is_transient, .. } => *is_transient,
             _ => false,
         }
+    }
+
+    const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after, .. }
+            | Self::Status { retry_after, .. }
+            | Self::Nowhere { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// Whether another place may still have it. One that has it, and a reader who has no time left, decide for all; and
+    /// a place that answers other bytes than were asked for is none to be passed over in silence.
+    pub(crate) const fn may_be_missing_there(&self) -> bool {
+        match self {
+            Self::DigestMismatch { .. } | Self::NoPluginPath { .. } | Self::NoPlugins { .. } => false,
+            Self::Transport(error) => !matches!(error.cause(), Cause::Deadline | Cause::Stopped),
+            _ => true,
+        }
+    }
+
+    /// What came of asking at several places.
+    pub(crate) fn nowhere(missed: &[(String, Self)], place: String, last: Self) -> Self {
+        if !last.may_be_missing_there() {
+            return last;
+        }
+        let all = || missed.iter().map(|(_, why)| why).chain([&last]);
+        let (is_transient, retry_after) = (all().any(Self::is_transient), all().filter_map(Self::retry_after).max());
+        let missed = words::outcomes(missed.iter().map(|(place, why)| (place.as_str(), Chain(why))));
+        Self::Nowhere { missed, place, source: Box::new(last), is_transient, retry_after }
     }
 
     /// Whether it says that the method is not known there; some servers and proxies know no `HEAD`.
@@ -502,9 +493,6 @@ impl Retryable for OciError {
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        match &self.failure {
-            Failure::RateLimited { retry_after, .. } | Failure::Status { retry_after, .. } => *retry_after,
-            _ => None,
-        }
+        self.failure.retry_after()
     }
 }

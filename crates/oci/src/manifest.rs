@@ -2,15 +2,15 @@
 
 use std::fmt;
 
+use crate::few::Few;
+use crate::plugin_folders::PLUGINS_ANNOTATION;
+use crate::{Failure, unambiguous, words};
 use integrity::OciDigest;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use source::PluginPath;
 
-use crate::few::Few;
-use crate::plugin_folders::PLUGINS_ANNOTATION;
-use crate::{Failure, plugin_folders, unambiguous, words};
-
+/// Most layers of one image; image builders stop at 127.
+const LAYER_LIMIT: usize = 128;
 /// Most entries of an index.
 const ENTRY_LIMIT: usize = 16_384;
 /// What marks an index entry as a statement about another one.
@@ -30,6 +30,17 @@ pub struct Descriptor {
     pub size: u64,
     /// What its bytes are.
     pub kind: LayerKind,
+}
+
+/// How many layers an artifact may have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Layers {
+    /// Exactly one: the pinned bytes are the artifact.
+    #[default]
+    One,
+    /// One or more, which lie on top of each other as in any image. The annotation that names plugin folders may then
+    /// stand on the index as well, and a path-less reference to an image has to find it.
+    Several,
 }
 
 /// The layers a plugin may come in; all of them are gzipped tar archives.
@@ -81,22 +92,25 @@ pub(crate) enum Document {
 
 #[derive(Debug)]
 pub(crate) struct Manifest {
-    pub(crate) layer: Descriptor,
-    /// The plugin folders that the annotation names; `None` without annotation.
-    pub(crate) plugins: Option<Vec<PluginPath>>,
+    /// The lowest first; at least one.
+    pub(crate) layers: Vec<Descriptor>,
+    /// The annotation that names plugin folders.
+    pub(crate) plugins: Option<String>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Index {
     entries: Vec<IndexEntry>,
+    /// The annotation that names plugin folders.
+    pub(crate) plugins: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct RawDocument {
+struct RawDocument<const LAYERS: usize> {
     schema_version: u64,
     media_type: Option<String>,
-    layers: Option<Few<RawDescriptor, 1>>,
+    layers: Option<Few<RawDescriptor, LAYERS>>,
     manifests: Option<Few<IndexEntry, ENTRY_LIMIT>>,
     #[serde(default)]
     annotations: Annotations,
@@ -131,11 +145,18 @@ struct Annotations {
 
 impl Document {
     /// Parses a document and checks that it is unmistakably of the type that the registry announced.
-    pub(crate) fn parse(bytes: &[u8], content_type: Option<&str>) -> Result<Self, Failure> {
+    pub(crate) fn parse(bytes: &[u8], content_type: Option<&str>, layers: Layers) -> Result<Self, Failure> {
+        match layers {
+            Layers::One => Self::with_layers::<1>(bytes, content_type),
+            Layers::Several => Self::with_layers::<LAYER_LIMIT>(bytes, content_type),
+        }
+    }
+
+    fn with_layers<const MOST: usize>(bytes: &[u8], content_type: Option<&str>) -> Result<Self, Failure> {
         let shape = |what: &str| Failure::Shape { what: what.to_owned() };
         let json = |error: serde_json::Error| Failure::Json { source: bounded(&error) };
         unambiguous::check(bytes).map_err(json)?;
-        let raw: RawDocument = serde_json::from_slice(bytes).map_err(json)?;
+        let raw: RawDocument<MOST> = serde_json::from_slice(bytes).map_err(json)?;
         if raw.schema_version != 2 {
             return Err(shape("expected `schemaVersion` 2"));
         }
@@ -156,13 +177,14 @@ impl Document {
             (Some(_), Some(_)) => Err(shape("a document with both `layers` and `manifests`")),
             (None, None) => Err(shape("a document with neither `layers` nor `manifests`")),
             (Some(layers), None) => {
-                let plugins = raw.annotations.plugins.map(|text| plugin_folders::decode(&text)).transpose()?;
-                Ok(Self::Manifest(Manifest { layer: only_layer(layers)?, plugins }))
+                Ok(Self::Manifest(Manifest { layers: all_of(layers)?, plugins: raw.annotations.plugins }))
             }
             (None, Some(entries)) if entries.count > ENTRY_LIMIT => {
                 Err(shape(&format!("expected at most {ENTRY_LIMIT} entries of an index, found {}", entries.count)))
             }
-            (None, Some(entries)) => Ok(Self::Index(Index { entries: entries.first })),
+            (None, Some(entries)) => {
+                Ok(Self::Index(Index { entries: entries.first, plugins: raw.annotations.plugins }))
+            }
         }
     }
 }
@@ -190,10 +212,22 @@ fn bounded(error: &serde_json::Error) -> serde_json::Error {
     serde::de::Error::custom(words::shown(&error.to_string()))
 }
 
-fn only_layer(layers: Few<RawDescriptor, 1>) -> Result<Descriptor, Failure> {
-    let count = layers.count;
-    let layer = layers.first.into_iter().next().filter(|_| count == 1);
-    let layer = layer.ok_or_else(|| Failure::Shape { what: format!("expected one layer, found {count}") })?;
+fn all_of<const MOST: usize>(layers: Few<RawDescriptor, MOST>) -> Result<Vec<Descriptor>, Failure> {
+    let shape = |what: String| Err(Failure::Shape { what });
+    match layers.count {
+        0 => return shape("the image has no layer".to_owned()),
+        count if count <= MOST => {}
+        count if MOST == 1 => return shape(format!("expected one layer, found {count}")),
+        count => return shape(format!("expected at most {MOST} layers, found {count}")),
+    }
+    let layers = layers.first.into_iter().map(layer).collect::<Result<Vec<_>, _>>()?;
+    match layers.iter().try_fold(0, |sum: u64, layer| sum.checked_add(layer.size)) {
+        Some(_) => Ok(layers),
+        None => shape("its layers are larger together than any storage".to_owned()),
+    }
+}
+
+fn layer(layer: RawDescriptor) -> Result<Descriptor, Failure> {
     if layer.urls.is_some_and(|urls| urls.count > 0) {
         return Err(Failure::Shape { what: "a layer that lies on another server (`urls`)".to_owned() });
     }
@@ -269,7 +303,7 @@ mod tests {
     }
 
     fn cause(text: &str, content_type: &str) -> Option<&'static str> {
-        Document::parse(text.as_bytes(), Some(content_type)).err().map(|failure| failure.code())
+        Document::parse(text.as_bytes(), Some(content_type), Layers::One).err().map(|failure| failure.code())
     }
 
     #[test]
@@ -420,7 +454,7 @@ mod tests {
         ] {
             let entries = entries.into_iter().map(String::as_str).collect::<Vec<_>>().join(",");
             let text = format!(r#"{{"schemaVersion":2,"mediaType":"{OCI_INDEX}","manifests":[{entries}]}}"#);
-            let Ok(Document::Index(index)) = Document::parse(text.as_bytes(), Some(OCI_INDEX)) else {
+            let Ok(Document::Index(index)) = Document::parse(text.as_bytes(), Some(OCI_INDEX), Layers::One) else {
                 panic!("{name}")
             };
             let chosen = index.choose(&Platform::linux("arm64")).ok().map(|digest| digest.to_string());
@@ -436,7 +470,7 @@ mod tests {
         let layers = |count: usize| manifest(&vec!["{}"; count].join(","), "");
         let urls = format!(r#","urls":[{}]"#, vec![r#""""#; 100_000].join(","));
         let said = |text: &str, content_type| {
-            Document::parse(text.as_bytes(), Some(content_type)).err().map(|failure| failure.to_string())
+            Document::parse(text.as_bytes(), Some(content_type), Layers::One).err().map(|failure| failure.to_string())
         };
         assert_eq!(said(&index(ENTRY_LIMIT), OCI_INDEX), None);
         for (text, content_type, expected) in [

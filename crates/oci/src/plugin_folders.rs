@@ -1,13 +1,13 @@
-//! The annotation that names an image's plugin folders.
+//! Which folder of an image is the plugin, and the annotation that names the folders there are.
 
 use std::fmt;
 
 use base64ct::{Base64, Encoding};
 use serde::Deserializer;
 use serde::de::{Deserialize, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use source::PluginPath;
+use source::{OciReference, PluginPath};
 
-use crate::{Failure, unambiguous};
+use crate::{Failure, LayerKind, Layers, unambiguous, words};
 
 /// The annotation's key.
 pub(crate) const PLUGINS_ANNOTATION: &str = "io.backstage.dynamic-packages";
@@ -16,8 +16,35 @@ const ANNOTATION_LIMIT: usize = 256 * 1024;
 /// Most folders it names.
 const FOLDER_LIMIT: usize = 1_000;
 
+/// The folder that the reference selects, or the only one that the annotation names; `None` where all of the artifact is
+/// the plugin.
+pub(crate) fn choose(
+    reference: &OciReference,
+    annotation: Option<&str>,
+    kind: Option<LayerKind>,
+    layers: Layers,
+) -> Result<Option<PluginPath>, Failure> {
+    let selected = reference.plugin_path().cloned();
+    if selected.is_some() && layers == Layers::Several {
+        // Whoever names the folder has no need of the annotation, whatever became of it.
+        return Ok(selected);
+    }
+    let is_image = layers == Layers::Several && kind == Some(LayerKind::ImageLayer);
+    let named = annotation.map(decode).transpose()?;
+    match (selected, named) {
+        (Some(selected), _) => Ok(Some(selected)),
+        (None, None) if is_image => Err(Failure::NoPlugins { found: "has no annotation" }),
+        (None, Some(named)) if named.is_empty() && is_image => {
+            Err(Failure::NoPlugins { found: "has an empty list in its annotation" })
+        }
+        (None, None) => Ok(None),
+        (None, Some(mut named)) if named.len() == 1 => Ok(named.pop()),
+        (None, Some(named)) => Err(Failure::NoPluginPath { count: named.len(), found: words::list(&named) }),
+    }
+}
+
 /// base64 of a JSON array of objects whose keys are plugin folders.
-pub(crate) fn decode(text: &str) -> Result<Vec<PluginPath>, Failure> {
+fn decode(text: &str) -> Result<Vec<PluginPath>, Failure> {
     let shape = |why: &str| Failure::Shape { what: format!("an annotation `{PLUGINS_ANNOTATION}` {why}") };
     let broken = || shape("that cannot be decoded");
     let json = Base64::decode_vec(text.trim()).map_err(|_| broken())?;

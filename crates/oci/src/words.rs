@@ -12,6 +12,8 @@ const TEXT_LIMIT: usize = 200;
 const LIST_LIMIT: usize = 20;
 /// Most characters that are shown of an answer's reasons together.
 const REASONS_LIMIT: usize = 300;
+/// Most outcomes that are told of one question.
+const OUTCOME_LIMIT: usize = 5;
 /// The body of an answer that is a failure (distribution-spec, "Error Codes").
 #[derive(Deserialize)]
 struct Refusal {
@@ -44,6 +46,19 @@ pub(crate) fn list<T: Display>(texts: impl IntoIterator<Item = T>) -> String {
         (true, _) => "none".to_owned(),
         (false, 0) => listed.join(", "),
         (false, more) => format!("{} and {more} more", listed.join(", ")),
+    }
+}
+
+/// What came of several acts, each with its subject.
+pub(crate) fn outcomes<T: Display>(acts: impl IntoIterator<Item = (impl Display, T)>) -> String {
+    let mut acts = acts.into_iter();
+    let told = acts.by_ref().take(OUTCOME_LIMIT).map(|(subject, outcome)| {
+        format!("`{}` ({})", shown(&subject.to_string()), cut(&outcome.to_string(), REASONS_LIMIT))
+    });
+    let told = told.collect::<Vec<_>>().join(", ");
+    match acts.count() {
+        0 => told,
+        more => format!("{told} and {more} more"),
     }
 }
 

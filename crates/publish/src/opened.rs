@@ -122,7 +122,7 @@ impl<'s> Opened<'s> {
             None => Layout::Package,
         };
         let integrity = fetched.integrity();
-        Self::unpack(&mut fetched.verify(&integrity)?, &layout, scratch, limits)
+        Self::unpack(&mut fetched.verify_pinned(&integrity)?, &layout, scratch, limits)
     }
 
     fn unpack<R: Read + Seek + Send>(

@@ -216,7 +216,7 @@ impl Task {
                 }
                 None => (source, Address::AsWritten),
             },
-            (Source::Oci(_) | Source::Https(_), _) => (source, Address::AsWritten),
+            _ => (source, Address::AsWritten),
         };
         match found.integrity() {
             // Somebody meant something by it.
@@ -242,7 +242,7 @@ impl Task {
         let artifact = artifact.map_err(Unpinned::Fetch)?;
         let (integrity, named) = (artifact.integrity(), artifact.origin().named);
         let pinned = self.pinned.unwrap_or(integrity);
-        let mut artifact = artifact.verify(&pinned).map_err(Unpinned::Moved)?;
+        let mut artifact = artifact.verify_pinned(&pinned).map_err(Unpinned::Moved)?;
         let gzipped = begins_as_gzip(&mut artifact);
         if !gzipped.map_err(|source| Unpinned::Spool { package: package.clone(), source })? {
             return Err(Unpinned::NotGzip { package });

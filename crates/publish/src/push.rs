@@ -264,7 +264,9 @@ impl Steps<'_> {
             return Holds::Other;
         };
         match self.registry.client.resolve(&found, &Platform::this_machine(), self.patience) {
-            Ok(resolved) if resolved.layer.digest == self.packed.digest => Holds::SamePlugin,
+            Ok(resolved) if matches!(&*resolved.layers, [layer] if layer.digest == self.packed.digest) => {
+                Holds::SamePlugin
+            }
             Ok(_) | Err(_) => Holds::Other,
         }
     }

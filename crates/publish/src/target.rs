@@ -90,8 +90,8 @@ impl Target {
         for tag in tags.iter().chain(moving) {
             let reference = match Source::parse(&format!("{name}:{tag}")) {
                 Ok(Source::Oci(reference)) => reference,
-                Ok(Source::Https(url)) => {
-                    return Err(TargetError::Reference(SourceError::Scheme { package: url.to_string() }));
+                Ok(other) => {
+                    return Err(TargetError::Reference(SourceError::Scheme { package: other.to_string() }));
                 }
                 Err(_) if of_version && Source::parse(&format!("{name}:x")).is_ok() => {
                     return Err(TargetError::NoTag { why: format!("`{tag}` has characters that no tag may have") });

@@ -80,6 +80,16 @@ impl OciReference {
         &self.repository
     }
 
+    /// `oci://registry/repository`: the image, whatever its version.
+    pub fn image(&self) -> String {
+        format!("oci://{}/{}", self.registry, self.repository)
+    }
+
+    /// The last component of the repository.
+    pub fn image_name(&self) -> &str {
+        self.repository.rsplit('/').next().unwrap_or_default()
+    }
+
     /// The tag, if one was written.
     pub fn tag(&self) -> Option<&str> {
         self.tag.as_deref()
@@ -88,6 +98,20 @@ impl OciReference {
     /// The digest, if one was written. It decides over the tag.
     pub const fn digest(&self) -> Option<&OciDigest> {
         self.digest.as_ref()
+    }
+
+    /// What decides of tag and digest, as text.
+    pub fn version(&self) -> String {
+        match (&self.digest, &self.tag) {
+            (Some(digest), _) => digest.to_string(),
+            (None, tag) => tag.clone().unwrap_or_default(),
+        }
+    }
+
+    /// The same image and version, with another folder selected, or none.
+    #[must_use]
+    pub fn with_plugin_path(&self, plugin_path: Option<PluginPath>) -> Self {
+        Self { plugin_path, ..self.clone() }
     }
 
     /// The folder selected with `!`.

@@ -4,7 +4,8 @@ use std::fmt;
 
 use integrity::Blame;
 
-use crate::{Fault, HttpsUrl, OciReference, Source, redact};
+use crate::npm::is_part;
+use crate::{Fault, GitSpec, HttpsUrl, LocalPath, NpmName, NpmSpec, OciReference, Source, redact};
 
 /// The list `allowedSources`, or its absence.
 #[derive(Debug, Clone, Default)]
@@ -14,7 +15,18 @@ pub struct SourcePolicy {
 
 /// One entry of `allowedSources`: a source that may end early, at a host, a path segment, a tag or a digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Prefix(Source);
+pub struct Prefix(Pattern);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Pattern {
+    Oci(OciReference),
+    Https(HttpsUrl),
+    NpmScope(String),
+    Npm(NpmName),
+    /// Whatever is below the working folder.
+    WorkingFolder,
+    Local(LocalPath),
+}
 
 /// A subject that the policy let through. Only [`SourcePolicy`] makes one.
 ///
@@ -42,6 +54,12 @@ pub enum AllowedKind {
     Oci(Allowed<OciReference>),
     /// A server's tarball.
     Https(Allowed<HttpsUrl>),
+    /// An npm registry's package.
+    Npm(Allowed<NpmSpec>),
+    /// A git repository.
+    Git(Allowed<GitSpec>),
+    /// A folder or file below the working folder.
+    Local(Allowed<LocalPath>),
 }
 
 impl SourcePolicy {
@@ -73,9 +91,13 @@ impl SourcePolicy {
         if self.is_permissive() || self.prefixes.iter().any(|prefix| prefix.covers(&subject)) {
             return Ok(Allowed { subject });
         }
-        let written = subject.to_string();
-        let near_miss = self.prefixes.iter().find(|prefix| written.starts_with(&prefix.to_string())).cloned();
-        Err(NotAllowed { subject: written, near_miss })
+        let judged = match &subject {
+            Source::Npm(spec) => format!("npm:{}", spec.name()),
+            Source::Git(spec) => spec.url(),
+            Source::Oci(_) | Source::Https(_) | Source::Local(_) => subject.to_string(),
+        };
+        let near_miss = self.prefixes.iter().find(|prefix| judged.starts_with(&prefix.to_string())).cloned();
+        Err(NotAllowed { subject: subject.to_string(), near_miss })
     }
 
     /// Lets a redirect target of an `https://` source through: each hop must match like the source itself.
@@ -100,6 +122,9 @@ impl Allowed<Source> {
         match &self.subject {
             Source::Oci(subject) => AllowedKind::Oci(Allowed { subject: subject.clone() }),
             Source::Https(subject) => AllowedKind::Https(Allowed { subject: subject.clone() }),
+            Source::Npm(subject) => AllowedKind::Npm(Allowed { subject: subject.clone() }),
+            Source::Git(subject) => AllowedKind::Git(Allowed { subject: subject.clone() }),
+            Source::Local(subject) => AllowedKind::Local(Allowed { subject: subject.clone() }),
         }
     }
 }
@@ -129,30 +154,91 @@ impl Prefix {
             return Err(fault(Fault::Path));
         }
         if let Some(name) = trimmed.strip_prefix("oci://") {
-            OciReference::parse_name(name).map(Source::Oci).map(Self).map_err(fault)
+            OciReference::parse_name(name).map(Pattern::Oci).map(Self).map_err(fault)
         } else if trimmed.starts_with("https:") {
-            HttpsUrl::parse(trimmed).map(Source::Https).map(Self).map_err(fault)
+            HttpsUrl::parse(trimmed).map(Pattern::Https).map(Self).map_err(fault)
         } else {
             Err(error(PrefixFault::Scheme))
         }
     }
 
+    /// Parses an entry of the rhdh dialect: also `npm:@scope`, `npm:@scope/name`, `npm:name` by whole names, and `./`,
+    /// `./folder` by whole components.
+    ///
+    /// # Errors
+    /// Like [`parse`](Self::parse).
+    pub fn parse_rhdh(text: &str) -> Result<Self, PrefixError> {
+        let error = |why| PrefixError { prefix: redact(text), why };
+        if let Some(name) = text.strip_prefix("npm:") {
+            return parse_npm(name).map(Self).map_err(error);
+        }
+        if text == "./" {
+            return Ok(Self(Pattern::WorkingFolder));
+        }
+        if text.starts_with("./") {
+            let path = if text.contains('*') {
+                Err(PrefixFault::Wildcard)
+            } else {
+                LocalPath::parse(text).map_err(PrefixFault::Source)
+            };
+            return path.map(Pattern::Local).map(Self).map_err(error);
+        }
+        Self::parse(text).map_err(|found| match found.why {
+            PrefixFault::Scheme => error(PrefixFault::Kind),
+            _ => found,
+        })
+    }
+
     fn covers(&self, source: &Source) -> bool {
         match (&self.0, source) {
-            (Source::Oci(prefix), Source::Oci(reference)) => covers_reference(prefix, reference),
-            (Source::Https(prefix), Source::Https(url)) => {
-                prefix.authority() == url.authority() && covers_path(prefix.path(), url.path())
-            }
-            (Source::Oci(_), Source::Https(_)) | (Source::Https(_), Source::Oci(_)) => false,
+            (Pattern::Oci(prefix), Source::Oci(reference)) => covers_reference(prefix, reference),
+            (Pattern::Https(prefix), Source::Https(url)) => covers_url(prefix, url),
+            (Pattern::Https(prefix), Source::Git(spec)) => spec.https().is_some_and(|url| covers_url(prefix, url)),
+            // The alias is the file's own word for it, and proves nothing.
+            (Pattern::NpmScope(scope), Source::Npm(spec)) => spec.name().scope() == Some(scope),
+            (Pattern::Npm(name), Source::Npm(spec)) => name == spec.name(),
+            (Pattern::WorkingFolder, Source::Local(_)) => true,
+            (Pattern::Local(prefix), Source::Local(path)) => covers_folder(prefix.as_str(), path.as_str()),
+            _ => false,
         }
     }
 }
 
 impl fmt::Display for Prefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = self.0.to_string();
-        f.write_str(shown.strip_suffix('/').unwrap_or(&shown))
+        match &self.0 {
+            Pattern::Oci(reference) => reference.fmt(f),
+            Pattern::Https(url) => {
+                let shown = url.to_string();
+                f.write_str(shown.strip_suffix('/').unwrap_or(&shown))
+            }
+            Pattern::NpmScope(scope) => write!(f, "npm:{scope}"),
+            Pattern::Npm(name) => write!(f, "npm:{name}"),
+            Pattern::WorkingFolder => f.write_str("./"),
+            Pattern::Local(path) => path.fmt(f),
+        }
     }
+}
+
+fn parse_npm(name: &str) -> Result<Pattern, PrefixFault> {
+    if matches!(name, "" | "@" | "/") {
+        return Err(PrefixFault::MatchesEverything);
+    }
+    if name.contains('*') {
+        return Err(PrefixFault::Wildcard);
+    }
+    match name.strip_prefix('@').map(|scope| scope.strip_suffix('/').unwrap_or(scope)) {
+        Some(scope) if is_part(scope) => Ok(Pattern::NpmScope(format!("@{scope}"))),
+        _ => NpmName::parse(name).map(Pattern::Npm).map_err(PrefixFault::Source),
+    }
+}
+
+fn covers_url(prefix: &HttpsUrl, url: &HttpsUrl) -> bool {
+    prefix.authority() == url.authority() && covers_path(prefix.path(), url.path())
+}
+
+fn covers_folder(prefix: &str, path: &str) -> bool {
+    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn covers_reference(prefix: &OciReference, reference: &OciReference) -> bool {
@@ -217,6 +303,7 @@ enum PrefixFault {
     Wildcard,
     Selector,
     Scheme,
+    Kind,
     Source(Fault),
 }
 
@@ -227,6 +314,7 @@ impl fmt::Display for PrefixFault {
             Self::Wildcard => f.write_str("wildcards are not supported"),
             Self::Selector => f.write_str("it holds a query or a plugin path"),
             Self::Scheme => f.write_str("it must start with `oci://` or `https://`"),
+            Self::Kind => f.write_str("it must start with `oci://`, `https://`, `npm:` or `./`"),
             Self::Source(why) => why.fmt(f),
         }
     }
@@ -246,9 +334,11 @@ impl PrefixError {
             }
             PrefixFault::Wildcard => "list each host, or a path that all of them share",
             PrefixFault::Selector => "end the entry at the host, a path segment, a tag or a digest",
-            PrefixFault::Scheme => {
+            PrefixFault::Scheme | PrefixFault::Kind => {
                 let name = self.prefix.strip_prefix("docker://").unwrap_or(&self.prefix);
-                let meant = Prefix::parse(&format!("oci://{name}")).ok()?;
+                let package =
+                    || Prefix::parse_rhdh(&format!("npm:{name}")).ok().filter(|_| self.why == PrefixFault::Kind);
+                let meant = Prefix::parse(&format!("oci://{name}")).ok().or_else(package)?;
                 return Some(format!("did you mean `{meant}`?"));
             }
             PrefixFault::Source(why) => why.hint()?,
@@ -338,6 +428,86 @@ mod tests {
         ] {
             assert_eq!(Prefix::parse(text).unwrap_err().hint().as_deref(), hint, "{text}");
         }
+    }
+
+    fn admits_rhdh(prefix: &str, source: &str) -> bool {
+        let policy = SourcePolicy::of(vec![Prefix::parse_rhdh(prefix).unwrap()]);
+        policy.admit(Source::parse_rhdh(source).unwrap()).is_ok()
+    }
+
+    #[test]
+    fn npm_git_and_local_sources_match_whole_names() {
+        for (prefix, source, expected) in [
+            ("npm:@s", "@s/n@1.0.0", true),
+            ("npm:@s/", "@s/n", true),
+            ("npm:@s", "@s-evil/n", false),
+            ("npm:@s", "s", false),
+            ("npm:@s/n", "@s/n@^1", true),
+            ("npm:@s/n", "@s/n-evil@1", false),
+            ("npm:n", "n@latest", true),
+            ("npm:n", "n.evil", false),
+            ("npm:n", "@s/n", false),
+            ("npm:n", "@s/alias@npm:n@1", true),
+            ("npm:alias", "alias@npm:n@1", false),
+            ("npm:n", "oci://n.example.com/n:1", false),
+            ("https://github.com/u", "github:u/r#v1", true),
+            ("https://github.com/u", "u/r", true),
+            ("https://github.com/u", "u-evil/r", false),
+            ("https://github.com/u/r.git", "u/r", true),
+            ("https://github.com/u/r", "u/r", false),
+            ("https://github.com/u", "git@github.com:u/r.git", false),
+            ("https://github.com/u", "git+ssh://git@github.com/u/r.git", false),
+            ("https://github.com/u", "git://github.com/u/r.git", false),
+            ("https://h.example.com/p", "https://h.example.com/p/a.tgz", true),
+            ("oci://r.example.com/a", "oci://r.example.com/a:1", true),
+            ("./", "./a/b.tgz", true),
+            ("./a", "./a", true),
+            ("./a/", "./a/b.tgz", true),
+            ("./a", "./a-evil", false),
+            ("./a", "./A", false),
+            ("npm:a", "./a", false),
+        ] {
+            assert_eq!(admits_rhdh(prefix, source), expected, "{prefix} {source}");
+        }
+    }
+
+    #[test]
+    fn entries_of_the_rhdh_dialect_name_something() {
+        for text in ["npm:@s", "npm:@s/n", "npm:n", "./", "./a/b", "oci://r.example.com/a", "https://h.example.com"] {
+            let prefix = Prefix::parse_rhdh(text).unwrap();
+            assert_eq!(prefix.to_string(), text);
+            assert_eq!(Prefix::parse(text).is_ok(), text.contains("://"), "{text}");
+        }
+        for (text, why) in [
+            ("npm:", PrefixFault::MatchesEverything),
+            ("npm:@", PrefixFault::MatchesEverything),
+            ("npm:*", PrefixFault::Wildcard),
+            ("npm:@s/*", PrefixFault::Wildcard),
+            ("npm:@s/n@1.0.0", PrefixFault::Source(Fault::NpmName)),
+            ("npm:N", PrefixFault::Source(Fault::NpmName)),
+            ("npm:@/n", PrefixFault::Source(Fault::NpmName)),
+            ("./*", PrefixFault::Wildcard),
+            ("./..", PrefixFault::Source(Fault::LocalPath)),
+            ("../a", PrefixFault::Kind),
+            ("/a", PrefixFault::Kind),
+            ("", PrefixFault::MatchesEverything),
+            ("oci://", PrefixFault::MatchesEverything),
+            ("git+ssh://h.example.com/u", PrefixFault::Kind),
+            ("@s/n", PrefixFault::Kind),
+        ] {
+            assert_eq!(Prefix::parse_rhdh(text).unwrap_err().why, why, "{text}");
+        }
+        let hint = |text| Prefix::parse_rhdh(text).unwrap_err().hint();
+        assert_eq!(hint("@s/n").as_deref(), Some("did you mean `npm:@s/n`?"));
+        assert_eq!(hint("ghcr.io/o").as_deref(), Some("did you mean `oci://ghcr.io/o`?"));
+    }
+
+    #[test]
+    fn a_near_miss_of_a_package_is_named_in_the_hint() {
+        let policy = SourcePolicy::of(vec![Prefix::parse_rhdh("npm:@s/n").unwrap()]);
+        let error = policy.admit(Source::parse_rhdh("@s/n-evil@1").unwrap()).unwrap_err();
+        assert!(error.hint().contains("`npm:@s/n`"), "{}", error.hint());
+        assert_eq!(error.to_string(), "source `@s/n-evil@1` matches no entry of `allowedSources`");
     }
 
     #[test]

@@ -4,10 +4,10 @@ use std::fmt;
 
 use integrity::Blame;
 
-use crate::{HttpsUrl, OciReference, redact};
+use crate::{GitSpec, HttpsUrl, LocalPath, NpmSpec, OciReference, Unsupported, redact};
 
 /// Longest `package` value taken, in bytes.
-const PACKAGE_LIMIT: usize = 8 * 1024;
+pub(crate) const PACKAGE_LIMIT: usize = 8 * 1024;
 
 /// Where a plugin comes from. `Display` is fit for logs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -16,10 +16,16 @@ pub enum Source {
     Oci(OciReference),
     /// `https://…`
     Https(HttpsUrl),
+    /// A package of an npm registry; rhdh dialect only, like what follows.
+    Npm(NpmSpec),
+    /// A git repository.
+    Git(GitSpec),
+    /// A folder or file below the working folder.
+    Local(LocalPath),
 }
 
 impl Source {
-    /// Parses a `package` value.
+    /// Parses a `package` value of the butler dialect.
     ///
     /// # Errors
     /// [`SourceError::Scheme`] for anything that is neither `oci://` nor `https://`, [`SourceError::Invalid`] for
@@ -54,6 +60,9 @@ impl fmt::Display for Source {
         match self {
             Self::Oci(reference) => reference.fmt(f),
             Self::Https(url) => url.fmt(f),
+            Self::Npm(spec) => spec.fmt(f),
+            Self::Git(spec) => spec.fmt(f),
+            Self::Local(path) => path.fmt(f),
         }
     }
 }
@@ -67,6 +76,14 @@ pub enum SourceError {
     Scheme {
         /// The value, redacted.
         package: String,
+    },
+    /// Of no kind that the rhdh dialect installs.
+    #[error("package `{package}` cannot be installed: {kind}")]
+    Unsupported {
+        /// The value, redacted.
+        package: String,
+        /// Why.
+        kind: Unsupported,
     },
     /// Not written canonically.
     #[error("package `{package}` is invalid: {why}")]
@@ -82,7 +99,7 @@ impl SourceError {
     /// The reason code of the audit log.
     pub const fn reason(&self) -> &'static str {
         match self {
-            Self::Scheme { .. } => "scheme_not_supported",
+            Self::Scheme { .. } | Self::Unsupported { .. } => "scheme_not_supported",
             Self::Invalid { .. } => "package_invalid",
         }
     }
@@ -90,7 +107,7 @@ impl SourceError {
     /// Whose move it is: the operator wrote the value.
     pub const fn blame(&self) -> Blame {
         match self {
-            Self::Scheme { .. } | Self::Invalid { .. } => Blame::Operator,
+            Self::Scheme { .. } | Self::Unsupported { .. } | Self::Invalid { .. } => Blame::Operator,
         }
     }
 
@@ -112,6 +129,7 @@ impl SourceError {
                     |reference| format!("did you mean `{reference}`?"),
                 ))
             }
+            Self::Unsupported { package, kind } => kind.hint(package),
             Self::Invalid { why, .. } => why.hint().map(str::to_owned),
         }
     }
@@ -151,6 +169,16 @@ pub enum Fault {
     NoVersion,
     /// A plugin path that is not plain and relative.
     PluginPath,
+    /// An npm package's name that no registry would publish.
+    NpmName,
+    /// What stands behind an npm package's name, and is no version, range or tag.
+    NpmVersion,
+    /// A repository's path that is not plain.
+    GitPath,
+    /// A branch, tag or commit that is not plain.
+    GitReference,
+    /// A path that is not plain and below the working folder.
+    LocalPath,
     /// Longer than the limit.
     TooLong {
         /// The limit, in bytes.
@@ -176,6 +204,11 @@ impl fmt::Display for Fault {
             Self::Digest => "the digest must be `sha256:` or `sha512:` and lower-case hex of full length",
             Self::NoVersion => "it has neither a tag nor a digest",
             Self::PluginPath => "the path behind `!` must be relative, without empty, `.` or `..` components",
+            Self::NpmName => "the name must be `name` or `@scope/name` in lower case, as npm publishes it",
+            Self::NpmVersion => "what follows the name must be a version, a range or a tag",
+            Self::GitPath => "the repository's path must be plain components, none of which starts with `-`",
+            Self::GitReference => "what follows `#` must be the plain name of a branch or tag, or a commit",
+            Self::LocalPath => "the path behind `./` must have no empty, `.` or `..` components",
             Self::TooLong { limit } => return write!(f, "it is longer than {limit} bytes"),
         })
     }
@@ -192,6 +225,7 @@ impl Fault {
             Self::ShortName => Some("write the whole name, as in `oci://docker.io/my-org/my-plugin:1.2.3`"),
             Self::Characters => Some("look for a line break, a space or a character from another alphabet"),
             Self::Percent => Some("write the path as the server lists it, without encoding letters, dots or slashes"),
+            Self::NpmVersion => Some("quote the whole value, and write it as in `@scope/name@^1.2.3`"),
             Self::Slashes
             | Self::Host
             | Self::Port
@@ -202,6 +236,10 @@ impl Fault {
             | Self::Tag
             | Self::Digest
             | Self::PluginPath
+            | Self::NpmName
+            | Self::GitPath
+            | Self::GitReference
+            | Self::LocalPath
             | Self::TooLong { .. } => None,
         }
     }

@@ -56,7 +56,8 @@ pub enum UnpackError {
     Layout {
         /// The folder that was expected.
         expected: String,
-        /// Top-level names found instead, escaped, the first few.
+        /// What was found instead, escaped, the first few: folders with a `package.json` where one was to be selected
+        /// and there are any, otherwise top-level names.
         found: Vec<String>,
     },
     /// The plugin's `package.json` is missing or unusable.
@@ -280,7 +281,7 @@ pub enum Exceeded {
         /// The limit.
         max: usize,
     },
-    /// Folders opened.
+    /// Folders opened, and names listed in them.
     Opened {
         /// The limit.
         max: u64,
@@ -348,6 +349,8 @@ pub enum Unsafe {
     LinkLoop,
     /// A hard link to something that is no earlier file of this plugin.
     HardLink,
+    /// A whiteout among several layers that hides nothing which a layer could hold.
+    Whiteout,
 }
 
 impl fmt::Display for Unsafe {
@@ -365,6 +368,7 @@ impl fmt::Display for Unsafe {
             Self::EscapingLink => "expected a link that stays in the plugin, found one that leaves it",
             Self::LinkLoop => "expected a link that ends somewhere, found too many links in a row",
             Self::HardLink => "expected a hard link to an earlier file of the plugin, found another target",
+            Self::Whiteout => "expected a whiteout to be an empty file that names what it hides, found another one",
         })
     }
 }
@@ -381,6 +385,7 @@ impl Unsafe {
                 "replace the link by what it leads to, or link only within the plugin"
             }
             Self::HardLink => "replace the hard link by a copy of the file",
+            Self::Whiteout => "build the image again, and name no file with `.wh.` in front",
         }
     }
 }

@@ -27,6 +27,7 @@ pub(crate) struct Expanded<'s> {
     buffer: Box<[u8]>,
     unread: Range<usize>,
     ended: bool,
+    out: u64,
     possible: u64,
 }
 
@@ -55,12 +56,17 @@ impl<'s> Expanded<'s> {
         };
         let buffer = vec![0; EXPANDED].into_boxed_slice();
         let possible = compressed.saturating_mul(DEFLATE_MAX);
-        Self { source, stopped, buffer, unread: 0..0, ended: false, possible }
+        Self { source, stopped, buffer, unread: 0..0, ended: false, out: 0, possible }
     }
 
     /// More bytes than this cannot come out, whatever a header claims.
     pub(crate) const fn possible(&self) -> u64 {
         self.possible
+    }
+
+    /// Bytes that came out so far.
+    pub(crate) const fn out(&self) -> u64 {
+        self.out
     }
 
     /// Fills `into`; fewer bytes mean the end of the stream.
@@ -127,6 +133,7 @@ impl<'s> Expanded<'s> {
                 n
             }
         };
+        self.out += n as u64;
         self.ended = n == 0;
         self.unread = 0..n;
         Ok(n > 0)

@@ -18,8 +18,32 @@ const GROWTH: u64 = 64;
 pub(crate) struct Inflater<R> {
     gzip: GzDecoder<BufReader<Rationed<R>>>,
     out: u64,
-    allowed: u64,
+    allowance: Allowance,
+}
+
+/// How many bytes may come out of an artifact, or are left to come out of the next of its layers.
+#[derive(Debug, Clone)]
+pub(crate) struct Allowance {
+    bytes: u64,
     exceeded: Exceeded,
+}
+
+impl Allowance {
+    /// `compressed` is the length of all layers in bytes.
+    pub(crate) fn of(compressed: u64, limits: &Limits) -> Self {
+        let by_ratio = limits.by_ratio(compressed);
+        let exceeded = if by_ratio < limits.expanded {
+            Exceeded::Ratio { max: limits.ratio }
+        } else {
+            Exceeded::Expanded { max: limits.expanded }
+        };
+        Self { bytes: by_ratio.min(limits.expanded), exceeded }
+    }
+
+    /// What is left of it after `out` bytes.
+    pub(crate) const fn spend(&mut self, out: u64) {
+        self.bytes = self.bytes.saturating_sub(out);
+    }
 }
 
 /// A reader that gives no more than it is allowed to.
@@ -42,17 +66,9 @@ impl<R: Read> Read for Rationed<R> {
 }
 
 impl<R: Read> Inflater<R> {
-    /// `compressed` is the length of the artifact in bytes.
-    pub(crate) fn new(artifact: R, compressed: u64, limits: &Limits) -> Self {
-        let by_ratio = limits.by_ratio(compressed);
-        let exceeded = if by_ratio < limits.expanded {
-            Exceeded::Ratio { max: limits.ratio }
-        } else {
-            Exceeded::Expanded { max: limits.expanded }
-        };
+    pub(crate) fn new(artifact: R, allowance: Allowance) -> Self {
         let rationed = Rationed { from: artifact, given: 0, allowed: 0 };
-        let gzip = GzDecoder::new(BufReader::with_capacity(COMPRESSED, rationed));
-        Self { gzip, out: 0, allowed: by_ratio.min(limits.expanded), exceeded }
+        Self { gzip: GzDecoder::new(BufReader::with_capacity(COMPRESSED, rationed)), out: 0, allowance }
     }
 
     /// Expands some bytes into `buffer`; none are the end.
@@ -63,8 +79,8 @@ impl<R: Read> Inflater<R> {
             return Err(Malformed::AfterGzip.into());
         }
         self.out += n as u64;
-        if self.out > self.allowed {
-            return Err(self.exceeded.clone().into());
+        if self.out > self.allowance.bytes {
+            return Err(self.allowance.exceeded.clone().into());
         }
         Ok(n)
     }

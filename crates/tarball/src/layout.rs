@@ -1,16 +1,21 @@
 //! Where in an archive the plugin is.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::collections::BTreeSet;
 
-use crate::UnpackError;
-use crate::entry_path::EntryPath;
+use crate::entry_path::{EntryPath, split};
 use crate::error::Unsafe;
+use crate::named::Named;
 use crate::reader::EntryKind;
 use crate::shown::shown;
+use crate::whiteout::{Part, Whiteout};
+use crate::{ManifestError, UnpackError};
 
 /// Top-level names repeated in a message when nothing matches.
 const NAMED: usize = 8;
+/// Folders with a manifest that are repeated instead, if there are any.
+const PLUGINS: usize = 20;
+/// What makes a folder a plugin's.
+const MANIFEST: &str = "package.json";
 
 /// Which folder of an archive is the plugin; it is stripped from every path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,61 +40,166 @@ impl Layout {
     }
 }
 
-/// A layout and what an archive has shown of it so far.
+/// What is written of an archive, and where it goes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Choice<'l> {
+    /// One plugin, whose folder is stripped.
+    Plugin(&'l Layout),
+    /// These paths and what is below them, under their own names; none of them need be there.
+    Paths(&'l [EntryPath]),
+}
+
+impl Choice<'_> {
+    /// The path in the tree that is written, empty for its top; `None` outside.
+    fn within<'p>(&self, path: &'p EntryPath) -> Option<&'p str> {
+        match self {
+            Self::Plugin(layout) => layout.within(path),
+            Self::Paths(wanted) => {
+                let chosen = wanted.iter().any(|wanted| below(wanted.as_str(), path.as_str()).is_some());
+                chosen.then_some(path.as_str())
+            }
+        }
+    }
+}
+
+/// A choice, and what the layers of an archive have shown so far.
 #[derive(Debug)]
 pub(crate) struct Selection<'l> {
-    layout: &'l Layout,
-    matched: bool,
+    choice: Choice<'l>,
+    /// Whether there are several layers, so that what is on disk need not be this one's.
+    layered: bool,
+    /// The last layer that had something of the plugin.
+    matched: Option<u32>,
     tops: Vec<String>,
+    plugins: BTreeSet<String>,
     named: Named,
 }
 
 impl<'l> Selection<'l> {
-    pub(crate) fn new(layout: &'l Layout) -> Self {
-        Self { layout, matched: false, tops: Vec::new(), named: Named::default() }
+    pub(crate) fn new(choice: Choice<'l>, layers: usize) -> Self {
+        Self {
+            choice,
+            layered: layers > 1,
+            matched: None,
+            tops: Vec::new(),
+            plugins: BTreeSet::new(),
+            named: Named::default(),
+        }
     }
 
-    /// Where an entry goes within the plugin; `None` when it is to be checked only.
+    pub(crate) const fn is_layered(&self) -> bool {
+        self.layered
+    }
+
+    pub(crate) const fn next_layer(&mut self) {
+        self.named.next_layer();
+    }
+
+    /// Where an entry goes in the tree that is written; `None` when it is to be checked only.
     pub(crate) fn place<'p>(&mut self, path: &'p EntryPath, kind: &EntryKind) -> Result<Option<&'p str>, UnpackError> {
-        let folder = self.layout.folder();
-        if !matches!(kind, EntryKind::Directory) && below(path.as_str(), folder).is_some() {
-            return Err(UnpackError::unsafe_entry(path.as_str().as_bytes(), Unsafe::NotAFolder));
-        }
-        let place = self.layout.within(path);
-        self.matched |= place.is_some();
-        if place.is_none() {
-            match self.layout {
-                Layout::Package => return Err(self.mismatch(path)),
-                Layout::Folder(_) => self.remember(path),
+        let place = self.choice.within(path);
+        if let Choice::Plugin(layout) = self.choice {
+            if !matches!(kind, EntryKind::Directory) && below(path.as_str(), layout.folder()).is_some() {
+                return Err(UnpackError::unsafe_entry(path.as_str().as_bytes(), Unsafe::NotAFolder));
             }
-        }
-        if let Layout::Folder(_) = self.layout {
-            let named = self.named.name(path.as_str(), kind);
-            named.map_err(|why| UnpackError::unsafe_entry(path.as_str().as_bytes(), why))?;
+            self.matched = place.map(|_| self.named.layer()).or(self.matched);
+            if *layout == Layout::Package && place.is_none() {
+                return Err(mismatch(layout, vec![top(path)]));
+            }
         }
         Ok(place)
     }
 
-    /// Whether a hard link that is to be checked only has an earlier file as its target.
-    pub(crate) fn has_file(&self, target: &EntryPath) -> bool {
-        self.named.at(target.as_str()) == Some(Node::File)
+    /// Takes an entry as part of this layer.
+    pub(crate) fn take(&mut self, path: &EntryPath, kind: &EntryKind) -> Result<(), UnpackError> {
+        if let Choice::Plugin(Layout::Folder(_)) = self.choice {
+            self.remember(path, kind);
+        }
+        self.name(path, kind)
     }
 
-    /// Proves that the plugin was there at all.
-    pub(crate) fn finish(self) -> Result<(), UnpackError> {
-        if self.matched {
-            Ok(())
-        } else {
-            Err(UnpackError::Layout { expected: shown(self.layout.folder().as_bytes()), found: self.tops })
+    /// Takes a name as this layer's own, which none of its other entries may contradict. That is for what the file
+    /// system does not judge.
+    pub(crate) fn name(&mut self, path: &EntryPath, kind: &EntryKind) -> Result<(), UnpackError> {
+        if !self.layered && matches!(self.choice, Choice::Plugin(Layout::Package)) {
+            return Ok(());
+        }
+        let named = self.named.name(path.as_str(), kind);
+        named.map_err(|why| UnpackError::unsafe_entry(path.as_str().as_bytes(), why))
+    }
+
+    /// Whether a hard link that is to be checked only has an earlier file as its target.
+    pub(crate) fn has_file(&self, target: &EntryPath) -> bool {
+        self.named.is_file(target.as_str())
+    }
+
+    /// Where the target of a hard link that is written is.
+    pub(crate) fn source<'p>(&self, target: &'p EntryPath) -> Option<&'p str> {
+        self.choice.within(target).filter(|source| !source.is_empty())
+    }
+
+    /// Whether this layer has an entry for a place in the tree that is written.
+    pub(crate) fn is_own(&self, place: &str) -> bool {
+        match self.choice {
+            Choice::Plugin(layout) => self.named.is_own(&format!("{}/{place}", layout.folder())),
+            Choice::Paths(_) => self.named.is_own(place),
         }
     }
 
-    fn mismatch(&mut self, path: &EntryPath) -> UnpackError {
-        UnpackError::Layout { expected: self.layout.folder().to_owned(), found: vec![top(path)] }
+    /// Which place in the tree that is written a whiteout is about, and how much of it.
+    pub(crate) fn hidden<'w>(&mut self, whiteout: &'w Whiteout) -> Option<(&'w str, Part)> {
+        let (path, part) = (whiteout.path.as_str(), whiteout.part);
+        match self.choice {
+            Choice::Plugin(layout) => {
+                self.plugins.retain(|folder| below(path, &format!("{folder}/{MANIFEST}")).is_none());
+                let folder = layout.folder();
+                if below(path, folder).is_none() {
+                    return below(folder, path).map(|place| (place, part));
+                }
+                if (path, part) != (folder, Part::Content) {
+                    self.matched = self.matched.filter(|layer| *layer == self.named.layer());
+                }
+                Some(("", Part::Content))
+            }
+            Choice::Paths(wanted) => {
+                let mut wanted = wanted.iter().map(EntryPath::as_str);
+                wanted.any(|wanted| below(wanted, path).or(below(path, wanted)).is_some()).then_some((path, part))
+            }
+        }
     }
 
-    fn remember(&mut self, path: &EntryPath) {
-        if self.matched || self.tops.len() == NAMED {
+    /// Proves that the plugin was there at all.
+    pub(crate) fn prove(&self) -> Result<(), UnpackError> {
+        match self.choice {
+            Choice::Plugin(layout) if self.matched.is_none() => Err(mismatch(layout, self.found())),
+            Choice::Plugin(_) | Choice::Paths(_) => Ok(()),
+        }
+    }
+
+    /// A missing manifest is that of a wrong folder if others have one.
+    pub(crate) fn without_manifest(&self, error: ManifestError) -> UnpackError {
+        match (self.choice, error) {
+            (Choice::Plugin(layout), ManifestError::Missing) if !self.plugins.is_empty() => {
+                mismatch(layout, self.found())
+            }
+            (_, error) => error.into(),
+        }
+    }
+
+    fn found(&self) -> Vec<String> {
+        if self.plugins.is_empty() {
+            return self.tops.clone();
+        }
+        self.plugins.iter().map(|folder| shown(folder.as_bytes())).collect()
+    }
+
+    fn remember(&mut self, path: &EntryPath, kind: &EntryKind) {
+        if let (folder, MANIFEST) = split(path.as_str())
+            && matches!(kind, EntryKind::File { .. } | EntryKind::HardLink { .. })
+        {
+            self.remember_plugin(folder);
+        }
+        if self.matched.is_some() || self.tops.len() == NAMED {
             return;
         }
         let top = top(path);
@@ -97,49 +207,30 @@ impl<'l> Selection<'l> {
             self.tops.push(top);
         }
     }
-}
 
-/// What an archive has named so far, for entries that the file system will not judge because they are not written.
-///
-/// A path is known by a hash under a random key, so that many long ones take little memory.
-#[derive(Debug, Default)]
-struct Named {
-    nodes: HashMap<u64, Node>,
-    key: RandomState,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Node {
-    Folder,
-    File,
-    Symlink,
-}
-
-impl Named {
-    fn at(&self, path: &str) -> Option<Node> {
-        self.nodes.get(&self.key.hash_one(path)).copied()
-    }
-
-    fn name(&mut self, path: &str, kind: &EntryKind) -> Result<(), Unsafe> {
-        let mut above = path.match_indices('/').map(|(at, _)| &path[..at]);
-        if above.any(|folder| matches!(self.at(folder), Some(Node::File | Node::Symlink))) {
-            return Err(Unsafe::BelowFile);
+    /// Keeps the outermost of nested folders, and the first ones in order.
+    fn remember_plugin(&mut self, folder: &str) {
+        let nested = self.plugins.iter().any(|known| below(known, folder).is_some());
+        if folder.is_empty() || nested || folder.split('/').any(|name| name == "node_modules") {
+            return;
         }
-        let node = match kind {
-            EntryKind::Directory => Node::Folder,
-            EntryKind::File { .. } | EntryKind::HardLink { .. } => Node::File,
-            EntryKind::Symlink { .. } => Node::Symlink,
-        };
-        match self.nodes.insert(self.key.hash_one(path), node) {
-            None => Ok(()),
-            Some(Node::Folder) if node == Node::Folder => Ok(()),
-            Some(_) => Err(Unsafe::Duplicate),
+        self.plugins.retain(|known| below(folder, known).is_none());
+        self.plugins.insert(folder.to_owned());
+        if self.plugins.len() > PLUGINS {
+            self.plugins.pop_last();
         }
     }
 }
 
-/// `path` without the leading components `folder`; `None` if it has others.
+fn mismatch(layout: &Layout, found: Vec<String>) -> UnpackError {
+    UnpackError::Layout { expected: shown(layout.folder().as_bytes()), found }
+}
+
+/// `path` without the leading components `folder`; `None` if it has others. All is below the empty folder.
 pub(crate) fn below<'p>(folder: &str, path: &'p str) -> Option<&'p str> {
+    if folder.is_empty() {
+        return Some(path);
+    }
     match path.strip_prefix(folder)? {
         "" => Some(""),
         rest => rest.strip_prefix('/'),
@@ -154,6 +245,30 @@ fn top(path: &EntryPath) -> String {
 mod tests {
     use super::*;
     use crate::Limits;
+
+    #[test]
+    fn the_outermost_folders_with_a_manifest_are_remembered_and_the_first_twenty_of_them() {
+        let file = EntryKind::File { executable: false, len: 0 };
+        let wanted = Layout::Folder(EntryPath::parse(b"x", &Limits::default()).unwrap());
+        for (paths, expected) in [
+            (&["index.json", "package.json", "b/package.json", "a/package.json", "a/x"][..], &["a", "b"][..]),
+            (&["a/dist/package.json", "a/package.json", "a/lib/package.json"], &["a"]),
+            (&["a/node_modules/y/package.json", "b/package.json5", "a/x"], &["a", "b"]),
+            (&["t/a/package.json", "t/b/package.json"], &["t/a", "t/b"]),
+        ] {
+            let mut selection = Selection::new(Choice::Plugin(&wanted), 1);
+            for path in paths {
+                selection.take(&EntryPath::parse(path.as_bytes(), &Limits::default()).unwrap(), &file).unwrap();
+            }
+            let Err(UnpackError::Layout { found, .. }) = selection.prove() else { panic!("{paths:?}") };
+            assert_eq!(found, expected, "{paths:?}");
+        }
+        let mut selection = Selection::new(Choice::Plugin(&wanted), 1);
+        for n in (0..100).rev() {
+            selection.remember_plugin(&format!("p{n:02}"));
+        }
+        assert_eq!(selection.found(), (0..PLUGINS).map(|n| format!("p{n:02}")).collect::<Vec<_>>());
+    }
 
     #[test]
     fn a_folder_matches_by_whole_components() {

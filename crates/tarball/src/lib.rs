@@ -43,10 +43,11 @@
 //! - [`Tree`]: the directories below one, by path, with a bounded number of handles.
 //! - [`EntryPath`]: a name from an archive that is harmless text within [`Limits`].
 //! - `Verified` artifact, [`Layout`] → [`unpack`] → [`Unpacked`] with its [`Manifest`]; [`Record`] is told each
-//!   [`Written`] file with its digest.
+//!   [`Written`] file with its digest. [`unpack_layers`] is the same for an image of several layers, and [`extract`] →
+//!   [`Extracted`] for parts of one that is no plugin.
 //! - [`Folder`] → [`pack`] → [`Packed`]: the walk through the whole tree comes before the first byte; [`Offences`] are
 //!   all that stood in the way. [`inspect`] is the walk alone → [`Inspected`].
-//! - [`PackageName`] → [`Destination`]: the one folder a plugin may go to.
+//! - [`PackageName`], or a folder of an image → [`Destination`]: the one folder a plugin may go to.
 //!
 //! # What this crate refuses
 //! It takes no bytes that nobody vouched for, and skips no entry: an archive is unpacked as a whole or rejected. It
@@ -55,6 +56,7 @@
 //! that it would not unpack, no secrets unless told to, and nothing of the machine: no times, owners, or order of a
 //! directory. It knows no network, and no path but the one of the root.
 
+mod destination;
 mod dir;
 mod entry_path;
 mod error;
@@ -63,10 +65,12 @@ mod folder;
 mod gzip;
 mod header;
 mod inflate;
+mod layers;
 mod layout;
 mod limits;
 mod links;
 mod manifest;
+mod named;
 mod pack;
 mod pack_error;
 mod package_name;
@@ -79,8 +83,12 @@ mod status;
 mod survey;
 mod tree;
 mod unpack;
+mod unpacked;
+mod walk;
+mod whiteout;
 mod writer;
 
+pub use destination::{Destination, DestinationError};
 pub use dir::{Dir, Entries, FileMode, Kind};
 pub use entry_path::{EntryPath, EntryPathError};
 pub use error::{Exceeded, Malformed, UnpackError, Unsafe};
@@ -90,7 +98,8 @@ pub use limits::Limits;
 pub use manifest::{Manifest, ManifestError, read_manifest};
 pub use pack::{Inspected, Packed, Packing, SecretFiles, inspect, pack};
 pub use pack_error::{Offence, Offences, PackError};
-pub use package_name::{Destination, PackageName, PackageNameError};
+pub use package_name::{PackageName, PackageNameError};
 pub use secret_file::Secret;
 pub use tree::Tree;
-pub use unpack::{Content, Record, Unpacked, Written, unpack};
+pub use unpack::{extract, unpack, unpack_layers};
+pub use unpacked::{Content, Extracted, Record, Unpacked, Written};

@@ -25,7 +25,8 @@ pub struct Limits {
     pub extensions: usize,
     /// Bytes of `package.json`.
     pub manifest: u64,
-    /// Folders opened while placing the entries: one is opened again when an archive comes back to it.
+    /// Folders opened while placing the entries: one is opened again when an archive comes back to it. Of several
+    /// layers, names listed to hide some of them count, too.
     pub opened: u64,
     /// Bytes of memory for symlinks, which are made after all files.
     pub symlinks: usize,

@@ -1,7 +1,9 @@
 //! Symlinks, unpacked or packed: proved to stay inside by walking them when everything else is in place.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
+use std::ops::Bound::{Excluded, Included, Unbounded};
 
 use crate::dir::Kind;
 use crate::entry_path::{EntryPathError, harmless, split};
@@ -18,15 +20,15 @@ const OVERHEAD: usize = 64;
 /// until then that a later entry could pass.
 #[derive(Debug, Default)]
 pub(crate) struct Links {
-    links: Vec<Link>,
+    links: BTreeMap<Box<str>, Box<str>>,
     bytes: usize,
 }
 
 /// A symlink at `path`, relative to the plugin, with its text.
-#[derive(Debug)]
-pub(crate) struct Link {
-    pub(crate) path: Box<str>,
-    pub(crate) target: Box<str>,
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Link<'l> {
+    pub(crate) path: &'l str,
+    pub(crate) target: &'l str,
 }
 
 /// Why a symlink is not taken.
@@ -52,17 +54,44 @@ impl LinkFault {
 }
 
 impl Links {
-    pub(crate) fn defer(&mut self, path: &str, target: &str, limits: &Limits) -> Result<(), Exceeded> {
+    pub(crate) fn defer(&mut self, path: &str, target: &str, limits: &Limits) -> Result<(), LinkFault> {
         self.bytes += path.len() + target.len() + OVERHEAD;
         if self.bytes > limits.symlinks {
-            return Err(Exceeded::Symlinks { max: limits.symlinks });
+            return Err(LinkFault::Exceeded(Exceeded::Symlinks { max: limits.symlinks }));
         }
-        self.links.push(Link { path: path.into(), target: target.into() });
-        Ok(())
+        match self.links.insert(path.into(), target.into()) {
+            None => Ok(()),
+            Some(_) => Err(LinkFault::Unsafe(Unsafe::Duplicate)),
+        }
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Link> {
-        self.links.iter()
+    /// All of them, in the order of their paths.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Link<'_>> {
+        self.links.iter().map(|(path, target)| Link { path, target })
+    }
+
+    /// Whether `path` leads through one of them.
+    pub(crate) fn stand_above(&self, path: &str) -> bool {
+        !self.links.is_empty() && path.match_indices('/').any(|(at, _)| self.links.contains_key(&path[..at]))
+    }
+
+    /// Forgets the link at `path`.
+    pub(crate) fn forget(&mut self, path: &str) {
+        self.links.remove(path);
+    }
+
+    /// Forgets the links below the folder at `path`, all links for the empty one, except those to be kept.
+    pub(crate) fn forget_below(&mut self, path: &str, kept: impl Fn(&str) -> bool) {
+        // What is below a folder stands together in the order of bytes, between `/` and the byte after it.
+        let (first, past) = (format!("{path}/"), format!("{path}0"));
+        let within = match path {
+            "" => (Unbounded, Unbounded),
+            _ => (Included(&*first), Excluded(&*past)),
+        };
+        let gone = self.links.range::<str, _>(within).map(|(path, _)| path).filter(|path| !kept(path));
+        for path in gone.cloned().collect::<Vec<_>>() {
+            self.links.remove(&path);
+        }
     }
 }
 
@@ -98,12 +127,12 @@ pub(crate) fn stays_inside(path: &str, target: &str) -> Result<(), LinkFault> {
 /// Walks one link through the tree as the kernel would, and fails where it leaves the tree.
 ///
 /// What does not exist is walked by its text: a dangling link inside is harmless, and stays so if someone fills the gap.
-pub(crate) fn prove(tree: &mut Tree<'_>, link: &Link, limits: &Limits, steps: &mut u64) -> Result<(), LinkFault> {
-    let mut at = split(&link.path).0.to_owned();
+pub(crate) fn prove(tree: &mut Tree<'_>, link: Link<'_>, limits: &Limits, steps: &mut u64) -> Result<(), LinkFault> {
+    let mut at = split(link.path).0.to_owned();
     // How many components at the end of `at` are no directory on disk.
     let mut missing = 0_usize;
     let mut hops = 1;
-    let mut ahead = components(&link.target);
+    let mut ahead = components(link.target);
     while let Some(name) = ahead.pop() {
         step(steps, 1, limits)?;
         if name == ".." {

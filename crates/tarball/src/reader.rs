@@ -36,8 +36,19 @@ pub(crate) enum EntryKind {
 }
 
 impl<'l> Tar<'l> {
-    pub(crate) const fn new(stream: Expanded<'l>, limits: &'l Limits) -> Self {
-        Self { stream, limits, entries: 0, current: Vec::new(), payload: 0, padding: 0 }
+    /// `entries` is how many there were in the layers before.
+    pub(crate) const fn new(stream: Expanded<'l>, entries: u64, limits: &'l Limits) -> Self {
+        Self { stream, limits, entries, current: Vec::new(), payload: 0, padding: 0 }
+    }
+
+    /// Entries so far, those of the layers before included.
+    pub(crate) const fn entries(&self) -> u64 {
+        self.entries
+    }
+
+    /// Bytes of the stream so far.
+    pub(crate) const fn out(&self) -> u64 {
+        self.stream.out()
     }
 
     /// The next entry; `None` after the last one, once all that follows it was read and found in order. The name of the

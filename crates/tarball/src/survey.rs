@@ -266,13 +266,11 @@ impl<'p, 'f> Surveyor<'p, 'f> {
         let limits = &self.packing.limits;
         let target = links::target(raw, limits).and_then(|target| {
             // Who selects another plugin of the archive sees no more than the text of this link.
-            links::stays_inside(trail.path(), target).map(|()| target)
+            links::stays_inside(trail.path(), target)?;
+            links.defer(trail.within(), target, limits).map(|()| target)
         });
         match target {
-            Ok(target) => {
-                links.defer(trail.within(), target, limits)?;
-                Ok(Some(target.into()))
-            }
+            Ok(target) => Ok(Some(target.into())),
             Err(fault) => self.fault(trail.path(), fault).map(|()| None),
         }
     }

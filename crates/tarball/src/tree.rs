@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 
 use crate::Dir;
-use crate::dir::{FileMode, Umask};
+use crate::dir::{FileMode, Kind, Umask};
 use crate::entry_path::split;
 
 /// Handles kept open at a time. Archives list a folder's files together, so a few are enough; several trees at once
@@ -37,12 +37,17 @@ impl<'d> Tree<'d> {
         Self { root, way: Vec::new(), umask: Umask::unknown(), opened: 0, made: 0 }
     }
 
-    /// Directories opened so far, which is what a walk costs.
+    /// Directories opened so far, which is what a walk costs, and names listed in them.
     pub(crate) const fn opened(&self) -> u64 {
         self.opened
     }
 
-    /// Directories made so far.
+    /// Counts names that were listed: the same ones again cost as much as directories do.
+    pub(crate) const fn count_listed(&mut self, names: usize) {
+        self.opened += names as u64;
+    }
+
+    /// Directories made so far, and not removed again.
     pub(crate) const fn made(&self) -> u64 {
         self.made
     }
@@ -92,6 +97,40 @@ impl<'d> Tree<'d> {
         let (parent, name) = split(path);
         self.make_dir(parent)?;
         last(&self.way, self.root).make_file(OsStr::new(name), mode, &mut self.umask)
+    }
+
+    /// What is at `path`; `None` when there is nothing, or no folder that it could be in.
+    ///
+    /// # Errors
+    /// Like [`dir`](Self::dir).
+    pub(crate) fn kind(&mut self, path: &str) -> io::Result<Option<Kind>> {
+        if path.is_empty() {
+            return Ok(Some(Kind::Directory));
+        }
+        let (parent, name) = split(path);
+        match self.dir(parent) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            dir => dir?.kind(name),
+        }
+    }
+
+    /// Removes the file or symlink at `path`.
+    pub(crate) fn remove_file(&mut self, path: &str) -> io::Result<()> {
+        let (parent, name) = split(path);
+        self.dir(parent)?.remove_file(name)
+    }
+
+    /// Removes the directory at `path` unless something is in it.
+    pub(crate) fn remove_if_empty(&mut self, path: &str) -> io::Result<()> {
+        let (parent, name) = split(path);
+        match self.dir(parent)?.remove_dir(name) {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
+            removed => {
+                removed?;
+                self.made = self.made.saturating_sub(1);
+            }
+        }
+        Ok(())
     }
 
     fn enter(

@@ -1,101 +1,33 @@
 //! From a verified artifact to a tree of files.
 
 use std::cell::RefCell;
+use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::mem;
 use std::os::unix::fs::PermissionsExt;
+use std::slice;
 use std::thread;
 
-use integrity::{DigestWriter, Sha256, Verified};
+use integrity::{DigestWriter, Verified};
 
 use crate::dir::{Dir, FileMode};
 use crate::entry_path::{EntryPath, split};
 use crate::error::{Exceeded, Unsafe};
 use crate::expand::Expanded;
-use crate::inflate::Inflater;
-use crate::layout::{Layout, Selection};
-use crate::links::{self, LinkFault, Links};
-use crate::manifest::{Manifest, read_manifest};
+use crate::inflate::{Allowance, Inflater};
+use crate::layers;
+use crate::layout::{Choice, Layout, Selection};
+use crate::links::{self, Link, LinkFault, Links};
+use crate::manifest::read_manifest;
 use crate::reader::{Entry, EntryKind, Tar, is_a_folders};
 use crate::tree::Tree;
+use crate::unpacked::{Content, Extracted, Record, Unpacked, Written};
+use crate::walk::{Step, Walk};
+use crate::whiteout::{Part, Whiteout};
 use crate::{Limits, UnpackError};
 
 /// Bytes of a hard link's target that are hashed before the next look for a wish to stop.
 const CHUNK: u64 = 128 * 1024;
-
-/// Told what is written, while it is written.
-pub trait Record {
-    /// A file or symlink is in place.
-    ///
-    /// # Errors
-    /// An error ends the unpacking.
-    fn written(&mut self, entry: &Written<'_>) -> io::Result<()>;
-
-    /// Asked before each entry and for each 256 KiB expanded, written or not: whether to stop.
-    fn stopped(&self) -> bool {
-        false
-    }
-}
-
-/// A file or symlink of an unpacked plugin. Folders are not told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Written<'a> {
-    /// The path within the plugin, components joined by `/`.
-    pub path: &'a str,
-    /// What is there.
-    pub content: Content<'a>,
-}
-
-/// What is at a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Content<'a> {
-    /// A regular file, or one more name of one.
-    Regular {
-        /// Its length in bytes.
-        len: u64,
-        /// The digest of its bytes.
-        sha256: Sha256,
-        /// Its mode.
-        mode: FileMode,
-    },
-    /// A relative symlink that stays in the plugin.
-    Symlink {
-        /// Its text.
-        target: &'a str,
-    },
-}
-
-/// A plugin on disk: every entry was accepted, and the artifact was read to its end.
-#[must_use = "an unpacked plugin is meant to be installed"]
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unpacked {
-    manifest: Manifest,
-    files: u64,
-    folders: u64,
-    bytes: u64,
-}
-
-impl Unpacked {
-    /// What its `package.json` says.
-    pub const fn manifest(&self) -> &Manifest {
-        &self.manifest
-    }
-
-    /// How many files and symlinks were written.
-    pub const fn files(&self) -> u64 {
-        self.files
-    }
-
-    /// How many folders were made.
-    pub const fn folders(&self) -> u64 {
-        self.folders
-    }
-
-    /// How many bytes the files have, each hard link counted as a copy.
-    pub const fn bytes(&self) -> u64 {
-        self.bytes
-    }
-}
 
 /// Unpacks `artifact`, a gzipped tar, into the empty directory `into`.
 ///
@@ -131,30 +63,87 @@ pub fn unpack<R: Read + Seek + Send>(
     limits: &Limits,
     record: &mut dyn Record,
 ) -> Result<Unpacked, UnpackError> {
-    artifact.rewind().map_err(|source| UnpackError::Artifact { source })?;
-    let compressed = artifact.len();
+    unpack_layers(slice::from_mut(artifact), layout, into, limits, record)
+}
+
+/// Unpacks the layers of one image, the lowest first, into the empty directory `into`: [`unpack`] for several gzipped
+/// tars, which together make the plugin (OCI image specification, "Image Layer Filesystem Changeset").
+///
+/// What a layer brings takes the place of what is there. A whiteout hides what is in the layers below, never what its
+/// own layer has, wherever in the layer it stands. A folder takes the place of a file or link only by an entry of its
+/// own, as others would follow the link. A single layer has nothing to hide, and in it `.wh.` is a name like any other.
+/// The limits hold for all layers together.
+///
+/// # Errors
+/// Like [`unpack`].
+pub fn unpack_layers<R: Read + Seek + Send>(
+    layers: &mut [Verified<R>],
+    layout: &Layout,
+    into: &Dir,
+    limits: &Limits,
+    record: &mut dyn Record,
+) -> Result<Unpacked, UnpackError> {
+    let mut selection = Selection::new(Choice::Plugin(layout), layers.len());
+    let tree = write_all(layers, &mut selection, into, limits, record)?;
+    match read_manifest(into, limits) {
+        Ok(manifest) => Ok(Unpacked { manifest, tree }),
+        Err(error) => Err(selection.without_manifest(error)),
+    }
+}
+
+/// Unpacks parts of an image that need be no plugin, by the rules of [`unpack_layers`]: the files and folders at
+/// `wanted`, as far as they are there, which keep their paths in the empty directory `into`.
+///
+/// # Errors
+/// Like [`unpack`], but for what is said of plugins and manifests.
+pub fn extract<R: Read + Seek + Send>(
+    layers: &mut [Verified<R>],
+    wanted: &[EntryPath],
+    into: &Dir,
+    limits: &Limits,
+    record: &mut dyn Record,
+) -> Result<Extracted, UnpackError> {
+    let mut selection = Selection::new(Choice::Paths(wanted), layers.len());
+    write_all(layers, &mut selection, into, limits, record)
+}
+
+fn write_all<R: Read + Seek + Send>(
+    layers: &mut [Verified<R>],
+    selection: &mut Selection<'_>,
+    into: &Dir,
+    limits: &Limits,
+    record: &mut dyn Record,
+) -> Result<Extracted, UnpackError> {
     let record = RefCell::new(record);
     let stopped = || record.borrow().stopped();
-    let unpacking = Unpacking {
-        layout,
+    let compressed = layers.iter().fold(0, |sum: u64, layer| sum.saturating_add(layer.len()));
+    let mut allowance = Allowance::of(compressed, limits);
+    let mut unpacking = Unpacking {
+        selection,
         limits,
         tree: Tree::new(into),
         links: Links::default(),
         record: &record,
         path: String::new(),
+        entries: 0,
         files: 0,
         bytes: 0,
     };
-    let inflater = Inflater::new(artifact, compressed, limits);
-    let Unpacking { files, bytes, tree, .. } = thread::scope(|scope| {
-        let stream = Expanded::new(inflater, compressed, &stopped, scope);
-        unpacking.all(Tar::new(stream, limits))
-    })?;
-    Ok(Unpacked { manifest: read_manifest(into, limits)?, files, folders: tree.made(), bytes })
+    for layer in layers {
+        layer.rewind().map_err(|source| UnpackError::Artifact { source })?;
+        let compressed = layer.len();
+        let inflater = Inflater::new(layer, allowance.clone());
+        let out = thread::scope(|scope| {
+            let stream = Expanded::new(inflater, compressed, &stopped, scope);
+            unpacking.layer(Tar::new(stream, unpacking.entries, limits))
+        })?;
+        allowance.spend(out);
+    }
+    unpacking.finish()
 }
 
-struct Unpacking<'a, 'r> {
-    layout: &'a Layout,
+struct Unpacking<'a, 's, 'r> {
+    selection: &'a mut Selection<'s>,
     limits: &'a Limits,
     tree: Tree<'a>,
     links: Links,
@@ -162,25 +151,36 @@ struct Unpacking<'a, 'r> {
     record: &'a RefCell<&'r mut dyn Record>,
     /// Room for the next path.
     path: String,
+    /// Of the layers before.
+    entries: u64,
     files: u64,
     bytes: u64,
 }
 
-impl Unpacking<'_, '_> {
-    fn all(mut self, mut tar: Tar<'_>) -> Result<Self, UnpackError> {
-        let mut selection = Selection::new(self.layout);
+impl Unpacking<'_, '_, '_> {
+    /// Returns how many bytes the layer had, expanded.
+    fn layer(&mut self, mut tar: Tar<'_>) -> Result<u64, UnpackError> {
+        self.selection.next_layer();
         let mut name = Vec::new();
         while let Some(entry) = tar.next(name)? {
-            self.entry(&mut tar, &mut selection, &entry)?;
+            self.entry(&mut tar, &entry)?;
             self.count_opened(&entry.name)?;
             name = entry.name;
         }
-        selection.finish()?;
-        self.symlinks()?;
-        Ok(self)
+        self.entries = tar.entries();
+        Ok(tar.out())
     }
 
-    fn entry(&mut self, tar: &mut Tar<'_>, selection: &mut Selection<'_>, entry: &Entry) -> Result<(), UnpackError> {
+    fn finish(mut self) -> Result<Extracted, UnpackError> {
+        self.selection.prove()?;
+        if self.selection.is_layered() {
+            self.tell_files()?;
+        }
+        self.symlinks()?;
+        Ok(Extracted { files: self.files, folders: self.tree.made(), bytes: self.bytes })
+    }
+
+    fn entry(&mut self, tar: &mut Tar<'_>, entry: &Entry) -> Result<(), UnpackError> {
         go_on(self.record)?;
         if matches!(entry.kind, EntryKind::Directory) && matches!(&*entry.name, b"." | b"./") {
             // The folder that was packed; it has no name to be unpacked to.
@@ -188,19 +188,24 @@ impl Unpacking<'_, '_> {
         }
         let path = EntryPath::parse_in(mem::take(&mut self.path), &entry.name, self.limits)
             .map_err(|source| UnpackError::name(&entry.name, source))?;
-        self.at(&path, tar, selection, entry)?;
+        self.at(&path, tar, entry)?;
         self.path = path.into_buffer();
         Ok(())
     }
 
-    fn at(
-        &mut self,
-        path: &EntryPath,
-        tar: &mut Tar<'_>,
-        selection: &mut Selection<'_>,
-        entry: &Entry,
-    ) -> Result<(), UnpackError> {
-        let place = selection.place(path, &entry.kind)?;
+    fn at(&mut self, path: &EntryPath, tar: &mut Tar<'_>, entry: &Entry) -> Result<(), UnpackError> {
+        if self.selection.is_layered() {
+            let whiteout = Whiteout::of(path, &entry.kind);
+            if let Some(whiteout) = whiteout.map_err(|why| UnpackError::unsafe_entry(&entry.name, why))? {
+                self.selection.name(path, &entry.kind)?;
+                return self.hide(&whiteout);
+            }
+        }
+        let place = self.selection.place(path, &entry.kind)?;
+        if self.selection.is_layered() {
+            self.make_room(path, place, &entry.kind)?;
+        }
+        self.selection.take(path, &entry.kind)?;
         match (&entry.kind, place) {
             (EntryKind::Directory, Some(place)) => {
                 self.tree.make_dir(place).map_err(|error| blocked(place, error))?;
@@ -215,9 +220,7 @@ impl Unpacking<'_, '_> {
                 let refused = |fault: LinkFault| fault.unpacking(path.as_str());
                 let target = links::target(target, self.limits).map_err(refused)?;
                 match place {
-                    Some(place) => {
-                        self.links.defer(place, target, self.limits).map_err(|exceeded| limit(place, exceeded))
-                    }
+                    Some(place) => self.links.defer(place, target, self.limits).map_err(|fault| fault.unpacking(place)),
                     None => links::stays_inside(path.as_str(), target).map_err(refused),
                 }
             }
@@ -229,7 +232,7 @@ impl Unpacking<'_, '_> {
                     EntryPath::parse(target, self.limits).map_err(|source| UnpackError::name(&entry.name, source))?;
                 match place {
                     Some(place) => self.hard_link(place, &target),
-                    None if selection.has_file(&target) && target != *path => Ok(()),
+                    None if self.selection.has_file(&target) && target != *path => Ok(()),
                     None => Err(UnpackError::unsafe_entry(&entry.name, Unsafe::HardLink)),
                 }
             }
@@ -239,13 +242,11 @@ impl Unpacking<'_, '_> {
     fn file(&mut self, tar: &mut Tar<'_>, place: &str, mode: FileMode, len: u64) -> Result<(), UnpackError> {
         self.count(place, len)?;
         let file = self.tree.make_file(place, mode).map_err(|error| blocked(place, error))?;
-        let mut file = DigestWriter::new(file);
-        loop {
-            match tar.piece()? {
-                [] => break,
-                piece => file.write_all(piece).map_err(|error| UnpackError::host("write", place, error))?,
-            }
+        if self.selection.is_layered() {
+            return copy(tar, file, place);
         }
+        let mut file = DigestWriter::new(file);
+        copy(tar, &mut file, place)?;
         let sha256 = file.finish();
         self.told(&Written { path: place, content: Content::Regular { len, sha256, mode } })
     }
@@ -257,10 +258,25 @@ impl Unpacking<'_, '_> {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidInput => refused(),
             _ => UnpackError::host("open the target of", place, error),
         };
-        let source = self.layout.within(target).filter(|source| !source.is_empty()).ok_or_else(refused)?;
+        let source = self.selection.source(target).ok_or_else(refused)?;
         let (parent, name) = split(source);
         let dir = self.tree.dir(parent).and_then(Dir::try_clone).map_err(failed)?;
         let mut file = dir.open_file(name).map_err(failed)?;
+        let content = if self.selection.is_layered() {
+            self.count(place, file.metadata().map_err(failed)?.len())?;
+            None
+        } else {
+            Some(self.content(place, &mut file)?)
+        };
+        let (parent, new) = split(place);
+        let linked = self.tree.make_dir(parent).and_then(|to| dir.hard_link(name, to, new));
+        linked.map_err(|error| blocked(place, error))?;
+        content.map_or(Ok(()), |content| self.told(&Written { path: place, content }))
+    }
+
+    /// Counts and hashes a file that is on disk.
+    fn content(&mut self, place: &str, file: &mut File) -> Result<Content<'static>, UnpackError> {
+        let failed = |error| UnpackError::host("read", place, error);
         let metadata = file.metadata().map_err(failed)?;
         let executable = metadata.permissions().mode() & 0o111 != 0;
         let mode = if executable { FileMode::Executable } else { FileMode::Plain };
@@ -269,32 +285,80 @@ impl Unpacking<'_, '_> {
         let mut digest = DigestWriter::new(io::sink());
         loop {
             go_on(self.record)?;
-            let read = io::copy(&mut (&mut file).take(CHUNK), &mut digest);
-            if read.map_err(|error| UnpackError::host("read", source, error))? == 0 {
+            if io::copy(&mut file.take(CHUNK), &mut digest).map_err(failed)? == 0 {
                 break;
             }
         }
-        let sha256 = digest.finish();
-        let (parent, new) = split(place);
-        let linked = self.tree.make_dir(parent).and_then(|to| dir.hard_link(name, to, new));
-        linked.map_err(|error| blocked(place, error))?;
-        self.told(&Written { path: place, content: Content::Regular { len, sha256, mode } })
+        Ok(Content::Regular { len, sha256: digest.finish(), mode })
+    }
+
+    /// Hides what the layers below have, not what this one brings.
+    fn hide(&mut self, whiteout: &Whiteout) -> Result<(), UnpackError> {
+        let Some((place, part)) = self.selection.hidden(whiteout) else { return Ok(()) };
+        self.clear(place, part)
+    }
+
+    /// Removes what an entry takes the place of, or hides though it is not written itself.
+    fn make_room(&mut self, path: &EntryPath, place: Option<&str>, kind: &EntryKind) -> Result<(), UnpackError> {
+        let Some(place) = place else {
+            return match kind {
+                EntryKind::Directory => Ok(()),
+                _ => self.hide(&Whiteout { path: path.as_str().to_owned(), part: Part::Whole }),
+            };
+        };
+        let refused = |why| UnpackError::unsafe_entry(place.as_bytes(), why);
+        if self.links.stand_above(place) {
+            return Err(refused(Unsafe::BelowFile));
+        }
+        let in_the_way = match kind {
+            EntryKind::Directory => Part::Other,
+            _ => Part::Whole,
+        };
+        self.clear(place, in_the_way)?;
+        // A link is made so late that a layer above may have hidden what stands in its way.
+        if matches!(kind, EntryKind::Symlink { .. })
+            && self.tree.kind(place).map_err(|error| blocked(place, error))?.is_some()
+        {
+            return Err(refused(Unsafe::Duplicate));
+        }
+        Ok(())
+    }
+
+    fn clear(&mut self, place: &str, part: Part) -> Result<(), UnpackError> {
+        let kept = |place: &str| self.selection.is_own(place);
+        layers::clear(&mut self.tree, &mut self.links, place, part, kept)
+            .map_err(|error| UnpackError::host("remove", place, error))
+    }
+
+    /// What is there is known when the last layer has hidden what it hides.
+    fn tell_files(&mut self) -> Result<(), UnpackError> {
+        let failed = |error| UnpackError::host("list", ".", error);
+        self.bytes = 0;
+        let mut walk = Walk::below("", &mut self.tree).map_err(failed)?;
+        while let Some(step) = walk.next(&mut self.tree).map_err(failed)? {
+            let Step::Found(path) = step else { continue };
+            let file = self.tree.open_file(path);
+            let content = self.content(path, &mut file.map_err(|error| UnpackError::host("read", path, error))?)?;
+            self.told(&Written { path, content })?;
+        }
+        Ok(())
     }
 
     fn symlinks(&mut self) -> Result<(), UnpackError> {
-        for link in self.links.iter() {
+        let links = mem::take(&mut self.links);
+        for Link { path, target } in links.iter() {
             go_on(self.record)?;
-            let (parent, name) = split(&link.path);
-            let made = self.tree.make_dir(parent).and_then(|dir| dir.symlink(&*link.target, name));
-            made.map_err(|error| blocked(&link.path, error))?;
-            self.count_opened(link.path.as_bytes())?;
+            let (parent, name) = split(path);
+            let made = self.tree.make_dir(parent).and_then(|dir| dir.symlink(target, name));
+            made.map_err(|error| blocked(path, error))?;
+            self.count_opened(path.as_bytes())?;
         }
-        let links = std::mem::take(&mut self.links);
         let mut steps = 0;
         for link in links.iter() {
             go_on(self.record)?;
-            links::prove(&mut self.tree, link, self.limits, &mut steps).map_err(|fault| fault.unpacking(&link.path))?;
-            self.told(&Written { path: &link.path, content: Content::Symlink { target: &link.target } })?;
+            let Link { path, target } = link;
+            links::prove(&mut self.tree, link, self.limits, &mut steps).map_err(|fault| fault.unpacking(path))?;
+            self.told(&Written { path, content: Content::Symlink { target } })?;
         }
         Ok(())
     }
@@ -320,6 +384,15 @@ impl Unpacking<'_, '_> {
     fn told(&mut self, written: &Written<'_>) -> Result<(), UnpackError> {
         self.files += 1;
         self.record.borrow_mut().written(written).map_err(|error| UnpackError::host("record", written.path, error))
+    }
+}
+
+fn copy(tar: &mut Tar<'_>, mut file: impl Write, place: &str) -> Result<(), UnpackError> {
+    loop {
+        match tar.piece()? {
+            [] => return Ok(()),
+            piece => file.write_all(piece).map_err(|error| UnpackError::host("write", place, error))?,
+        }
     }
 }
 

@@ -21,7 +21,8 @@
 //!
 //! # What this crate refuses
 //! It never follows a redirect, never decodes a body, never sends what the caller did not put into the request, and
-//! speaks plain http to loopback addresses only. It knows no policy: who may be asked is decided before it.
+//! speaks plain http to loopback addresses only, and to servers that the caller has named for it. It knows no policy: who
+//! may be asked is decided before it.
 
 mod client;
 mod clock;

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::Url;
+use crate::{Scheme, Url};
 
-/// `HTTPS_PROXY` and `NO_PROXY`. Requests to loopback never go through a proxy, and plain http is spoken to loopback
-/// only, so `HTTP_PROXY` has nothing to decide here.
+/// `HTTPS_PROXY` and `NO_PROXY`. Requests to loopback and in the clear never go through a proxy: who is spoken to over
+/// plain http is near, so `HTTP_PROXY` has nothing to decide here.
 #[derive(Debug, Clone, Default)]
 pub struct ProxyRules {
     https: Option<Proxy>,
@@ -62,7 +62,10 @@ impl ProxyRules {
 
     /// The proxy for a request, if any.
     pub(crate) fn proxy_for(&self, url: &Url) -> Option<&Proxy> {
-        if url.is_loopback() || self.exceptions.iter().any(|exception| exception.covers(url)) {
+        if url.is_loopback()
+            || url.scheme() == Scheme::Http
+            || self.exceptions.iter().any(|exception| exception.covers(url))
+        {
             return None;
         }
         self.https.as_ref()

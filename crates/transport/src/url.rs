@@ -9,13 +9,14 @@ const URL_LIMIT: usize = 16 * 1024;
 /// How a server is spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scheme {
-    /// In the clear; loopback only.
+    /// In the clear: loopback, and servers that the operator has named for it.
     Http,
     /// Over TLS.
     Https,
 }
 
-/// An absolute http(s) URL without userinfo and fragment. http is possible for loopback hosts only.
+/// An absolute http(s) URL without userinfo and fragment. http is possible for loopback hosts only, unless it is parsed
+/// [in the clear](Self::parse_in_the_clear).
 ///
 /// `Display` and `Debug` leave the query out, because signed URLs carry their secret there.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -47,6 +48,15 @@ impl Url {
     /// # Errors
     /// Another scheme, plain http to another machine, userinfo, or characters outside printable ASCII.
     pub fn parse(text: &str) -> Result<Self, UrlError> {
+        let url = Self::parse_in_the_clear(text)?;
+        if url.is_in_the_clear() { Err(UrlError::PlainHttp) } else { Ok(url) }
+    }
+
+    /// The same, where plain http to another machine is what the operator wants of that server. No login may go there.
+    ///
+    /// # Errors
+    /// Like [`parse`](Self::parse), plain http aside.
+    pub fn parse_in_the_clear(text: &str) -> Result<Self, UrlError> {
         if text.len() > URL_LIMIT || !text.bytes().all(|b| b.is_ascii_graphic()) || text.contains('\\') {
             return Err(UrlError::Malformed);
         }
@@ -60,17 +70,14 @@ impl Url {
         let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         let (host, port) = split_authority(authority, scheme)?;
         let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
-        let url = Self { scheme, host, port, target };
-        if scheme == Scheme::Http && !url.is_loopback() {
-            return Err(UrlError::PlainHttp);
-        }
-        Ok(url)
+        Ok(Self { scheme, host, port, target })
     }
 
     /// Resolves a `Location` against this URL (RFC 3986, section 5.2, without dot segments).
     ///
     /// # Errors
-    /// Like [`parse`](Self::parse); a relative path without a leading `/` counts as malformed.
+    /// Like [`parse`](Self::parse), but that a path stays on the same server however it is spoken to; a relative path
+    /// without a leading `/` counts as malformed.
     pub fn join(&self, location: &str) -> Result<Self, UrlError> {
         if location.starts_with("//") {
             let scheme = match self.scheme {
@@ -80,7 +87,7 @@ impl Url {
             return Self::parse(&format!("{scheme}:{location}"));
         }
         if location.starts_with('/') {
-            return Self::parse(&format!("{}{location}", self.origin()));
+            return Self::parse_in_the_clear(&format!("{}{location}", self.origin()));
         }
         if location.contains("://") { Self::parse(location) } else { Err(UrlError::Malformed) }
     }
@@ -124,6 +131,11 @@ impl Url {
     /// The whole URL with its query, for the request. Not for logs.
     pub fn with_query(&self) -> String {
         format!("{}{}", self.origin(), self.target)
+    }
+
+    /// Whether whoever sits on the way to another machine reads along.
+    pub fn is_in_the_clear(&self) -> bool {
+        self.scheme == Scheme::Http && !self.is_loopback()
     }
 
     /// Whether the host is this machine itself.
@@ -223,6 +235,10 @@ mod tests {
             assert_eq!(base.join(location).map(|url| url.with_query()), Ok(expected.to_owned()), "{location}");
         }
         assert_eq!(base.join("http://a.example.com:8443/x"), Err(UrlError::PlainHttp));
+        let clear = Url::parse_in_the_clear("http://a.example.com:5000/x").unwrap();
+        assert!(clear.is_in_the_clear() && !base.is_in_the_clear());
+        assert_eq!(clear.join("/z").map(|url| url.origin()), Ok("http://a.example.com:5000".to_owned()));
+        assert_eq!(clear.join("http://b.example.com/z"), Err(UrlError::PlainHttp));
         assert_eq!(base.join("z"), Err(UrlError::Malformed));
     }
 }

@@ -128,7 +128,8 @@ fn moved_tag_is_a_mismatch() {
     let (registry, pinned) = stocked(&bench, b"as pinned");
     registry.push(REPOSITORY, "1", b"other bytes");
     let fetched = bench.fetch(Setup::default(), &pinned.reference).unwrap();
-    let mismatch = fetched.verify(&integrity::Integrity::parse(&pinned.integrity).unwrap()).unwrap_err();
+    let promise = integrity::Promise::Hashes(integrity::Hashes::parse(&pinned.integrity).unwrap());
+    let mismatch = fetched.verify(&promise).unwrap_err();
     assert_eq!(mismatch.reason(), "integrity_mismatch");
 }
 

@@ -125,7 +125,7 @@ pub(crate) fn fetch_unless(stop: &Stop, fetcher: &Fetcher, package: &str) -> Res
 /// The bytes of an artifact that is the pinned one.
 pub(crate) fn verified(fetched: Fetched, integrity: &str) -> Vec<u8> {
     let pinned = Integrity::parse(integrity).expect("an integrity");
-    let mut artifact = fetched.verify(&pinned).expect("the pinned bytes");
+    let mut artifact = fetched.verify_pinned(&pinned).expect("the pinned bytes");
     let mut bytes = Vec::new();
     artifact.rewind().and_then(|()| artifact.read_to_end(&mut bytes)).expect("a spool can be read");
     bytes

@@ -14,6 +14,10 @@ use crate::inspect::{Condition, Depth, inspect};
 use crate::staging::STAGING;
 use crate::{Locking, Root, Staged};
 
+fn removal(known: &Known) -> Removal {
+    Removal { dest: known.record.destination().unwrap(), name: Some(known.record.name.clone()) }
+}
+
 fn lock(path: &Path) -> LockedRoot {
     let locking = Locking { holder: "a test".to_owned(), timeout: Duration::ZERO };
     Root::open(path).unwrap().lock(&locking, &SystemClock::start(), &Stop::new(), &mut |_| {}).unwrap()
@@ -26,7 +30,9 @@ fn stage(root: &LockedRoot, number: usize, name: &str, content: &str) -> Staged 
     let hashed = spool.finish();
     let pinned = hashed.integrity();
     let mut artifact = hashed.verify(&pinned).unwrap();
-    root.staging.stage(number, &mut artifact, &fetch::Origin::default(), &Limits::default(), &Stop::new()).unwrap()
+    let (origin, limits) = (fetch::Origin::default(), Limits::default());
+    let layers = std::slice::from_mut(&mut artifact);
+    root.staging.stage(number, layers, &origin, config::Dialect::Butler, &limits, &Stop::new()).unwrap()
 }
 
 fn put(staged: &Staged, source: &str) -> Put {
@@ -74,7 +80,7 @@ fn upgrade(folder: &Path, steps: impl FnOnce(&LockedRoot, &Arc<Changes>)) {
     let plugins = &root.state.as_ref().unwrap().plugins;
     let changes = Changes {
         put: vec![put(&a, "oci://r.example.com/a:2"), put(&c, "oci://r.example.com/c:1")],
-        remove: plugins.iter().filter(|known| known.record.name == "b").cloned().collect(),
+        remove: plugins.iter().filter(|known| known.record.name == "b").map(removal).collect(),
         app_config: Some("# butler-plugin-installer\nnew: true\n".to_owned()),
         ..Changes::default()
     };
@@ -103,7 +109,7 @@ fn a_commit_killed_after_any_step_is_finished_by_the_next_run() {
         ("announce", |root, _| root.announce().unwrap()),
         ("first put", |root, changes| drop(root.put(&changes.put[0]).unwrap())),
         ("second put", |root, changes| drop(root.put(&changes.put[1]).unwrap())),
-        ("remove", |root, changes| drop(root.remove(&changes.remove[0]).unwrap())),
+        ("remove", |root, changes| drop(root.remove(changes.remove[0].dest.as_str()).unwrap())),
         ("app-config", |root, _| drop(root.swap_app_config(true).unwrap())),
         ("settle", |root, changes| root.settle(changes).unwrap()),
         ("release", |root, _| root.dir.remove_tree(STAGING).unwrap()),
@@ -260,7 +266,7 @@ fn somebody_elses_folder_is_left_by_a_commit_that_is_carried_through() {
             root.prepare(changes, &Stop::new()).unwrap();
             root.announce().unwrap();
             if when == "after" {
-                root.remove(&changes.remove[0]).unwrap();
+                root.remove(changes.remove[0].dest.as_str()).unwrap();
             }
         });
         meanwhile(folder.path());

@@ -16,6 +16,8 @@ mod killed;
 mod lock;
 mod network;
 mod portal;
+mod report;
+mod rhdh;
 mod sandbox;
 mod secrets;
 mod trust;

@@ -85,7 +85,7 @@ impl Publisher {
     pub(crate) fn pull(&self, from: &str) -> Result<(OciDigest, Vec<u8>), OciError> {
         let (reference, patience) = (reference(from), self.patience());
         let resolved = self.client.resolve(&reference, &Platform::this_machine(), patience)?;
-        let mut blob = self.client.open_blob(&reference, &resolved.layer, 0, patience)?;
+        let mut blob = self.client.open_blob(&reference, &resolved.layers[0], 0, patience)?;
         let bytes = blob.read_to_limit(1 << 24, Duration::from_mins(1), patience).expect("the layer arrives");
         Ok((resolved.manifest, bytes))
     }

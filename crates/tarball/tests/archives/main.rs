@@ -5,6 +5,7 @@
 mod accepted;
 mod differential;
 mod disagreement;
+mod layers;
 mod limits;
 mod mutated;
 mod packing;
@@ -56,14 +57,21 @@ fn assert_is_told(name: &str, error: &UnpackError) {
     assert!(nameless || error.to_string().contains('`') || error.reason() == "archive_layout", "{name}: {said}");
 }
 
-/// Unpacks beside a file that must not change, in a folder that nothing must leave.
 fn outcome_of(artifact: &[u8], layout: &Layout, limits: &Limits) -> Outcome {
+    let unpacked = |into: &Dir, told: &mut Told| unpack(&mut verified(artifact), layout, into, limits, told);
+    let (result, told, tree) = confined(unpacked);
+    Outcome { result, told, tree }
+}
+
+/// Unpacks beside a file that must not change, in a folder that nothing must leave. Returns what was told, and what is
+/// there.
+fn confined<T>(act: impl FnOnce(&Dir, &mut Told) -> T) -> (T, BTreeMap<String, String>, BTreeMap<String, String>) {
     let temp = tempfile::tempdir().unwrap();
     let above = Dir::open(temp.path()).unwrap();
     above.create_file("canary", FileMode::Plain).unwrap().write_all(b"alive").unwrap();
     let into = above.create_dir("root").unwrap().create_dir("plugin").unwrap();
     let mut told = Told::default();
-    let result = unpack(&mut verified(artifact), layout, &into, limits, &mut told);
+    let result = act(&into, &mut told);
     let mut outside = BTreeMap::new();
     list(temp.path(), "", &mut outside);
     let tree: BTreeMap<_, _> = outside
@@ -73,7 +81,7 @@ fn outcome_of(artifact: &[u8], layout: &Layout, limits: &Limits) -> Outcome {
     outside.retain(|path, _| !path.starts_with("root/plugin/"));
     assert_eq!(outside.keys().collect::<Vec<_>>(), ["canary", "root", "root/plugin"], "written outside");
     assert_eq!(outside["canary"], shown_file(b"alive", 0o644), "changed outside");
-    Outcome { result, told: told.0, tree }
+    (result, told.0, tree)
 }
 
 fn outcome(artifact: &[u8]) -> Outcome {

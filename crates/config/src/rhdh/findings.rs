@@ -1,0 +1,88 @@
+//! What planning finds out, beside the plan.
+
+use super::item::{Item, Switch};
+use super::note::Note;
+use super::place::Place;
+use crate::{MAX_PROBLEMS, Problems, Warning};
+
+/// Problems, warnings and notes, in the order they are found.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    problems: Vec<Finding>,
+    warnings: Vec<Finding>,
+    pub(super) notes: Vec<Note>,
+}
+
+/// What is wrong, or to be known; it is shown with its line only when it is among the first.
+#[derive(Debug)]
+pub(super) struct Finding {
+    pub(super) place: Place,
+    pub(super) message: String,
+    pub(super) hint: Option<String>,
+}
+
+impl Finding {
+    pub(super) fn new(place: &Place, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { place: place.clone(), message: message.into(), hint: Some(hint.into()) }
+    }
+}
+
+impl Findings {
+    pub(super) fn problem(&mut self, finding: Finding) {
+        self.problems.push(finding);
+    }
+
+    /// Whether nothing is wrong so far.
+    pub(super) const fn are_harmless(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    pub(super) fn warning(&mut self, finding: Finding) {
+        self.warnings.push(finding);
+    }
+
+    /// A problem of what is to be installed is worth no more than a warning where nothing is.
+    pub(super) fn problem_unless_off(&mut self, switch: Option<Switch>, finding: Finding) {
+        match switch {
+            Some(Switch::Off) => self.warning(finding),
+            Some(Switch::On) | None => self.problem(finding),
+        }
+    }
+
+    pub(super) fn step(&mut self, text: String) {
+        self.notes.push(Note::step(text));
+    }
+
+    /// The deprecation of `disabled`, with what to write instead.
+    pub(super) fn deprecated(&mut self, item: &Item) {
+        if let Some(disabled) = &item.entry.disabled {
+            let (found, instead) = (disabled.value, !disabled.value);
+            self.notes.push(Note::plain(format!(
+                "WARNING: `disabled` is deprecated: write `enabled: {instead}` in place of `disabled: {found}` for {}",
+                item.asked
+            )));
+        }
+    }
+
+    /// The problems, where there are any; else warnings and notes.
+    pub(super) fn settle(mut self, read: Option<Problems>) -> Result<(Vec<Warning>, Vec<Note>), Problems> {
+        for findings in [&mut self.problems, &mut self.warnings] {
+            findings.sort_by(|a, b| a.place.order(&b.place));
+        }
+        let shown = self.problems.iter().map(|finding| finding.place.problem(&*finding.message, finding.hint.clone()));
+        match (read, Problems::gathered(shown)) {
+            (None, None) => Ok((Self::shown(&self.warnings), self.notes)),
+            (Some(problems), None) | (None, Some(problems)) => Err(problems),
+            (Some(mut problems), Some(others)) => {
+                problems.join(others);
+                Err(problems)
+            }
+        }
+    }
+
+    fn shown(warnings: &[Finding]) -> Vec<Warning> {
+        let (shown, rest) = warnings.split_at(warnings.len().min(MAX_PROBLEMS));
+        let more = rest.first().map(|first| first.place.warning(format!("and {} more warnings", rest.len()), None));
+        shown.iter().map(|finding| finding.place.warning(&*finding.message, finding.hint.clone())).chain(more).collect()
+    }
+}

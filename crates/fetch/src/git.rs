@@ -1,0 +1,262 @@
+//! Checks out git repositories, by the `git` that is on PATH.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use integrity::Blame;
+use source::GitSpec;
+use transport::{Clock, Deadline, Stop};
+
+/// How often a running git is looked at.
+const POLL: Duration = Duration::from_millis(20);
+/// Bytes of what git says that are kept.
+const SAID: u64 = 2 * 1024;
+/// What a repository may not make git do: run anything, ask anybody, go on to other repositories or to this machine.
+const SETTINGS: [&str; 7] = [
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "submodule.recurse=false",
+    "protocol.allow=never",
+    "protocol.https.allow=always",
+    "protocol.ssh.allow=always",
+    "protocol.git.allow=always",
+];
+
+/// The `git` that was found.
+#[derive(Debug, Clone)]
+pub struct GitProgram {
+    program: PathBuf,
+    time: Duration,
+}
+
+/// A check-out that failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GitFailure {
+    /// There is none on PATH.
+    #[error("expected `git` on PATH to check out `{repository}`, found none")]
+    Missing {
+        /// The source, safe to show.
+        repository: String,
+    },
+    /// It did not start.
+    #[error("failed to start git for `{repository}`")]
+    Start {
+        /// The source, safe to show.
+        repository: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It ended with an error.
+    #[error("git failed to {act} `{repository}`: {said}")]
+    Failed {
+        /// What it was to do.
+        act: &'static str,
+        /// The source, safe to show.
+        repository: String,
+        /// The last line that it said, on one line and bounded.
+        said: String,
+    },
+    /// It took too long.
+    #[error("git was not done with `{repository}` in {seconds} s")]
+    TimedOut {
+        /// The source, safe to show.
+        repository: String,
+        /// What it was given.
+        seconds: u64,
+    },
+    /// The run was asked to stop.
+    #[error("the run was stopped")]
+    Stopped,
+}
+
+impl GitFailure {
+    /// The reason code of the audit log.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Stopped => "interrupted",
+            Self::Missing { .. } | Self::Start { .. } | Self::Failed { .. } | Self::TimedOut { .. } => {
+                "git_pull_failed"
+            }
+        }
+    }
+
+    /// Whose move it is.
+    pub const fn blame(&self) -> Blame {
+        match self {
+            Self::Missing { .. } | Self::Stopped => Blame::Operator,
+            Self::Start { .. } => Blame::Host,
+            Self::Failed { .. } | Self::TimedOut { .. } => Blame::Network,
+        }
+    }
+
+    /// What to do about it.
+    pub const fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Missing { .. } => {
+                Some("publish the plugin to a registry, or install from an image that has git in it")
+            }
+            Self::Failed { .. } => Some("try the same with `git fetch --depth 1 URL REF` from the pod's network"),
+            Self::Start { .. } | Self::TimedOut { .. } | Self::Stopped => None,
+        }
+    }
+}
+
+impl GitProgram {
+    /// Looks for git in the folders of `path`, as in `PATH`; one check-out may take as long as `time`.
+    pub fn find(path: &OsStr, time: Duration) -> Option<Self> {
+        let program = std::env::split_paths(path).map(|folder| folder.join("git")).find(|git| git.is_file())?;
+        Some(Self { program, time })
+    }
+
+    /// The program.
+    pub fn path(&self) -> &Path {
+        &self.program
+    }
+
+    /// Where git keeps the programs that it starts in turn; `None` when it does not say.
+    pub fn programs(&self) -> Option<PathBuf> {
+        let said = Command::new(&self.program).arg("--exec-path").stdin(Stdio::null()).output().ok()?;
+        let text = String::from_utf8(said.stdout).ok()?;
+        Some(PathBuf::from(text.trim_end())).filter(|path| path.is_absolute())
+    }
+
+    /// Checks the source's commit out into the empty folder `into`; its `.git` is there afterwards.
+    ///
+    /// # Errors
+    /// When git says that it failed; the end of time; a wish to stop, after which it runs no more.
+    pub fn check_out(&self, spec: &GitSpec, into: &Path, clock: &dyn Clock, stop: &Stop) -> Result<(), GitFailure> {
+        let deadline = Deadline::after(clock, self.time);
+        let url = spec.url();
+        let steps: [(&'static str, Vec<&str>); 3] = [
+            ("make a repository for", vec!["init", "--quiet", "--template="]),
+            (
+                "fetch",
+                vec!["fetch", "--quiet", "--depth=1", "--no-tags", "--", &url, spec.reference().unwrap_or("HEAD")],
+            ),
+            ("check out", vec!["checkout", "--quiet", "--detach", "FETCH_HEAD"]),
+        ];
+        for (act, arguments) in steps {
+            self.run(act, spec, into, &arguments, (clock, deadline, stop))?;
+        }
+        Ok(())
+    }
+
+    fn run(
+        &self,
+        act: &'static str,
+        spec: &GitSpec,
+        into: &Path,
+        arguments: &[&str],
+        (clock, deadline, stop): (&dyn Clock, Deadline, &Stop),
+    ) -> Result<(), GitFailure> {
+        let repository = spec.to_string();
+        let settings = SETTINGS.iter().flat_map(|setting| ["-c", setting]);
+        let mut child = Command::new(&self.program)
+            .args(settings)
+            .args(arguments)
+            .current_dir(into)
+            .envs([("GIT_TERMINAL_PROMPT", "0"), ("GIT_ASKPASS", ""), ("GIT_LFS_SKIP_SMUDGE", "1"), ("LC_ALL", "C")])
+            .env("GIT_SSH_COMMAND", OsString::from("ssh -oBatchMode=yes"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|source| GitFailure::Start { repository: repository.clone(), source })?;
+        let listener = child.stderr.take().map(|stderr| thread::spawn(move || last_words(stderr)));
+        let status = loop {
+            match child.try_wait() {
+                Ok(Some(status)) => break status,
+                Ok(None) if stop.is_asked() => {
+                    end(&mut child);
+                    return Err(GitFailure::Stopped);
+                }
+                Ok(None) if deadline.left(clock).is_zero() => {
+                    end(&mut child);
+                    return Err(GitFailure::TimedOut { repository, seconds: self.time.as_secs() });
+                }
+                Ok(None) => thread::sleep(POLL),
+                Err(source) => return Err(GitFailure::Start { repository, source }),
+            }
+        };
+        if status.success() {
+            return Ok(());
+        }
+        let said = listener.and_then(|listener| listener.join().ok()).unwrap_or_default();
+        let said = if said.is_empty() { status.to_string() } else { said };
+        Err(GitFailure::Failed { act, repository, said })
+    }
+}
+
+fn end(child: &mut Child) {
+    // It is gone already, or goes now.
+    drop(child.kill().and_then(|()| child.wait()));
+}
+
+/// The last line, which is where git says what was wrong. What git repeats of a URL has no password: none is passed.
+fn last_words(stderr: impl Read) -> String {
+    let mut said = Vec::new();
+    let mut stderr = stderr.take(1 << 20);
+    // What cannot be read is not repeated.
+    drop(stderr.read_to_end(&mut said));
+    let from = said.len().saturating_sub(usize::try_from(SAID).unwrap_or(usize::MAX));
+    let text = String::from_utf8_lossy(&said[from..]).into_owned();
+    source::printable(text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use transport::SystemClock;
+
+    /// A made-up git that does what a script says.
+    fn git(script: &str) -> (tempfile::TempDir, GitProgram) {
+        let folder = tempfile::tempdir().unwrap();
+        let write = r#"printf '#!/bin/sh\n%s\n' "$1" > "$2" && chmod 755 "$2""#;
+        let file = folder.path().join("git");
+        assert!(Command::new("sh").args(["-c", write, "sh", script]).arg(file).status().unwrap().success());
+        let git = GitProgram::find(folder.path().as_os_str(), Duration::from_millis(500)).unwrap();
+        (folder, git)
+    }
+
+    fn check_out(script: &str, stop: &Stop) -> Result<(), GitFailure> {
+        let (folder, git) = git(script);
+        let source::Source::Git(spec) = source::Source::parse_rhdh("github:u/r#v1").unwrap() else { panic!() };
+        git.check_out(&spec, folder.path(), &SystemClock::start(), stop)
+    }
+
+    #[test]
+    fn what_git_says_is_repeated_by_its_last_line() {
+        let error = check_out("echo one >&2; printf 'fatal: \\033[1mno such ref\\n\\n' >&2; exit 128", &Stop::new());
+        let text = error.unwrap_err().to_string();
+        assert!(text.starts_with("git failed to make a repository for `github:u/r#v1`: fatal: "), "{text}");
+        assert!(text.ends_with("no such ref") && !text.contains('\u{1b}'), "{text}");
+    }
+
+    #[test]
+    fn git_is_ended_after_its_time_and_on_a_wish_to_stop() {
+        let error = check_out("exec sleep 600", &Stop::new()).unwrap_err();
+        assert!(matches!(error, GitFailure::TimedOut { .. }), "{error}");
+        let stop = Stop::new();
+        stop.ask();
+        let error = check_out("exec sleep 600", &stop).unwrap_err();
+        assert!(matches!(error, GitFailure::Stopped), "{error}");
+    }
+
+    #[test]
+    fn a_repository_is_fetched_shallow_by_its_reference_and_with_nothing_to_run() {
+        let log = tempfile::tempdir().unwrap();
+        let file = log.path().join("log");
+        check_out(&format!("echo \"$@\" >> {}", file.display()), &Stop::new()).unwrap();
+        let said = std::fs::read_to_string(file).unwrap();
+        let fetch = said.lines().nth(1).unwrap();
+        assert!(fetch.ends_with("fetch --quiet --depth=1 --no-tags -- https://github.com/u/r.git v1"), "{fetch}");
+        for line in said.lines() {
+            assert!(line.contains("-c core.hooksPath=/dev/null") && line.contains("-c protocol.allow=never"), "{line}");
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! Catalog index images: which plugins a distribution lists by default, and the entities that describe plugins.
+//!
+//! An index is asked for once. What it said is remembered on the plugin root, and serves when it cannot be asked; one that
+//! is named by its digest is not asked again at all.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use config::MAX_CONFIG_BYTES;
+use fetch::{FetchError, Fetcher, Located, Spool, Waiting};
+use integrity::{Blame, Mismatch, Promise};
+use serde::{Deserialize, Serialize};
+use source::{Allowed, Source};
+use tarball::{Dir, EntryPath, Kind, Limits, Record, UnpackError, Written, extract};
+use transport::Stop;
+
+use crate::replace::replace;
+use crate::staging::open_or_make;
+
+/// The list that an index brings, on top of its image.
+const DEFAULTS: &str = "dynamic-plugins.default.yaml";
+/// Where an image may have its entities; the first that is there counts.
+const ENTITIES: [&str; 2] = ["catalog-entities/extensions", "catalog-entities/marketplace"];
+/// The folder they are put into.
+const ENTITIES_FOLDER: &str = "catalog-entities";
+/// Says which image the entities beside it are of.
+const ENTITIES_MARK: &str = ".catalog-entities.digest";
+/// The folder of what extra indexes bring.
+const EXTRA: &str = "extra";
+/// What is remembered, in the root.
+const MEMORY: &str = ".butler-plugins.catalog";
+/// Most bytes of it: the list may grow by escapes.
+const MEMORY_LIMIT: u64 = 8 * MAX_CONFIG_BYTES as u64;
+/// Most bytes of a mark.
+const MARK_LIMIT: u64 = 256;
+
+/// Where indexes are unpacked, and by whom they are had.
+pub struct Catalog<'a> {
+    /// Whoever fetches.
+    pub fetcher: &'a Fetcher,
+    /// The folder that entities go to; it must exist.
+    pub folder: &'a Path,
+    /// What an archive may ask of us.
+    pub limits: &'a Limits,
+    /// Asked when the run is to end early.
+    pub stop: &'a Stop,
+    /// Told a request that is made again.
+    pub waiting: &'a Waiting<'a>,
+}
+
+/// What an index says.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Index {
+    /// Its list of plugins.
+    pub defaults: Vec<u8>,
+    /// Whether it has entities.
+    pub entities: Entities,
+    /// Why the index could not be asked; what it said the last time serves.
+    pub stale: Option<FetchError>,
+}
+
+/// Whether an index has entities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entities {
+    /// They are in the folder.
+    There,
+    /// It has none.
+    None,
+}
+
+/// An index that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CatalogError {
+    /// It cannot be had.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// Its bytes are others than its manifest says.
+    #[error(transparent)]
+    Mismatch(#[from] Mismatch),
+    /// Its archive does not pass.
+    #[error("failed to unpack the catalog index `{image}`")]
+    Unpack {
+        /// The image.
+        image: String,
+        /// Why.
+        source: UnpackError,
+    },
+    /// It has no list.
+    #[error("`{DEFAULTS}` not found in `{image}`")]
+    NoDefaults {
+        /// The image.
+        image: String,
+    },
+    /// A folder cannot be worked on.
+    #[error("failed to {act} for the catalog index `{image}`")]
+    Host {
+        /// What was attempted.
+        act: &'static str,
+        /// The image.
+        image: String,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl CatalogError {
+    /// The reason code of the audit log.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Fetch(error) => error.reason(),
+            Self::Mismatch(error) => error.reason(),
+            Self::Unpack { source, .. } => source.reason(),
+            Self::NoDefaults { .. } => "catalog_index_invalid",
+            Self::Host { .. } => "io_error",
+        }
+    }
+
+    /// Whose move it is.
+    pub fn blame(&self) -> Blame {
+        match self {
+            Self::Fetch(error) => error.blame(),
+            Self::Mismatch(error) => error.blame(),
+            Self::Unpack { source, .. } => source.blame(),
+            Self::NoDefaults { .. } => Blame::Operator,
+            Self::Host { .. } => Blame::Host,
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Fetch(error) => error.hint(),
+            Self::Unpack { source, .. } => source.hint(),
+            Self::NoDefaults { .. } => {
+                Some("`CATALOG_INDEX_IMAGE` must name a catalog index, not a plugin's image".to_owned())
+            }
+            Self::Mismatch(_) | Self::Host { .. } => None,
+        }
+    }
+}
+
+/// What is remembered of the primary index.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Memory {
+    image: String,
+    digest: String,
+    defaults: String,
+}
+
+impl Catalog<'_> {
+    /// Has the index that says which plugins there are by default. What it says is remembered in `root`.
+    ///
+    /// # Errors
+    /// When it cannot be had and nothing is remembered of it, or when it is no index.
+    pub fn primary(&self, source: &Allowed<Source>, root: &Path) -> Result<Index, CatalogError> {
+        let image = source.subject().to_string();
+        let host = |act| host(act, &image);
+        let folder = Dir::open(self.folder).map_err(host("open the folder of entities"))?;
+        let root = Dir::open(root).map_err(host("open the plugin root"))?;
+        let memory = recall(&root).filter(|memory| memory.image == image);
+        let serves = |memory: Memory, stale| {
+            let is_there = folder.kind(ENTITIES_FOLDER).is_ok_and(|kind| kind == Some(Kind::Directory));
+            let entities = if is_there { Entities::There } else { Entities::None };
+            Index { defaults: memory.defaults.into_bytes(), entities, stale }
+        };
+        let is_unpacked = |memory: &Memory| mark(&folder).is_some_and(|mark| mark == memory.digest);
+        let is_fixed = matches!(source.subject(), Source::Oci(reference) if reference.digest().is_some());
+        let memory = match memory {
+            Some(memory) if is_fixed && is_unpacked(&memory) => return Ok(serves(memory, None)),
+            memory => memory,
+        };
+        let located = match (self.fetcher.locate(source, self.stop, self.waiting), memory) {
+            (Ok(located), Some(memory)) if is_of(&located, &memory.digest) && is_unpacked(&memory) => {
+                return Ok(serves(memory, None));
+            }
+            (Ok(located), _) => located,
+            (Err(why), Some(memory)) if !self.stop.is_asked() => return Ok(serves(memory, Some(why))),
+            (Err(why), _) => return Err(why.into()),
+        };
+        let digest = located.manifest().map(ToString::to_string).unwrap_or_default();
+        let incoming = Incoming::make(&folder).map_err(host("make a folder"))?;
+        self.unpack(located, &image, &incoming.dir, &folder)?;
+        let defaults = read(&incoming.dir, DEFAULTS, MAX_CONFIG_BYTES as u64).map_err(host("read the list"))?;
+        let defaults = defaults.ok_or_else(|| CatalogError::NoDefaults { image: image.clone() })?;
+        let entities = incoming.bring(&folder, ENTITIES_FOLDER).map_err(host("put the entities in place"))?;
+        replace(&folder, ENTITIES_MARK, digest.as_bytes()).map_err(host("mark the entities"))?;
+        // A list that is no text is told by whoever reads it, and not remembered.
+        if let Ok(text) = String::from_utf8(defaults.clone()) {
+            let memory = Memory { image: image.clone(), digest, defaults: text };
+            let json = serde_json::to_vec(&memory).map_err(io::Error::from).map_err(host("write down the list"))?;
+            replace(&root, MEMORY, &json).map_err(host("remember the list"))?;
+        }
+        Ok(Index { defaults, entities, stale: None })
+    }
+
+    /// Has the entities of another index; they go to a folder of that name.
+    ///
+    /// # Errors
+    /// When it cannot be had.
+    pub fn extra(&self, source: &Allowed<Source>, name: &str) -> Result<Entities, CatalogError> {
+        let image = source.subject().to_string();
+        let host = |act| host(act, &image);
+        let all = Dir::open(self.folder).map_err(host("open the folder of entities"))?;
+        let opened = open_or_make(&all, EXTRA).and_then(|extra| open_or_make(&extra, name));
+        let folder = opened.map_err(host("make a folder"))?;
+        let located = self.fetcher.locate(source, self.stop, self.waiting)?;
+        let digest = located.manifest().map(ToString::to_string).unwrap_or_default();
+        if mark(&folder).is_some_and(|mark| mark == digest)
+            && folder.kind(ENTITIES_FOLDER).is_ok_and(|kind| kind.is_some())
+        {
+            return Ok(Entities::There);
+        }
+        let incoming = Incoming::make(&folder).map_err(host("make a folder"))?;
+        self.unpack(located, &image, &incoming.dir, &folder)?;
+        let entities = incoming.bring(&folder, ENTITIES_FOLDER).map_err(host("put the entities in place"))?;
+        replace(&folder, ENTITIES_MARK, digest.as_bytes()).map_err(host("mark the entities"))?;
+        Ok(entities)
+    }
+
+    fn unpack(&self, located: Located, image: &str, into: &Dir, spools: &Dir) -> Result<(), CatalogError> {
+        let spool = || spools.unnamed_file().map(Spool::new);
+        let promise = Promise::Registry;
+        let fetched = self.fetcher.fetch_located(located, &promise, &spool, self.stop, self.waiting)?;
+        let mut layers = fetched.verify(&promise)?;
+        let unpack = |source| CatalogError::Unpack { image: image.to_owned(), source };
+        let wanted = [DEFAULTS, ENTITIES[0], ENTITIES[1]].map(|path| EntryPath::parse(path.as_bytes(), self.limits));
+        let wanted = wanted.into_iter().collect::<Result<Vec<_>, _>>();
+        let wanted = wanted.map_err(|error| host("look", image)(io::Error::other(error)))?;
+        // What was there is seen when it is looked for.
+        extract(&mut layers, &wanted, into, self.limits, &mut Watch(self.stop)).map(drop).map_err(unpack)
+    }
+}
+
+/// A folder that is being filled, and that goes when it is done with.
+struct Incoming<'a> {
+    parent: &'a Dir,
+    name: String,
+    dir: Dir,
+}
+
+impl<'a> Incoming<'a> {
+    fn make(parent: &'a Dir) -> io::Result<Self> {
+        let name = format!(".incoming-{:016x}", RandomState::new().build_hasher().finish());
+        let dir = parent.create_dir(&name)?;
+        Ok(Self { parent, name, dir })
+    }
+
+    /// Puts the entities into their place, whole.
+    fn bring(&self, folder: &Dir, name: &str) -> io::Result<Entities> {
+        for path in ENTITIES {
+            let (above, own) = path.split_once('/').unwrap_or(("", path));
+            let Ok(above) = self.dir.open_dir(above) else { continue };
+            if above.kind(own)? != Some(Kind::Directory) {
+                continue;
+            }
+            if folder.kind(name)?.is_some() {
+                folder.rename(name, &self.dir, "before")?;
+            }
+            above.rename(own, folder, name)?;
+            return Ok(Entities::There);
+        }
+        if folder.kind(name)?.is_some() {
+            folder.rename(name, &self.dir, "before")?;
+        }
+        Ok(Entities::None)
+    }
+}
+
+impl Drop for Incoming<'_> {
+    fn drop(&mut self) {
+        // What stays has a name that no later run takes.
+        drop(self.parent.remove_tree(&self.name));
+    }
+}
+
+/// Looks for a wish to stop.
+struct Watch<'a>(&'a Stop);
+
+impl Record for Watch<'_> {
+    fn written(&mut self, _: &Written<'_>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn stopped(&self) -> bool {
+        self.0.is_asked()
+    }
+}
+
+fn host<'a>(act: &'static str, image: &'a str) -> impl Fn(io::Error) -> CatalogError + 'a {
+    move |source| CatalogError::Host { act, image: image.to_owned(), source }
+}
+
+fn is_of(located: &Located, digest: &str) -> bool {
+    located.manifest().is_some_and(|manifest| manifest.to_string() == digest)
+}
+
+/// What is remembered; what cannot be read is as good as nothing.
+fn recall(root: &Dir) -> Option<Memory> {
+    serde_json::from_slice(&read(root, MEMORY, MEMORY_LIMIT).ok()??).ok()
+}
+
+fn mark(folder: &Dir) -> Option<String> {
+    String::from_utf8(read(folder, ENTITIES_MARK, MARK_LIMIT).ok()??).ok()
+}
+
+/// Reads a file of at most `limit` bytes; `None` when there is none.
+fn read(dir: &Dir, name: &str, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    let file = match dir.open_file(name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(Some(bytes)) }
+}

@@ -1,0 +1,63 @@
+//! A file that others read at any time, written anew: they find the old one or the new one, whole.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+/// Everybody may read it, as the portal is another user.
+const MODE: u32 = 0o644;
+
+/// Puts a file with these bytes in the place of what is at `path`, a link itself included.
+#[expect(clippy::disallowed_methods, reason = "the operator names the file, and nothing hostile lies beside it")]
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
+    let beside = path.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
+    // A run that was killed may have left it: in containers the number is often the same.
+    drop(fs::remove_file(&beside));
+    let written = write_new(&beside, bytes).and_then(|()| fs::rename(&beside, path));
+    if written.is_err() {
+        drop(fs::remove_file(&beside));
+    }
+    written
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test works with paths")]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn file_or_link_is_replaced_and_nothing_is_left_beside() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("other"), "untouched").unwrap();
+        symlink("other", at("report")).unwrap();
+        fs::write(at(&format!(".report.{}", std::process::id())), "left").unwrap();
+        for text in ["first", "2"] {
+            replace(&at("report"), text.as_bytes()).unwrap();
+            assert!(at("report").symlink_metadata().unwrap().is_file());
+            assert_eq!(fs::read_to_string(at("report")).unwrap(), text);
+        }
+        assert_eq!(fs::read_to_string(at("other")).unwrap(), "untouched");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn what_cannot_be_replaced_is_left_and_nothing_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let taken = folder.path().join("taken");
+        fs::create_dir(&taken).unwrap();
+        replace(&taken, b"x").unwrap_err();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        replace(&folder.path().join("none/report"), b"x").unwrap_err();
+        replace(Path::new("/"), b"x").unwrap_err();
+    }
+}

@@ -1,0 +1,193 @@
+//! The front that Red Hat Developer Hub's installer has: its command line, its variables, its log, its ends.
+//!
+//! What is behind it is ours: nothing on the root changes unless all of it does, and a run that was terminated did not
+//! succeed.
+
+mod catalog;
+mod includes;
+mod plan;
+mod variables;
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, absolute};
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use audit::{Blame, Event, NoteShape, Progress};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, FromArgMatches as _};
+use config::MAX_CONFIG_BYTES;
+use fetch::{Fetcher, Unreadable};
+use install::Job;
+
+pub(crate) use self::variables::Variables;
+
+use self::variables::Wishes;
+use crate::cli::{self, RhdhArgs, RunArgs};
+use crate::environment::Environment;
+use crate::exit::Status;
+use crate::front::{Failure, Front, Session};
+use crate::replace::replace;
+use crate::usage;
+
+/// The one command of that installer, which its start script always names.
+const COMMAND: &str = "install";
+/// The file that the portal reads beside its own.
+const APP_CONFIG: &str = "app-config.dynamic-plugins.yaml";
+
+/// Installs as that installer is asked to, and ends as it does; only a run that was terminated ends as one.
+pub(crate) fn run(mut arguments: Vec<OsString>, environment: &Environment) -> Status {
+    let first = behind_dialect(&arguments);
+    if arguments.get(first).is_some_and(|argument| argument == COMMAND) {
+        arguments.remove(first);
+    }
+    let wishes = environment.rhdh.wishes();
+    let parsed = cli::rhdh_command().try_get_matches_from(arguments).and_then(|matches| {
+        let mut args = RhdhArgs::from_arg_matches(&matches)?;
+        grant(&mut args.run, &matches, &wishes);
+        Ok(args)
+    });
+    let args = match parsed {
+        Ok(args) => args,
+        Err(error) => return usage::misused_rhdh(&error),
+    };
+    let config = absolute(&args.config).unwrap_or(args.config);
+    let front = Front { args: &args.run, config: &config, root: &args.root, environment };
+    match front.run(|session| prepare(&front, session, &wishes)) {
+        Status::Usage | Status::Root => Status::Rejected,
+        status => status,
+    }
+}
+
+/// The first argument that is not there to choose the dialect.
+fn behind_dialect(arguments: &[OsString]) -> usize {
+    let mut at = 1;
+    loop {
+        match arguments.get(at).map(|argument| argument.to_string_lossy()) {
+            Some(argument) if argument == "--dialect" => at += 2,
+            Some(argument) if argument.starts_with("--dialect=") => at += 1,
+            _ => return at,
+        }
+    }
+}
+
+/// A flag, or a variable of ours, wins over theirs, and theirs over the default.
+fn grant(args: &mut RunArgs, matches: &ArgMatches, wishes: &Wishes) {
+    let unsaid = |name: &str| matches.value_source(name) == Some(ValueSource::DefaultValue);
+    if let Some(jobs) = wishes.jobs.filter(|_| unsaid("jobs")) {
+        args.jobs = jobs;
+    }
+    if let Some(bytes) = wishes.max_file_bytes.filter(|_| unsaid("max_file_bytes")) {
+        args.limits.max_file_bytes = bytes;
+    }
+    if let Some(wait) = wishes.lock_timeout.filter(|_| unsaid("lock_timeout")) {
+        args.limits.lock_timeout = wait;
+    }
+    args.access.ca_file.extend(wishes.ca_file.clone());
+}
+
+/// What there is to do: nothing where there is no list, though the portal then finds an empty file.
+fn prepare(front: &Front<'_>, session: &mut Session, wishes: &Wishes) -> Result<Option<(Job, Arc<Fetcher>)>, Failure> {
+    let file = front.config;
+    let cpus = available_parallelism().map_or(1, usize::from);
+    note(session, NoteShape::Heading, &format!("Workers: {} (CPUs: {cpus})", front.args.jobs));
+    note(session, NoteShape::Heading, &format!("Config file: {}", file.display()));
+    for remark in &wishes.remarks {
+        session.log.record(&Event::Warning { reason: remark.reason, detail: &remark.detail, hint: remark.hint });
+    }
+    make_folder(front.root, "the plugin root")?;
+    let bytes = match fetch::read_file(file, MAX_CONFIG_BYTES) {
+        Ok(bytes) if is_blank(&bytes) => {
+            return nothing(front.root, session, &format!("{} is empty. Skipping.", file.display()));
+        }
+        Ok(bytes) => bytes,
+        Err(Unreadable::Absent) => {
+            let name = file.file_name().unwrap_or_default().display();
+            return nothing(front.root, session, &format!("No {name} found at {}. Skipping.", file.display()));
+        }
+        Err(why) => return Err(Failure::unreadable(file, &why)),
+    };
+    let (plan, local, confined) = plan::plan(front, session, &bytes, wishes)?;
+    let job = front.job(session, plan, &confined.sandbox)?;
+    let job = Job { local, ..job };
+    Ok(Some((job, confined.fetcher)))
+}
+
+/// Leaves the plugins that are installed as they are, and an empty file for the portal.
+fn nothing<T>(root: &Path, session: &mut Session, told: &str) -> Result<Option<T>, Failure> {
+    note(session, NoteShape::Plain, told);
+    let failed = |source: io::Error| host("write an empty", &root.join(APP_CONFIG), &source);
+    replace(&root.join(APP_CONFIG), b"").map_err(failed)?;
+    Ok(None)
+}
+
+/// Whether a file holds no value at all.
+fn is_blank(bytes: &[u8]) -> bool {
+    let mut lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    lines.all(|line| line.is_empty() || line.starts_with(b"#") || line == b"---")
+}
+
+fn note(session: &mut Session, shape: NoteShape, detail: &str) {
+    session.log.record(&Event::Progress(Progress::Note { shape, detail }));
+}
+
+#[expect(clippy::disallowed_methods, reason = "the operator names the folder, and there is no handle to it yet")]
+fn make_folder(path: &Path, what: &'static str) -> Result<(), Failure> {
+    fs::create_dir_all(path).map_err(|source| host(&format!("make {what}"), path, &source))
+}
+
+fn host(act: &str, path: &Path, source: &io::Error) -> Failure {
+    let (detail, blame) = (format!("failed to {act} `{}`: {source}", path.display()), Blame::Host);
+    Failure { reason: "root_unwritable", detail, hint: Some(WRITABLE.to_owned()), blame }
+}
+
+const WRITABLE: &str = "mount a volume there that the container's user may write to";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flag_or_variable_of_ours_wins_over_theirs_and_theirs_over_the_default() {
+        let set = |name: &str| match name {
+            "DYNAMIC_PLUGINS_WORKERS" => Some("3".into()),
+            "MAX_ENTRY_SIZE" => Some("1000".into()),
+            "DYNAMIC_PLUGINS_LOCK_TIMEOUT_MS" => Some("1500".into()),
+            _ => None,
+        };
+        let milliseconds = std::time::Duration::from_millis;
+        for (row, variables, flags, expected) in [
+            ("neither", Variables::default(), vec![], (8, 40_000_000, milliseconds(600_000))),
+            ("theirs", Variables::read(set), vec![], (3, 1000, milliseconds(1500))),
+            (
+                "both",
+                Variables::read(set),
+                vec!["--jobs=5", "--max-file-bytes=1MiB", "--lock-timeout=7s"],
+                (5, 1 << 20, milliseconds(7000)),
+            ),
+        ] {
+            let arguments = ["install-dynamic-plugins", "/root"].into_iter().chain(flags);
+            let matches = cli::rhdh_command().get_matches_from(arguments);
+            let mut args = RhdhArgs::from_arg_matches(&matches).unwrap();
+            grant(&mut args.run, &matches, &variables.wishes());
+            let RunArgs { jobs, limits, .. } = args.run;
+            assert_eq!((jobs.get(), limits.max_file_bytes, limits.lock_timeout), expected, "{row}");
+        }
+    }
+
+    #[test]
+    fn file_without_a_value_is_blank() {
+        for (text, expected) in [
+            ("", true),
+            (" \n\t\r\n", true),
+            ("# no plugins today\n---\n", true),
+            ("plugins: []", false),
+            ("# x\nplugins:\n", false),
+            ("{}", false),
+        ] {
+            assert_eq!(is_blank(text.as_bytes()), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The files, as one plan.
+
+use std::path::Path;
+
+use audit::{Event, NoteShape};
+use config::rhdh::{Mark, MissingIntegrity, Planned, Planning};
+use config::{Dialect, Plan, Warning};
+use fetch::GitProgram;
+use install::Local;
+
+use super::includes::Include;
+use super::variables::{Wishes, WithoutIntegrity};
+use super::{catalog, includes, note};
+use crate::environment::Environment;
+use crate::front::{Confined, Failure, Front, Session};
+use crate::program;
+use crate::sandbox::Rules;
+
+/// Reads what the list includes, confines the process to what is left to do, has the catalog indexes brought, and plans.
+pub(super) fn plan(
+    front: &Front<'_>,
+    session: &mut Session,
+    bytes: &[u8],
+    wishes: &Wishes,
+) -> Result<(Plan, Local, Confined), Failure> {
+    let file = front.config.display().to_string();
+    let missing_integrity = match wishes.without_integrity {
+        WithoutIntegrity::Rejected => MissingIntegrity::IsRefused,
+        WithoutIntegrity::Unchecked => MissingIntegrity::IsSkipped,
+    };
+    let begin = || Planning::begin(&file, bytes, missing_integrity);
+    let mut planning = begin();
+    let folder = front.config.parent().unwrap_or(front.config);
+    let mut includes = includes::read(folder, planning.includes(), wishes.catalog.index.as_deref())?;
+    let entities = catalog::folder(&wishes.catalog)?;
+    let names_git = supplied(begin(), &includes).names_git();
+    let local = Local { folder: Path::new(".").to_owned(), git: git(front, names_git) };
+    let mut rules = Rules { read: vec![local.folder.clone()], ..Rules::default() };
+    rules.programs.extend(local.git.iter().flat_map(|git| git_programs(git, front.environment)));
+    rules.changed.extend(entities.clone());
+    // Nobody is asked for anything on behalf of a list that is wrong, and says what is wrong with it below.
+    let policy = planning.policy().cloned();
+    let confined = front.confine(session, Dialect::Rhdh, policy.clone().unwrap_or_default(), rules)?;
+    if let (Some(policy), Some(entities)) = (&policy, &entities) {
+        let at = (&*confined.fetcher, &**entities);
+        if let Some(defaults) = catalog::bring(front, session, &wishes.catalog, policy, at)? {
+            includes::put(&mut includes, defaults);
+        }
+    }
+    planning = supplied(planning, &includes);
+    let Planned { plan, notes, warnings, .. } =
+        planning.finish().map_err(|problems| session.tell_problems(&file, &problems))?;
+    for line in &notes {
+        let shape = match line.mark {
+            Mark::Step => NoteShape::Heading,
+            Mark::Plain => NoteShape::Plain,
+        };
+        note(session, shape, &line.text);
+    }
+    for warning in &warnings {
+        tell(session, warning);
+    }
+    Ok((plan, local, confined))
+}
+
+fn supplied(mut planning: Planning, includes: &[Include]) -> Planning {
+    for Include { shown_as, yaml } in includes {
+        planning.supply(shown_as, yaml.as_deref());
+    }
+    planning
+}
+
+/// The git of this system, where somebody asks for it.
+fn git(front: &Front<'_>, names_git: bool) -> Option<GitProgram> {
+    let path = (front.environment.variable)("PATH").filter(|_| names_git)?;
+    GitProgram::find(&path, front.args.limits.plugin_timeout)
+}
+
+/// What is started for a repository.
+fn git_programs(git: &GitProgram, environment: &Environment) -> Vec<std::path::PathBuf> {
+    let path = (environment.variable)("PATH").unwrap_or_default();
+    let own = program::needed_by(git.path(), &path);
+    let shells = ["sh", "ssh"].iter().filter_map(|name| {
+        std::env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.is_file())
+    });
+    let shells: Vec<_> = shells.flat_map(|program| program::needed_by(&program, &path)).collect();
+    own.into_iter().chain(git.programs()).chain(shells).collect()
+}
+
+fn tell(session: &mut Session, warning: &Warning) {
+    let problem = warning.as_problem();
+    let file = problem.file.as_deref().unwrap_or_default();
+    let detail = format!("{} ({file}:{})", problem.message, problem.position);
+    session.log.record(&Event::Warning { reason: "config", detail: &detail, hint: problem.hint.as_deref() });
+}
