@@ -1,5 +1,6 @@
 //! A `dynamic-plugins.yaml`: a plan or problems with their places, and an app-config that reads as it was meant.
 
+use config::rhdh::{MissingIntegrity, Planning};
 use config::{AppConfig, Fragment, MAX_PROBLEMS, Plan, Problems, Request};
 use source::is_invisible;
 
@@ -11,6 +12,10 @@ pub const WORDS: &[&str] = &[
     "  disabled: true\n",
     "  pluginConfig:\n",
     "allowedSources:",
+    "includes: [a]\n",
+    "  enabled: false\n",
+    ":{{inherit}}",
+    "ref://",
     "continueOnError: ",
     "dynamicPlugins:",
     "enabled: ",
@@ -48,6 +53,7 @@ pub const WORDS: &[&str] = &[
 /// Parses, looks at everything that comes out, and parses again what was made of it.
 pub fn target(bytes: &[u8]) {
     rhdh(bytes);
+    rhdh_plan(bytes);
     match config::parse(bytes) {
         Ok(plan) => look_at(plan, bytes),
         Err(problems) => {
@@ -100,11 +106,28 @@ fn rhdh(bytes: &[u8]) {
                     check_place(conflict.at.position.line, conflict.at.position.column, bytes);
                 }
             }
-            let text = merged.to_yaml();
-            // Aliases make more of a file than it could hold itself.
-            if text.len() <= config::MAX_CONFIG_BYTES / 8 {
-                assert_eq!(reread(&text), text, "an app-config that another run reads differently");
+            check_written(&merged);
+        }
+        Err(problems) => check(&problems, bytes),
+    }
+}
+
+/// The file as the first of those that it includes.
+fn rhdh_plan(bytes: &[u8]) {
+    let mut planning = Planning::begin("f", bytes, MissingIntegrity::IsSkipped);
+    let mut itself = Some(bytes);
+    while planning.needs().is_some() {
+        planning.supply("f", itself.take());
+    }
+    match planning.finish() {
+        Ok(planned) => {
+            for warning in &planned.warnings {
+                check_page(&warning.render());
             }
+            for note in &planned.notes {
+                assert!(!note.text.contains(is_invisible), "a note that a terminal acts on");
+            }
+            look_at(planned.plan, bytes);
         }
         Err(problems) => check(&problems, bytes),
     }
@@ -134,7 +157,14 @@ fn look_at(plan: Plan, bytes: &[u8]) {
         }
     }
     if !merged.is_empty() {
-        let text = merged.to_yaml();
+        check_written(&merged);
+    }
+}
+
+fn check_written(merged: &AppConfig) {
+    let text = merged.to_yaml();
+    // Aliases make more of a file than it could hold itself.
+    if text.len() <= config::MAX_CONFIG_BYTES / 8 {
         assert_eq!(reread(&text), text, "an app-config that another run reads differently");
     }
 }

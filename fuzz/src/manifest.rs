@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use integrity::{Algorithm, Chain, OciDigest};
-use oci::{AnswerLimits, Client, Credentials, Platform, TrustedRealms};
+use oci::{AnswerLimits, Client, Credentials, Layers, Platform, TrustedRealms};
 use serde_json::Value;
 use source::{OciReference, is_invisible};
 use transport::{Deadline, Patience, Request, Stop};
@@ -61,10 +61,16 @@ pub fn target(bytes: &[u8]) {
     let second = second.to_vec();
     let digest = OciDigest::of(Algorithm::Sha256, &second);
     let first = with_digest(first, &digest);
-    let named = OciDigest::of(Algorithm::Sha256, &first);
+    for layers in [Layers::One, Layers::Several] {
+        resolve(content_type, &first, &second, layers);
+    }
+}
 
+/// The manifest's digest is that of `second` where an index names it.
+fn resolve(content_type: &str, first: &[u8], second: &[u8], layers: Layers) {
+    let (named, digest) = (OciDigest::of(Algorithm::Sha256, first), OciDigest::of(Algorithm::Sha256, second));
     let network = Arc::new(Scripted::new({
-        let (content_type, first, second) = (content_type.to_owned(), first.clone(), second.clone());
+        let (content_type, first, second) = (content_type.to_owned(), first.to_vec(), second.to_vec());
         move |request: &Request| -> Answer {
             let fields = vec![("content-type", content_type.clone())];
             if request.url.target() == "/v2/a/b/manifests/1" {
@@ -75,7 +81,9 @@ pub fn target(bytes: &[u8]) {
         }
     }));
     let limits = AnswerLimits { manifest_bytes: LIMIT, token_bytes: 64 };
-    let client = Client::new(Arc::clone(&network) as _, Credentials::none(), TrustedRealms::built_in()).limits(limits);
+    let client = Client::new(Arc::clone(&network) as _, Credentials::none(), TrustedRealms::built_in())
+        .limits(limits)
+        .layers(layers);
     let reference = OciReference::parse("reg.example.com/a/b:1").expect("it is a reference");
     let (stop, clock) = (Stop::new(), Still);
     let patience = Patience::new(&clock, Deadline::after(&clock, Duration::from_mins(1)), &stop);
@@ -91,24 +99,27 @@ pub fn target(bytes: &[u8]) {
 
     assert_eq!(resolved.named, named);
     assert!(first.len() <= LIMIT && network.asked().len() <= 2);
-    let mut document = read(&first);
+    let mut document = read(first);
     if document["manifests"].is_array() {
         assert_eq!(resolved.manifest, digest, "a manifest that the index does not name");
         let chosen = chosen(&document).expect("an index has an entry to choose");
         assert_eq!(chosen["digest"], digest.to_string());
         assert!(second.len() <= LIMIT);
-        document = read(&second);
+        document = read(second);
     } else {
         assert_eq!(resolved.manifest, named);
     }
     assert!(document["manifests"].is_null());
     assert_eq!(document["schemaVersion"], 2);
-    let layers = document["layers"].as_array().expect("a manifest has layers");
-    let [layer] = layers.as_slice() else { panic!("{} layers", layers.len()) };
-    assert_eq!(layer["digest"], resolved.layers[0].digest.to_string());
-    assert_eq!(layer["size"], resolved.layers[0].size);
-    assert!(LAYERS.iter().any(|known| layer["mediaType"] == *known), "{}", layer["mediaType"]);
-    assert!(layer["urls"].as_array().is_none_or(Vec::is_empty), "a layer on another server");
+    let descriptors = document["layers"].as_array().expect("a manifest has layers");
+    assert!(!descriptors.is_empty() && descriptors.len() == resolved.layers.len(), "{} layers", descriptors.len());
+    assert!(layers == Layers::Several || descriptors.len() == 1, "{} layers", descriptors.len());
+    for (layer, resolved) in descriptors.iter().zip(&resolved.layers) {
+        assert_eq!(layer["digest"], resolved.digest.to_string());
+        assert_eq!(layer["size"], resolved.size);
+        assert!(LAYERS.iter().any(|known| layer["mediaType"] == *known), "{}", layer["mediaType"]);
+        assert!(layer["urls"].as_array().is_none_or(Vec::is_empty), "a layer on another server");
+    }
     if let Some(path) = resolved.plugin_path {
         let path = path.to_string();
         assert!(

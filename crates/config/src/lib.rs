@@ -27,7 +27,8 @@
 //! - [`parse`]: the file's bytes to a [`Plan`], or to all of its [`Problems`].
 //! - [`Entry`] → [`Wanted`] → [`Admitted`]: an entry as written, one that asks for a plugin, one that may be fetched.
 //! - [`Pins`]: the bytes again, to write new integrities into them ([`Edit`]) and leave everything else as it is.
-//! - [`rhdh::read`]: a file of the rhdh dialect, as it is written, and what it is [warned](Warning) about.
+//! - [`rhdh::Planning`]: the files of the rhdh dialect to a [`Plan`], and what they are [warned](Warning) about;
+//!   [`rhdh::read`]: one of them as it is written.
 //! - [`Fragment`] → [`AppConfig`]: a plugin's piece of app-config, and all pieces merged, or a [`Conflict`].
 //!
 //! # What this crate refuses

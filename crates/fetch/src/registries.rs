@@ -132,10 +132,10 @@ mod tests {
     use crate::file::put;
 
     const SYSTEM: &str = "etc/containers/registries.conf";
-    const OWN: &str = "home/.config/containers/registries.conf";
+    const OWN: &str = "user/.config/containers/registries.conf";
     const SYSTEM_A: &str = "etc/containers/registries.conf.d/a.conf";
     const SYSTEM_B: &str = "etc/containers/registries.conf.d/b.conf";
-    const OWN_A: &str = "home/.config/containers/registries.conf.d/a.conf";
+    const OWN_A: &str = "user/.config/containers/registries.conf.d/a.conf";
     const NAMED: &str = "mounted/registries.conf";
 
     fn registry(location: &str) -> String {
@@ -144,7 +144,7 @@ mod tests {
 
     fn surroundings(root: &Path, variable: Option<&str>) -> Surroundings {
         Surroundings::read(|name| match name {
-            "HOME" => Some(root.join("home").into()),
+            "HOME" => Some(root.join("user").into()),
             "CONTAINERS_REGISTRIES_CONF" => Some(root.join(variable?).into()),
             _ => None,
         })
@@ -189,7 +189,7 @@ mod tests {
                 OWN_A,
                 "x".to_owned(),
                 None,
-                "the registries in `ROOT/home/.config/containers/registries.conf.d/a",
+                "the registries in `ROOT/user/.config/containers/registries.conf.d/a",
             ),
             (
                 "too long",

@@ -235,18 +235,18 @@ mod tests {
         };
         let root = tempfile::tempdir().unwrap();
         let surroundings = Surroundings::read(|name| match name {
-            "HOME" => Some(root.path().join("home").into()),
+            "HOME" => Some(root.path().join("user").into()),
             "XDG_RUNTIME_DIR" => Some(root.path().join("run").into()),
             _ => None,
         });
         let known = |logins: &Logins| format!("{:?}", logins.open().unwrap().credentials);
         assert_eq!(known(&surroundings.containers_logins()), known(&surroundings.logins()), "none of them is there");
-        put(&root.path().join("home/.docker/config.json"), &login("docker", &["c.example"]));
-        put(&root.path().join("home/.config/containers/auth.json"), &login("home", &["b.example"]));
+        put(&root.path().join("user/.docker/config.json"), &login("docker", &["c.example"]));
+        put(&root.path().join("user/.config/containers/auth.json"), &login("home", &["b.example"]));
         put(&root.path().join("run/containers/auth.json"), &login("run", &["a.example"]));
         assert!(known(&surroundings.containers_logins()).contains(r#"{"a.example", "b.example", "c.example"}"#));
         assert!(known(&surroundings.logins()).contains(r#"{"c.example"}"#));
-        let file = Some(root.path().join("home/.config/containers/auth.json"));
+        let file = Some(root.path().join("user/.config/containers/auth.json"));
         let named = Logins { registry_auth_file: file, ..surroundings.containers_logins() };
         assert!(known(&named).contains(r#"{"b.example"}"#), "a file that is named stands alone");
     }

@@ -49,7 +49,7 @@ impl Findings {
         }
     }
 
-    pub(super) fn step(&mut self, text: String) {
+    pub(super) fn step(&mut self, text: &str) {
         self.notes.push(Note::step(text));
     }
 
@@ -57,7 +57,7 @@ impl Findings {
     pub(super) fn deprecated(&mut self, item: &Item) {
         if let Some(disabled) = &item.entry.disabled {
             let (found, instead) = (disabled.value, !disabled.value);
-            self.notes.push(Note::plain(format!(
+            self.notes.push(Note::plain(&format!(
                 "WARNING: `disabled` is deprecated: write `enabled: {instead}` in place of `disabled: {found}` for {}",
                 item.asked
             )));

@@ -17,41 +17,43 @@ pub(super) type Off = HashSet<String>;
 /// Gives references their path where the other entries leave one only, and says which images are off.
 pub(super) fn settle(items: &mut [Sourced], findings: &mut Findings) -> Off {
     let mut off = Off::new();
+    let mut meant = Vec::new();
     for (image, entries) in by_image(items) {
-        let (without, with): (Vec<usize>, Vec<usize>) =
-            entries.iter().copied().partition(|&index| path(&items[index]).is_none());
-        let Some(&last) = without.last() else { continue };
-        let paths = distinct_paths(with.iter().map(|&index| &items[index]));
-        let own = last_switch(without.iter().map(|&index| &items[index]));
+        let entries: Vec<_> = entries.into_iter().map(|index| (index, &items[index])).collect();
+        let (with, without): (Vec<_>, Vec<_>) = entries.iter().partition(|(_, item)| path(item).is_some());
+        let Some((_, last)) = without.last() else { continue };
+        let paths = distinct_paths(with.iter().map(|(_, item)| *item));
+        let own = last_switch(without.iter().map(|(_, item)| *item));
         let is_off = match &*paths {
             [] => own == Some(Switch::Off),
             [only] => {
-                for &index in &without {
-                    if let Source::Oci(reference) = &mut items[index].source {
-                        *reference = reference.with_plugin_path(Some(only.clone()));
-                    }
-                }
-                let outranked = with.last().is_some_and(|&index| items[index].level > items[last].level);
-                let all = last_switch(entries.iter().map(|&index| &items[index]));
-                all == Some(Switch::Off) || (own == Some(Switch::Off) && !outranked)
+                meant.extend(without.iter().map(|(index, _)| (*index, only.clone())));
+                let is_outranked = with.iter().any(|(_, item)| item.level > last.level);
+                let any = last_switch(entries.iter().map(|(_, item)| *item));
+                any == Some(Switch::Off) || (own == Some(Switch::Off) && !is_outranked)
             }
             [_, ..] => {
-                for &index in &without {
-                    let item = &items[index];
-                    if !item.means_all {
-                        let switch = item.entry.switch().or(own);
-                        findings.problem_unless_off(switch, ambiguous(item, &paths));
-                    }
+                for (_, item) in without.iter().filter(|(_, item)| !item.means_all) {
+                    findings.problem_unless_off(item.entry.switch().or(own), ambiguous(item, &paths));
                 }
                 own == Some(Switch::Off)
             }
         };
         if is_off {
+            let overruled = |item: &Sourced| item.level >= last.level && item.entry.switch() == Some(Switch::On);
+            for (_, item) in with.iter().filter(|(_, item)| overruled(item)) {
+                findings.warning(switched_off(item, last));
+            }
             off.insert(image);
         }
     }
     for item in items.iter().filter(|item| is_off(&item.source, &off)) {
-        findings.step(format!("Disabling OCI plugin {}", item.source));
+        findings.step(&format!("Disabling OCI plugin {}", item.source));
+    }
+    for (index, path) in meant {
+        if let Source::Oci(reference) = &mut items[index].source {
+            *reference = reference.with_plugin_path(Some(path));
+        }
     }
     off
 }
@@ -96,4 +98,10 @@ fn last_switch<'a>(items: impl Iterator<Item = &'a Sourced>) -> Option<Switch> {
 fn ambiguous(item: &Sourced, paths: &[PluginPath]) -> Finding {
     let message = format!("ambiguous path-less reference `{}`: it may mean {}", item.source, listed(paths.iter()));
     Finding::new(&item.entry.package.place, message, "write `!` and one of these plugin paths behind it")
+}
+
+fn switched_off(item: &Sourced, by: &Sourced) -> Finding {
+    let place = &by.entry.package.place;
+    let message = format!("`{}` is not installed: the entry at {place} switches off all of its image", item.source);
+    Finding::new(&item.entry.package.place, message, "write `!` and a plugin path in that entry, or remove it")
 }

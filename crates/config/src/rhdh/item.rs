@@ -53,6 +53,11 @@ impl Item {
             }
         }
     }
+
+    /// Whether the entry itself switches its plugin off.
+    pub(super) fn is_off(&self) -> bool {
+        self.entry.switch() == Some(Switch::Off)
+    }
 }
 
 impl RawEntry {

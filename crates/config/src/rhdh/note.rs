@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use source::printable;
+
 /// A line of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
@@ -21,12 +23,12 @@ pub enum Mark {
 }
 
 impl Note {
-    pub(super) fn step(text: String) -> Self {
-        Self { mark: Mark::Step, text }
+    pub(super) fn step(text: &str) -> Self {
+        Self { mark: Mark::Step, text: printable(text) }
     }
 
-    pub(super) fn plain(text: String) -> Self {
-        Self { mark: Mark::Plain, text }
+    pub(super) fn plain(text: &str) -> Self {
+        Self { mark: Mark::Plain, text: printable(text) }
     }
 }
 

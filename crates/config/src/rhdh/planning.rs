@@ -36,6 +36,8 @@ pub struct Planning {
     main: Vec<RawEntry>,
     included: Vec<RawEntry>,
     supplied: usize,
+    /// The first included file that is not there.
+    missing: Option<String>,
     is_empty: bool,
     problems: Option<Problems>,
     warnings: Vec<Warning>,
@@ -65,6 +67,7 @@ impl Planning {
             main: Vec::new(),
             included: Vec::new(),
             supplied: 0,
+            missing: None,
             is_empty: false,
             problems: None,
             warnings: Vec::new(),
@@ -121,9 +124,10 @@ impl Planning {
         let Some(bytes) = bytes else {
             let message = format!("include file {shown_as} not found, skipping");
             self.findings.warning(Finding::new(&path.place, message, "create it, or remove it from `includes`"));
+            self.missing.get_or_insert_with(|| shown_as.to_owned());
             return;
         };
-        self.findings.step(format!("Including plugins from {shown_as}"));
+        self.findings.step(&format!("Including plugins from {shown_as}"));
         let (file, problems) = read_in_part(bytes, shown_as);
         if let Some(file) = file {
             self.include(file);
@@ -157,8 +161,13 @@ impl Planning {
     /// Everything that is wrong with the files, sources and integrities of the entries included. Whether a source is
     /// allowed is asked later, of [`Wanted::admit`](crate::Wanted::admit).
     pub fn finish(self) -> Result<Planned, Problems> {
-        let Self { missing_integrity, policy, main, included, problems, mut warnings, mut findings, .. } = self;
-        let known = if problems.is_none() { Included::Whole } else { Included::InPart };
+        let Self { missing_integrity, policy, main, included, missing, problems, mut warnings, mut findings, .. } =
+            self;
+        let known = match (&problems, missing) {
+            (Some(_), _) => Included::InPart,
+            (None, Some(file)) => Included::Without(file),
+            (None, None) => Included::Whole,
+        };
         let entries = included.into_iter().map(|entry| (Level::Included, entry));
         let entries = entries.chain(main.into_iter().map(|entry| (Level::Main, entry)));
         let items: Vec<_> = entries.filter_map(|(level, entry)| Item::of(level, entry, &mut findings)).collect();
@@ -166,13 +175,13 @@ impl Planning {
             findings.deprecated(item);
         }
 
-        let mut sourced = resolve(items, known, &mut findings);
+        let mut sourced = resolve(items, &known, &mut findings);
         let off = settle(&mut sourced, &mut findings);
         let entries = merge(sourced, &off, &mut findings).into_iter().map(|mut plugin| {
             if is_off(&plugin.source.value, &off) {
                 plugin.switch = Some(Switch::Off);
             } else if plugin.switch == Some(Switch::Off) {
-                findings.step(format!("Skipping disabled plugin {}", plugin.source.value));
+                findings.step(&format!("Skipping disabled plugin {}", plugin.source.value));
             }
             plugin.into_entry(missing_integrity, &mut findings)
         });

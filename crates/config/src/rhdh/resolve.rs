@@ -15,29 +15,53 @@ use super::place::Place;
 /// Plugins that a message names.
 const MAX_NAMED: usize = 6;
 
-/// Whether what was included is known as a whole; else nothing is said of what is missing there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whether what was included is known as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Included {
     Whole,
+    /// A file is not there.
+    Without(String),
+    /// A file is wrong. Nothing is said of what may stand in it.
     InPart,
 }
 
 /// Writes out what every entry asks for; those for which that fails are left out.
-pub(super) fn resolve(items: Vec<Item>, included: Included, findings: &mut Findings) -> Vec<Sourced> {
+pub(super) fn resolve(items: Vec<Item>, included: &Included, findings: &mut Findings) -> Vec<Sourced> {
     check_names(&items, findings);
     let catalogue = Catalogue::of(&items);
-    let resolved: Vec<_> = items.iter().map(|item| catalogue.resolve(item, included, findings)).collect();
-    let sourced = |(item, resolved): (Item, Option<(Source, bool)>)| {
-        let (source, means_all) = resolved?;
-        Some(Sourced { level: item.level, entry: item.entry, source, means_all })
+    let found: Vec<_> = items
+        .iter()
+        .map(|item| match catalogue.find(item) {
+            Ok(source) => {
+                tell(&item.asked, &source, findings);
+                Some(source)
+            }
+            Err(unresolved) => {
+                unresolved.tell(item, included, findings);
+                None
+            }
+        })
+        .collect();
+    let sourced = |(item, source): (Item, Option<Source>)| {
+        let means_all = item.is_off() && matches!(&item.asked, Asked::Inherit(asked) if asked.plugin_path().is_none());
+        Some(Sourced { level: item.level, entry: item.entry, source: source?, means_all })
     };
-    items.into_iter().zip(resolved).filter_map(sourced).collect()
+    items.into_iter().zip(found).filter_map(sourced).collect()
+}
+
+fn tell(asked: &Asked, found: &Source, findings: &mut Findings) {
+    let (Asked::Inherit(inherit), Source::Oci(reference)) = (asked, found) else { return };
+    findings.step(&format!("Resolved {{{{inherit}}}} plugin '{asked}' to '{reference}'"));
+    if let (None, Some(path)) = (inherit.plugin_path(), reference.plugin_path()) {
+        let (version, image) = (reference.version(), reference.image());
+        findings.step(&format!("Inheriting version `{version}` and plugin path `{path}` for {image}"));
+    }
 }
 
 /// Finds different images under one name at one level. Entries that are switched off confuse nobody.
 fn check_names(items: &[Item], findings: &mut Findings) {
     let mut first: HashMap<(Level, &str), (String, &Place)> = HashMap::new();
-    for Item { level, entry, asked } in items.iter().filter(|item| item.entry.switch() != Some(Switch::Off)) {
+    for Item { level, entry, asked } in items.iter().filter(|item| !item.is_off()) {
         let Some(reference) = asked.image() else { continue };
         let (name, image) = (reference.image_name(), reference.image());
         let (first, place) = first.entry((*level, name)).or_insert_with(|| (image.clone(), &entry.place));
@@ -103,9 +127,12 @@ impl<'a> Choices<'a> {
     }
 }
 
-/// Why nothing is inherited.
+/// Why an entry takes over nothing.
 enum Unresolved<'a> {
-    Nothing,
+    /// It was included itself.
+    NotInMain,
+    NoName,
+    Missing,
     Several(&'a Different<'a>),
 }
 
@@ -124,101 +151,25 @@ impl<'a> Catalogue<'a> {
         Self(by_name)
     }
 
-    /// The source of an entry, and whether it means all plugins of its image.
-    fn resolve(&self, item: &Item, included: Included, findings: &mut Findings) -> Option<(Source, bool)> {
+    fn find(&self, item: &Item) -> Result<Source, Unresolved<'_>> {
         match &item.asked {
-            Asked::Source(source) => Some((source.clone(), false)),
-            Asked::ByName(_) | Asked::Inherit(_) if item.level == Level::Included => {
-                findings.problem(Finding::new(
-                    &item.entry.package.place,
-                    format!("`{}` stands in an included file, which has nothing to take over", item.asked),
-                    "write the reference out, or move the entry into the main file",
-                ));
-                None
+            Asked::Source(source) => Ok(source.clone()),
+            Asked::ByName(_) | Asked::Inherit(_) if item.level == Level::Included => Err(Unresolved::NotInMain),
+            Asked::ByName(name) if name.is_empty() => Err(Unresolved::NoName),
+            Asked::ByName(name) => {
+                let first = self.0.get(name.as_str()).and_then(|named| named.first);
+                first.cloned().map(Source::Oci).ok_or(Unresolved::Missing)
             }
-            Asked::ByName(name) => self.by_name(name, item, included, findings).map(|source| (source, false)),
-            Asked::Inherit(asked) => self.inherit(asked, item, included, findings),
-        }
-    }
-
-    fn by_name(&self, name: &str, item: &Item, included: Included, findings: &mut Findings) -> Option<Source> {
-        let place = &item.entry.package.place;
-        if name.is_empty() {
-            let hint = "write the last component of an included image behind it";
-            findings.problem(Finding::new(place, "invalid `ref://` reference: empty plugin name", hint));
-            return None;
-        }
-        let found = self.0.get(name).and_then(|named| named.first);
-        if found.is_none() && included == Included::Whole {
-            findings.problem(Finding::new(
-                place,
-                format!("cannot resolve `{}`: no included plugin has that name", item.asked),
-                "write the last component of an included `oci://` image, without version and plugin path",
-            ));
-        }
-        found.cloned().map(Source::Oci)
-    }
-
-    fn inherit(
-        &self,
-        asked: &OciReference,
-        item: &Item,
-        included: Included,
-        findings: &mut Findings,
-    ) -> Option<(Source, bool)> {
-        let is_off = item.entry.switch() == Some(Switch::Off);
-        let place = &item.entry.package.place;
-        match self.choose(asked, is_off) {
-            Ok(reference) => {
-                findings.step(format!("Resolved {{{{inherit}}}} plugin '{}' to '{reference}'", item.asked));
-                if let (None, Some(path)) = (asked.plugin_path(), reference.plugin_path()) {
-                    findings.step(format!(
-                        "Inheriting version `{}` and plugin path `{path}` for {}",
-                        reference.version(),
-                        reference.image()
-                    ));
-                }
-                let means_all = is_off && asked.plugin_path().is_none();
-                Some((Source::Oci(reference), means_all))
-            }
-            Err(Unresolved::Nothing) => {
-                if included == Included::Whole {
-                    let name = asked.image_name();
-                    let message = format!(
-                        "cannot use {{{{inherit}}}} for `{}`: no included plugin is named `{name}`",
-                        asked.image()
-                    );
-                    let finding =
-                        Finding::new(place, message, "write the version out, or include the file that has it");
-                    // Nothing that was included can be on then, unless a path says that one thing was meant.
-                    let switch = item.entry.switch().filter(|_| asked.plugin_path().is_none());
-                    findings.problem_unless_off(switch, finding);
-                }
-                None
-            }
-            Err(Unresolved::Several(choices)) => {
-                let hint = if choices.images_differ || choices.versions_differ {
-                    "write the image and its version out".to_owned()
-                } else {
-                    format!("write `{}:{{{{inherit}}}}!` and one of the plugin paths", asked.image())
-                };
-                let message = format!(
-                    "cannot use {{{{inherit}}}} for `{}`: it may mean {}",
-                    asked.image(),
-                    listed(choices.references.iter())
-                );
-                findings.problem(Finding::new(place, message, hint));
-                None
-            }
+            Asked::Inherit(asked) => self.choose(asked, item.is_off()).map(Source::Oci),
         }
     }
 
     fn choose(&self, asked: &OciReference, is_off: bool) -> Result<OciReference, Unresolved<'_>> {
-        let named = self.0.get(asked.image_name()).ok_or(Unresolved::Nothing)?;
+        let named = self.0.get(asked.image_name()).ok_or(Unresolved::Missing)?;
         let path = asked.plugin_path();
         let same_path = path.and_then(|path| named.by_path.get(path));
         let choices = same_path.unwrap_or(&named.all).preferred();
-        let first = *choices.references.first().ok_or(Unresolved::Nothing)?;
+        let first = *choices.references.first().ok_or(Unresolved::Missing)?;
         let is_one = match path {
             _ if choices.images_differ => false,
             _ if is_off => true,
@@ -231,6 +182,50 @@ impl<'a> Catalogue<'a> {
         // Who switches off without a path means whatever the image holds.
         let keeps_path = path.is_none() && !is_off;
         Ok(if keeps_path { first.clone() } else { first.with_plugin_path(path.cloned()) })
+    }
+}
+
+impl Unresolved<'_> {
+    fn tell(&self, item: &Item, included: &Included, findings: &mut Findings) {
+        let place = &item.entry.package.place;
+        match (self, included) {
+            (Self::NotInMain, _) => findings.problem(Finding::new(
+                place,
+                format!("`{}` stands in an included file, which has nothing to take over", item.asked),
+                "write the reference out, or move the entry into the main file",
+            )),
+            (Self::NoName, _) => findings.problem(Finding::new(
+                place,
+                "invalid `ref://` reference: empty plugin name",
+                "write the last component of an included image behind it",
+            )),
+            (Self::Several(choices), _) => {
+                let message =
+                    format!("cannot resolve `{}`: it may mean {}", item.asked, listed(choices.references.iter()));
+                let hint = if choices.images_differ || choices.versions_differ {
+                    "write the image and its version out"
+                } else {
+                    "write `!` and one of these plugin paths behind it"
+                };
+                findings.problem(Finding::new(place, message, hint));
+            }
+            (Self::Missing, Included::InPart) => {}
+            (Self::Missing, Included::Whole | Included::Without(_)) => {
+                let message = format!("cannot resolve `{}`: no included plugin has that name", item.asked);
+                let hint = match included {
+                    Included::Without(file) => format!("`{file}` is not there; add it, or write the reference out"),
+                    Included::Whole | Included::InPart => "use the last component of an included image".to_owned(),
+                };
+                let finding = Finding::new(place, message, hint);
+                match &item.asked {
+                    // What is not there is off already; a path says that something certain was meant.
+                    Asked::Inherit(asked) if asked.plugin_path().is_none() && item.is_off() => {
+                        findings.warning(finding);
+                    }
+                    _ => findings.problem(finding),
+                }
+            }
+        }
     }
 }
 

@@ -141,3 +141,29 @@ fn an_invalid_reference_stops_only_when_it_is_on() {
         }
     }
 }
+
+#[test]
+fn an_image_that_is_off_as_a_whole_says_so_to_those_that_are_on() {
+    let off = "- {package: 'oci://quay.io/o/x:1', enabled: false}";
+    let one = format!("- {{package: 'oci://quay.io/o/x:1!a', enabled: true}}\n{off}");
+    let all = "- {package: 'oci://quay.io/o/x:1!a', enabled: true}
+- {package: 'oci://quay.io/o/x:1!b'}
+- {package: 'oci://quay.io/o/x:{{inherit}}', enabled: false}";
+    let message = |place: &str| {
+        format!(
+            "dynamic-plugins.yaml:3:13 `oci://quay.io/o/x:1!a` is not installed: the entry at {place} switches off all of its image"
+        )
+    };
+    assert_eq!(warnings(&planned("", &one))[0], message("dynamic-plugins.yaml:4:13"));
+    let included = "- {package: 'oci://quay.io/o/x:1!a'}\n- {package: 'oci://quay.io/o/x:1!b', enabled: true}";
+    assert_eq!(warnings(&planned(included, all)), [message("dynamic-plugins.yaml:5:13")]);
+}
+
+#[test]
+fn what_is_switched_off_is_told_as_it_was_written() {
+    let planned = planned("- {package: 'oci://quay.io/o/x:1!p'}", "- {package: 'oci://quay.io/o/x:2', enabled: false}");
+    assert_eq!(
+        notes(&planned)[1..],
+        ["======= Disabling OCI plugin oci://quay.io/o/x:1!p", "======= Disabling OCI plugin oci://quay.io/o/x:2"]
+    );
+}

@@ -71,18 +71,18 @@ fn a_version_is_inherited_by_the_images_name() {
             "missing",
             "",
             &ask("'"),
-            Err("cannot use {{inherit}} for `oci://mirror.example.com:5000/other/x`: no included plugin is named `x`"),
+            Err("cannot resolve `oci://mirror.example.com:5000/other/x:{{inherit}}`: no included plugin has that name"),
         ),
-        ("missing, with path", "", &ask("!p'"), Err("no included plugin is named `x`")),
-        ("missing, with path and off", "", &ask("!p', enabled: false"), Err("no included plugin is named `x`")),
+        ("missing, with path", "", &ask("!p'"), Err("no included plugin has that name")),
+        ("missing, with path and off", "", &ask("!p', enabled: false"), Err("no included plugin has that name")),
         ("missing and off", "", &ask("', enabled: false"), Ok(&[])),
         ("missing and disabled", "", &ask("', disabled: true"), Ok(&[])),
-        ("another name", "- {package: 'oci://quay.io/o/xx:1!p'}", &ask("'"), Err("no included plugin is named `x`")),
+        ("another name", "- {package: 'oci://quay.io/o/xx:1!p'}", &ask("'"), Err("no included plugin has that name")),
         (
             "of the main file",
             "",
             &format!("{x1}\n- {{package: 'oci://quay.io/o/x:{{{{inherit}}}}!p'}}"),
-            Err("no included plugin is named `x`"),
+            Err("no included plugin has that name"),
         ),
         ("the only path", x1, &ask("'"), Ok(&["on oci://quay.io/o/x:1!p"])),
         ("the same path", x1, &ask("!p'"), Ok(&["on oci://quay.io/o/x:1!p"])),
@@ -197,6 +197,13 @@ fn a_reference_to_what_is_missing_is_told_when_it_is_off() {
     let planned = planned("", "- {package: 'oci://quay.io/o/x:{{inherit}}', enabled: false}");
     assert_eq!(
         warnings(&planned),
-        ["dynamic-plugins.yaml:3:13 cannot use {{inherit}} for `oci://quay.io/o/x`: no included plugin is named `x`"]
+        ["dynamic-plugins.yaml:3:13 cannot resolve `oci://quay.io/o/x:{{inherit}}`: no included plugin has that name"]
     );
+}
+
+#[test]
+fn a_reference_into_a_file_that_is_not_there_names_that_file() {
+    let main = "includes: [a.yaml]\nplugins: [{package: 'oci://quay.io/o/x:{{inherit}}'}]";
+    let problems = plan_of(begin(main), &[]).unwrap_err();
+    assert_eq!(problems.hint(), Some("`a.yaml` is not there; add it, or write the reference out"));
 }

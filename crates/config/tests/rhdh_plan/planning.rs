@@ -175,3 +175,29 @@ fn no_note_shows_a_secret() {
     let problems = plan("", "- {package: 'https://bob:s3cret@h.example.com/x.tgz'}\n- {package: 'ref://bob:s3cret@x'}");
     assert!(!problems.unwrap_err().render("").contains("s3cret"));
 }
+
+#[test]
+fn a_note_is_one_line() {
+    let main = "includes: ['a.yaml']\nplugins: [{package: \"ref://a\\nb\", disabled: true}]";
+    let mut planning = begin(main);
+    planning.supply("a\n======= b", Some(b""));
+    let rendered = planning.finish().unwrap_err().render("");
+    assert!(rendered.contains("`ref://a\\nb`"), "{rendered}");
+    let mut planning = begin("includes: ['a.yaml']");
+    planning.supply("a\n======= b", Some(b""));
+    assert_eq!(notes(&planning.finish().unwrap()), ["======= Including plugins from a\\n======= b"]);
+}
+
+#[test]
+fn many_plugins_of_one_name_cost_little_each() {
+    let entries = |version: &str| {
+        let entries: Vec<_> =
+            (0..20_000).map(|at| format!("- {{package: 'oci://quay.io/o/x:{version}!p{at}'}}")).collect();
+        entries.join("\n")
+    };
+    let started = std::time::Instant::now();
+    assert_eq!(planned(&entries("1"), &entries("{{inherit}}")).plan.entries.len(), 20_000);
+    let without = format!("{}\n- {{package: 'oci://quay.io/o/x:{{{{inherit}}}}', enabled: false}}", entries("1"));
+    assert_eq!(planned(&entries("1"), &without).plan.entries.len(), 20_001);
+    assert!(started.elapsed() < std::time::Duration::from_secs(60));
+}

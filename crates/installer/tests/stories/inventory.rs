@@ -492,7 +492,7 @@ fn open_commit(portal: &Portal, settled: bool) {
         fs::write(run.join("state.settled"), &state).unwrap();
     }
     let mut header: Value = serde_json::from_str(state.lines().next().unwrap()).unwrap();
-    let put = [json!({ "staged": 0, "name": "rich" })];
+    let put = [json!({ "staged": 0, "dest": "rich-dynamic" })];
     header["header"]["commit"] = json!({ "run": 1, "put": put, "remove": [] });
     let header = format!("{header}\n");
     let sha256 = testkit::sha256_digest(header.as_bytes());

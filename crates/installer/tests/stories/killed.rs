@@ -286,8 +286,8 @@ impl Upgrade {
     fn intent(&self) -> String {
         let after = text_of(&self.after, STATE);
         let mut header: Value = serde_json::from_str(after.lines().next().unwrap()).unwrap();
-        let put = [(0, "a"), (1, "c")].map(|(staged, name)| json!({ "staged": staged, "name": name }));
-        header["header"]["commit"] = json!({ "run": 1, "put": put, "remove": [{ "name": "b" }] });
+        let put = [(0, "a-dynamic"), (1, "c-dynamic")].map(|(staged, dest)| json!({ "staged": staged, "dest": dest }));
+        header["header"]["commit"] = json!({ "run": 1, "put": put, "remove": [{ "dest": "b-dynamic", "name": "b" }] });
         let header = format!("{header}\n");
         let sha256 = testkit::sha256_digest(header.as_bytes());
         let end = json!({ "end": { "plugins": 0, "sha256": sha256.strip_prefix("sha256:") } });
