@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use integrity::{Chain, HashAlgorithm, Hashed, Hashes, Integrity, Mismatch, OciDigest, Promise, Verified};
-use oci::{AnswerLimits, Client, Descriptor, Platform, Resolved};
+use oci::{AnswerLimits, Answered, Client, Descriptor, Platform, Resolved};
 use source::{Allowed, AllowedKind, HttpsUrl, NpmSpec, OciReference, PluginPath, Source, SourcePolicy};
 use transport::{Clock, Deadline, Patience, Response, Retry, Retryable as _, Stop, Transport};
 
@@ -127,13 +127,11 @@ fn as_published(package: &str, artifact: &NpmArtifact, hashed: Hashed<Spool>) ->
     };
     let found = hashed.integrity().to_string();
     let expected = published.to_string();
-    match hashed.clone().keeps(&Promise::Hashes(published), None) {
-        Ok(_) => Ok(hashed),
-        Err(_) => {
-            let source = TransferFailure::Digest { expected, found };
-            Err(FetchError::Transfer { package: package.to_owned(), from_registry: false, source })
-        }
+    if hashed.clone().keeps(&Promise::Hashes(published), None).is_ok() {
+        return Ok(hashed);
     }
+    let source = TransferFailure::Digest { expected, found };
+    Err(FetchError::Transfer { package: package.to_owned(), from_registry: false, source })
 }
 
 /// A kind that cannot be fetched.
@@ -154,6 +152,14 @@ impl Located {
     pub fn manifest(&self) -> Option<&OciDigest> {
         match &self.place {
             Place::Oci(_, resolved) => Some(&resolved.manifest),
+            Place::Https(_) | Place::Npm(..) => None,
+        }
+    }
+
+    /// Which of a registry's places answered.
+    pub fn answered(&self) -> Option<&Answered> {
+        match &self.place {
+            Place::Oci(_, resolved) => Some(&resolved.answered),
             Place::Https(_) | Place::Npm(..) => None,
         }
     }

@@ -5,8 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use audit::{Event, Log};
-use config::{Admitted, Dialect, Entry, OnReject, Request};
+use audit::{Event, LockState, Log, NoteShape, PluginKind};
+use config::{Admitted, Dialect, Entry, OnReject, Pull, Request};
 use fetch::Fetcher;
 use transport::Stop;
 
@@ -17,7 +17,7 @@ use crate::select::{Retired, Selection};
 use crate::shared::Shared;
 use crate::slot::{Pending, Progress, Slot};
 use crate::state::{Known, PluginRecord, Removal};
-use crate::tell::{millis, tell_start, tell_step, tell_warning};
+use crate::tell::{kind_of, millis, tell_lock, tell_progress, tell_start, tell_step, tell_warning};
 use crate::workers::{Ready, Shop, Task, Word, work};
 use crate::{Belief, Chain, Job, Rejected, Report, Root, RootError, RunError};
 
@@ -39,6 +39,9 @@ pub fn run(job: Job, fetcher: &Arc<Fetcher>, log: &mut Log) -> Result<Report, Ru
     run.tell_verdicts(log);
     let result = run.carry_out(fetcher, log);
     run.tell_outcomes(&result, log);
+    if run.is_released {
+        tell_lock(&run.job, LockState::Released, log);
+    }
     let duration_ms = millis(run.job.clock.uptime().saturating_sub(started));
     match &result {
         Ok(Report { installed, rejected, skipped, removed, .. }) => log.record(&Event::Completed {
@@ -63,6 +66,8 @@ struct Run {
     slots: Vec<Slot>,
     /// Name and destination of what was removed.
     removed: Vec<(String, String)>,
+    /// Whether the root was locked and is free again.
+    is_released: bool,
 }
 
 impl Run {
@@ -84,7 +89,7 @@ impl Run {
                 Slot { package, line: place.position().line, progress, took: Duration::ZERO }
             })
             .collect();
-        Self { job, slots, removed: Vec::new() }
+        Self { job, slots, removed: Vec::new(), is_released: false }
     }
 
     /// Says that every entry is judged; whatever asks the network does so after this.
@@ -98,6 +103,7 @@ impl Run {
     fn carry_out(&mut self, fetcher: &Arc<Fetcher>, log: &mut Log) -> Result<Report, RunError> {
         self.check_rejections()?;
         let root = self.lock(log)?;
+        tell_lock(&self.job, LockState::Taken, log);
         if self.slots.is_empty() && root.state.as_ref().is_some_and(|state| !state.plugins.is_empty()) {
             tell_warning("no_plugin_listed", "the file lists no plugin, so those installed before are removed", log);
         }
@@ -108,8 +114,9 @@ impl Run {
         if matches!(result, Err(RunError::Commit { undone: false, .. })) {
             return result;
         }
-        if let Err(error) = root.release(&self.job.stop) {
-            tell_warning("staging_left", &left(&error), log);
+        match root.release(&self.job.stop) {
+            Ok(()) => self.is_released = true,
+            Err(error) => tell_warning("staging_left", &left(&error), log),
         }
         result
     }
@@ -132,6 +139,7 @@ impl Run {
     fn lock(&self, log: &mut Log) -> Result<LockedRoot, RootError> {
         let Job { locking, clock, stop, .. } = &self.job;
         Root::open(&self.job.root)?.lock(locking, &**clock, stop, &mut |holder| {
+            tell_lock(&self.job, LockState::Waiting, log);
             tell_warning("lock_wait", &format!("waiting for {holder} to finish with the plugin root"), log);
         })
     }
@@ -172,6 +180,7 @@ impl Run {
                 _ => None,
             })
             .collect();
+        self.tell_queued(&tasks, log);
         let is_believed = |known: &Known| self.job.belief == Belief::State && known.record.synced;
         let believed = tasks.iter().filter(|task| task.known.as_ref().is_some_and(is_believed)).count();
         if believed > 0 {
@@ -199,6 +208,14 @@ impl Run {
         let slots = &mut self.slots;
         let worked = work(shop, self.job.jobs, tasks, &interrupt, |word| {
             let finished = match word {
+                Word::Fetching { number } => {
+                    let Slot { package, progress, .. } = &slots[number];
+                    return tell_progress(audit::Progress::Installing { package, kind: kind_of(progress) }, log);
+                }
+                Word::Elsewhere { detail } => {
+                    let shape = NoteShape::Item;
+                    return tell_progress(audit::Progress::Note { shape, detail: &detail }, log);
+                }
                 Word::Waiting { number, detail } => {
                     return tell_warning("retry", &format!("`{}`: {detail}", slots[number].package), log);
                 }
@@ -233,6 +250,19 @@ impl Run {
             slot.give_up(lost);
         }
         self.check_rejections()
+    }
+
+    /// How many plugins of each kind are fetched, as far as that is known before anything is looked at.
+    fn tell_queued(&self, tasks: &VecDeque<Task>, log: &mut Log) {
+        let is_wanted = |task: &&Task| task.known.is_none() || task.pull == Pull::Force;
+        for kind in [PluginKind::Oci, PluginKind::Npm] {
+            let of_kind = tasks.iter().filter(is_wanted);
+            let plugin_count = of_kind.filter(|task| kind_of(&self.slots[task.number].progress) == kind).count();
+            if plugin_count > 0 {
+                let workers = self.job.jobs.get().min(plugin_count);
+                tell_progress(audit::Progress::Queued { kind, plugin_count, workers }, log);
+            }
+        }
     }
 
     /// Chooses what may become visible, and makes it so.

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use audit::{Event, Log};
+use audit::{Event, LockState, Log, PluginKind};
 use config::OnReject;
+use source::Source;
 
+use crate::lock::LOCK;
+use crate::slot::Progress;
 use crate::workers::{Finished, Ready};
 use crate::{Chain, Job, Rejection, Report, RootError, RunError};
 
@@ -36,6 +39,22 @@ pub(crate) fn was_interrupted(result: &Result<Report, RunError>) -> bool {
 
 pub(crate) fn tell_warning(reason: &str, detail: &str, log: &mut Log) {
     log.record(&Event::Warning { reason, detail, hint: None });
+}
+
+pub(crate) fn tell_progress(progress: audit::Progress<'_>, log: &mut Log) {
+    log.record(&Event::Progress(progress));
+}
+
+pub(crate) fn tell_lock(job: &Job, state: LockState, log: &mut Log) {
+    tell_progress(audit::Progress::Lock { state, path: &job.path_of(LOCK) }, log);
+}
+
+/// The kind of a plugin that is to be seen to.
+pub(crate) fn kind_of(progress: &Progress) -> PluginKind {
+    match progress {
+        Progress::Pending(pending) if matches!(pending.admitted.subject(), Source::Oci(_)) => PluginKind::Oci,
+        _ => PluginKind::Npm,
+    }
 }
 
 pub(crate) fn tell_step(package: &str, finished: &Finished, log: &mut Log) {

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use config::{Dialect, Pull};
-use fetch::{FetchError, Fetcher, Origin, Spool};
+use fetch::{Answered, FetchError, Fetcher, Origin, Spool};
 use integrity::{Hashed, Promise, Verified};
 use source::{Allowed, AllowedKind, PluginPath, Source};
 use tarball::{Dir, Limits};
@@ -86,6 +86,10 @@ pub(crate) enum Word {
     Remark(Remark),
     /// What the cache had to do with a task.
     Cache { number: usize, detail: String },
+    /// An artifact is about to be fetched.
+    Fetching { number: usize },
+    /// Its registry's own place did not answer.
+    Elsewhere { detail: String },
     /// A task is done.
     Finished(Finished),
 }
@@ -258,7 +262,13 @@ impl Shop {
             (Ok(artifact), Some(known)) if leads_to(&artifact, &known) => {
                 Ok(Begun::Ready(Ready::SameDigest(Box::new(known))))
             }
-            (Ok(artifact), _) => Ok(Begun::Located(Box::new(artifact))),
+            (Ok(artifact), _) => {
+                if let Some(detail) = elsewhere(&artifact, task.source.subject()) {
+                    // Nobody listens any more after a stop.
+                    drop(words.send(Word::Elsewhere { detail }));
+                }
+                Ok(Begun::Located(Box::new(artifact)))
+            }
         }
     }
 
@@ -287,6 +297,8 @@ impl Shop {
     }
 
     fn finish(&self, task: &Task, artifact: fetch::Located, words: &Sender<Word>) -> Result<Staged, Rejection> {
+        // Nobody listens any more after a stop.
+        drop(words.send(Word::Fetching { number: task.number }));
         let spools = || self.staging.spool();
         let retry = tell_retry(task.number, words);
         let fetched = self.shared.fetch(task.source.subject(), artifact, |artifact| {
@@ -366,6 +378,18 @@ fn tell_retry(number: usize, words: &Sender<Word>) -> impl Fn(&FetchError, Durat
 /// Whether a source leads to what was installed from it.
 fn leads_to(artifact: &fetch::Located, known: &Known) -> bool {
     artifact.manifest().is_some_and(|manifest| Some(manifest.to_string()) == known.record.manifest)
+}
+
+/// What is told of a place that answered instead of the registry's own.
+fn elsewhere(artifact: &fetch::Located, source: &Source) -> Option<String> {
+    match artifact.answered()? {
+        Answered::Itself => None,
+        Answered::Elsewhere(place) => Some(format!("Found {source} at {place}")),
+        Answered::Fallback(place) => {
+            let namespace = place.repository().split('/').next().unwrap_or_default();
+            Some(format!("Falling back to {}/{namespace}/ for {source}", place.registry()))
+        }
+    }
 }
 
 /// The folder of an image that the operator chose.

@@ -201,6 +201,18 @@ mod tests {
     }
 
     #[test]
+    fn the_digest_is_the_version_where_both_are_written() {
+        for (text, version) in [("h.io/a:1!p", "1"), (&format!("h.io/a:1@{DIGEST}"), DIGEST)] {
+            let reference = OciReference::parse(text).unwrap();
+            assert_eq!(reference.version(), version);
+            let other = PluginPath::parse("q").unwrap();
+            let without = text.trim_end_matches("!p");
+            assert_eq!(reference.with_plugin_path(Some(other)).to_string(), format!("oci://{without}!q"));
+            assert_eq!(reference.with_plugin_path(None).to_string(), format!("oci://{without}"));
+        }
+    }
+
+    #[test]
     fn references_outside_the_grammar_are_refused() {
         for (text, fault) in [
             ("ghcr.io/my-org/plug", Fault::NoVersion),

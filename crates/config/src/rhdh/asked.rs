@@ -27,10 +27,11 @@ impl Asked {
             return Ok(Self::ByName(name.to_owned()));
         }
         let Some((image, behind)) = text.split_once(INHERIT) else { return Source::parse_rhdh(text).map(Self::Source) };
-        Source::parse_rhdh(&format!("{image}{STAND_IN}{behind}")).map(|source| match source {
-            Source::Oci(reference) if reference.digest().is_none() => Self::Inherit(reference),
-            other => Self::Source(other),
-        })
+        match Source::parse_rhdh(&format!("{image}{STAND_IN}{behind}")) {
+            Ok(Source::Oci(reference)) if reference.digest().is_none() => Ok(Self::Inherit(reference)),
+            Err(SourceError::Invalid { why, .. }) => Err(SourceError::Invalid { package: redact(text), why }),
+            Ok(_) | Err(_) => Source::parse_rhdh(text).map(Self::Source),
+        }
     }
 
     /// The image, with or without a version.

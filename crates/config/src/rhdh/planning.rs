@@ -180,8 +180,6 @@ impl Planning {
         let entries = merge(sourced, &off, &mut findings).into_iter().map(|mut plugin| {
             if is_off(&plugin.source.value, &off) {
                 plugin.switch = Some(Switch::Off);
-            } else if plugin.switch == Some(Switch::Off) {
-                findings.step(&format!("Skipping disabled plugin {}", plugin.source.value));
             }
             plugin.into_entry(missing_integrity, &mut findings)
         });

@@ -129,8 +129,17 @@ fn only_a_floating_tag_is_asked_for_every_time() {
 
 #[test]
 fn a_download_that_was_forced_is_forced_until_the_main_file_says_otherwise() {
-    for (main, pull) in [("", Pull::Force), (", forceDownload: false", Pull::IfNotPresent)] {
-        let planned = planned("- {package: './x', forceDownload: true}", &format!("- {{package: './x'{main}}}"));
+    for (main, pull) in [("", Pull::Force), (", forceDownload: false", Pull::Always)] {
+        let included = "- {package: './x', forceDownload: true, pullPolicy: Always}";
+        let planned = planned(included, &format!("- {{package: './x'{main}}}"));
         assert_eq!(admitted(planned.plan)[0].pull, pull);
+    }
+}
+
+#[test]
+fn what_lacks_its_integrity_is_shown_where_it_was_written_last() {
+    for (main, place) in [("", "default.yaml:2:3"), ("- {package: 'x@2'}", "dynamic-plugins.yaml:3:3")] {
+        let problems = plan("- {package: 'x@1'}", main).unwrap_err();
+        assert!(complaints(&problems)[0].starts_with(&format!("{place} expected `integrity`")), "{main}");
     }
 }

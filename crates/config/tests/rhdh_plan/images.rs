@@ -74,6 +74,12 @@ fn a_reference_that_may_mean_several_plugins_is_refused_or_switches_all_off() {
             Err(message),
         ),
         (
+            "off, then silent",
+            &format!("{both}\n- {{package: 'oci://quay.io/o/x:1', enabled: false}}"),
+            "- {package: 'oci://quay.io/o/x:1'}",
+            Ok(&["off oci://quay.io/o/x:1!a", "off oci://quay.io/o/x:1!b", "off oci://quay.io/o/x:1"]),
+        ),
+        (
             "off",
             both,
             "- {package: 'oci://quay.io/o/x:1', enabled: false}",
@@ -107,8 +113,6 @@ fn other_kinds_and_images_are_left_alone() {
             "======= Adding new dynamic plugin configuration for ./x",
             "======= Adding new dynamic plugin configuration for version `1` of oci://quay.io/o/y:!p",
             "======= Adding new dynamic plugin configuration for ./z",
-            "======= Skipping disabled plugin ./x",
-            "======= Skipping disabled plugin oci://quay.io/o/y:1!p",
         ]
     );
 }
@@ -119,8 +123,13 @@ fn an_invalid_reference_stops_only_when_it_is_on() {
         ("oci://quay.io/o/x", "neither a tag nor a digest"),
         ("oci://quay.io/o/x:1!", "behind `!`"),
         ("oci://quay.io/o/x:{{inherit}}@sha256:0a", "digest"),
+        (
+            "oci://quay.io/o/x:{{inherit}}@sha256:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a",
+            "tag",
+        ),
+        ("x@1:{{inherit}}", "npm"),
         ("oci://quay.io/o/x:{{ inherit }}", "characters"),
-        ("oci://quay.io/X:{{inherit}}", "repository"),
+        ("oci://quay.io/X:{{inherit}}", "`oci://quay.io/X:{{inherit}}` is invalid: the repository"),
         ("http://h.example.com/x.tgz", "plain"),
         ("My-Plugin@1", "npm"),
     ] {

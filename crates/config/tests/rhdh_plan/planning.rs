@@ -124,7 +124,12 @@ fn as_many_files_are_included_as_the_limit_says() {
     let main = |count: usize| format!("includes: [{}]", vec!["a.yaml"; count].join(", "));
     let included = [("a.yaml", "")];
     assert!(plan_of(begin(&main(MAX_INCLUDES)), &included).is_ok());
-    let problems = plan_of(begin(&main(MAX_INCLUDES + 1)), &included).unwrap_err();
+    let mut planning = begin(&main(MAX_INCLUDES + 1));
+    for _ in 0..MAX_INCLUDES {
+        planning.supply("a.yaml", Some(b""));
+    }
+    assert_eq!(planning.needs(), None);
+    let problems = planning.finish().unwrap_err();
     assert_eq!(problems.iter().next().unwrap().message, "expected at most 64 included files, found 65");
 }
 
@@ -160,7 +165,6 @@ fn versions_that_are_replaced_are_told() {
             "INFO: Overriding version for oci://quay.io/o/x:!p from `1` to `2`",
             "======= Overriding dynamic plugin configuration n",
             "======= Overriding dynamic plugin configuration oci://quay.io/o/y:!p",
-            "======= Skipping disabled plugin oci://quay.io/o/y:1!p",
         ]
     );
 }
@@ -199,5 +203,5 @@ fn many_plugins_of_one_name_cost_little_each() {
     assert_eq!(planned(&entries("1"), &entries("{{inherit}}")).plan.entries.len(), 20_000);
     let without = format!("{}\n- {{package: 'oci://quay.io/o/x:{{{{inherit}}}}', enabled: false}}", entries("1"));
     assert_eq!(planned(&entries("1"), &without).plan.entries.len(), 20_001);
-    assert!(started.elapsed() < std::time::Duration::from_secs(60));
+    assert!(started.elapsed() < std::time::Duration::from_mins(1));
 }

@@ -62,7 +62,8 @@ pub(super) fn bring(
     let mut defaults = None;
     if let Some(image) = &wishes.index {
         heading(log, &format!("Extracting catalog index from {image}"));
-        let had = admitted(image, policy).and_then(|source| catalog.primary(&source, front.root).map_err(failed));
+        let had = admitted(image, policy)
+            .and_then(|source| catalog.primary(&source, front.root).map_err(|error| failed(&error)));
         tell_waited(log);
         let index = had?;
         if let Some(why) = &index.stale {
@@ -74,7 +75,8 @@ pub(super) fn bring(
     }
     for ExtraIndex { name, image } in &wishes.extra {
         heading(log, &format!("Extracting extra catalog index `{name}` from {image}"));
-        let had = admitted(image, policy).and_then(|source| catalog.extra(&source, name).map_err(failed));
+        let had =
+            admitted(image, policy).and_then(|source| catalog.extra(&source, name).map_err(|error| failed(&error)));
         tell_waited(log);
         match had {
             Ok(entities) => tell_entities(log, image, entities),
@@ -96,9 +98,9 @@ fn admitted(image: &str, policy: &SourcePolicy) -> Result<Allowed<Source>, Failu
     policy.admit(source).map_err(|error| Failure::of_operator(error.reason(), error.to_string(), Some(error.hint())))
 }
 
-fn failed(error: CatalogError) -> Failure {
+fn failed(error: &CatalogError) -> Failure {
     let (reason, blame, hint) = (error.reason(), error.blame(), error.hint());
-    Failure { reason, detail: Chain(&error).to_string(), hint, blame }
+    Failure { reason, detail: Chain(error).to_string(), hint, blame }
 }
 
 fn heading(log: &mut Log, detail: &str) {

@@ -115,7 +115,7 @@ fn list_that_is_missing_or_empty_leaves_an_empty_file_and_the_plugins() {
     list(&portal, &[entry(&publish(&registry, "hello", "1"))]);
     install(&portal).exits(0);
     let plugins = portal.plugins();
-    assert_eq!(plugins, ["hello-dynamic"]);
+    assert_eq!(plugins, ["hello-1"]);
     for (text, told) in [
         (None, "No dynamic-plugins.yaml found at /dynamic-plugins.yaml. Skipping.\n"),
         (Some(""), "/dynamic-plugins.yaml is empty. Skipping.\n"),
@@ -253,21 +253,35 @@ fn outcomes_are_told_in_the_lines_that_clients_of_rhdh_match() {
         kept.map(str::to_owned).collect::<Vec<_>>().join("\n")
     };
     insta::assert_snapshot!([&first, &second, &third, &fourth].map(lines).join("\n\n"), @"
+    ======= Created lock file: /dynamic-plugins-root/.butler-plugins.lock
+    ======= Installing 1 OCI plugin(s) (1 worker)
+    ======= Installing OCI plugin oci://127.0.0.1:…/my-org/hello:1
     	==> Installed oci://127.0.0.1:…/my-org/hello:1
     ======= Skipping disabled plugin oci://127.0.0.1:…/my-org/other:1
+    ======= Removed lock file: /dynamic-plugins-root/.butler-plugins.lock
     ======= All plugins installed successfully
 
+    ======= Created lock file: /dynamic-plugins-root/.butler-plugins.lock
     	==> oci://127.0.0.1:…/my-org/hello:1: already installed, skipping
     ======= Skipping disabled plugin oci://127.0.0.1:…/my-org/other:1
+    ======= Removed lock file: /dynamic-plugins-root/.butler-plugins.lock
     ======= All plugins installed successfully
 
+    ======= Created lock file: /dynamic-plugins-root/.butler-plugins.lock
+    ======= Installing 1 OCI plugin(s) (1 worker)
+    ======= Installing OCI plugin oci://127.0.0.1:…/my-org/other:1
     	==> Installed oci://127.0.0.1:…/my-org/other:1
     ======= Removing obsolete plugin hello-dynamic
+    ======= Removed lock file: /dynamic-plugins-root/.butler-plugins.lock
     ======= All plugins installed successfully
 
+    ======= Created lock file: /dynamic-plugins-root/.butler-plugins.lock
+    ======= Installing 1 OCI plugin(s) (1 worker)
+    ======= Installing OCI plugin oci://127.0.0.1:…/my-org/hello:1
     	==> ERROR: oci://127.0.0.1:…/my-org/hello:1: integrity check failed — got sha512-…, expected sha512-…
     	    help: if the publisher confirms the computed value, pin it; otherwise someone changed the artifact
     	==> oci://127.0.0.1:…/my-org/other:1: not touched, since the run failed
+    ======= Removed lock file: /dynamic-plugins-root/.butler-plugins.lock
     ======= 1 plugin(s) failed:
       - oci://127.0.0.1:…/my-org/hello:1: integrity check failed — got sha512-…, expected sha512-…
     ======= Skipping app-config.dynamic-plugins.yaml write and cleanup because of install failures. Nothing on the volume was changed.
