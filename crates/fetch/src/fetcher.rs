@@ -112,9 +112,6 @@ enum Place {
     Npm(String, Box<NpmArtifact>),
 }
 
-/// A way to ask what a reference means.
-type Resolve = fn(&Client, &OciReference, &Platform, Patience<'_>) -> Result<Resolved, oci::OciError>;
-
 /// A server of single files.
 #[derive(Clone, Copy)]
 enum Server<'a> {
@@ -281,7 +278,9 @@ impl Fetcher {
         let place = match source.kind() {
             AllowedKind::Https(url) => Place::Https(url),
             AllowedKind::Oci(reference) => {
-                return self.locate_oci(reference, Client::resolve, stop, waiting);
+                let resolved = self.resolve(reference.subject(), self.patience(stop, Duration::ZERO), waiting);
+                let resolved = resolved.map_err(|error| self.or_given_up(error, &reference.subject().to_string()))?;
+                Place::Oci(reference, Box::new(resolved))
             }
             AllowedKind::Npm(spec) => {
                 let artifact = self.locate_npm(&spec, self.patience(stop, Duration::ZERO), waiting);
@@ -294,35 +293,25 @@ impl Fetcher {
         Ok(Located { place, spent: self.clock.uptime().saturating_sub(started) })
     }
 
-    /// Asks a registry for an image that is wanted as a whole.
+    /// The same for an image that holds no plugin.
     ///
     /// # Errors
-    /// When the image cannot be found, or the source is none.
+    /// When there is no such image.
     pub fn locate_image(
         &self,
         source: &Allowed<Source>,
         stop: &Stop,
         waiting: &Waiting<'_>,
     ) -> Result<Located, FetchError> {
-        match source.kind() {
-            AllowedKind::Oci(reference) => self.locate_oci(reference, Client::resolve_image, stop, waiting),
-            _ => Err(unsupported(source)),
-        }
-    }
-
-    fn locate_oci(
-        &self,
-        reference: Allowed<OciReference>,
-        resolve: Resolve,
-        stop: &Stop,
-        waiting: &Waiting<'_>,
-    ) -> Result<Located, FetchError> {
-        let started = self.clock.uptime();
-        let package = reference.subject().to_string();
-        let resolved = self.resolve(reference.subject(), resolve, self.patience(stop, Duration::ZERO), waiting);
-        let resolved = resolved.map_err(|error| self.or_given_up(error, &package))?;
-        let place = Place::Oci(reference, Box::new(resolved));
-        Ok(Located { place, spent: self.clock.uptime().saturating_sub(started) })
+        let AllowedKind::Oci(reference) = source.kind() else { return Err(unsupported(source)) };
+        let (started, patience) = (self.clock.uptime(), self.patience(stop, Duration::ZERO));
+        let resolved = self.retry.run(patience, waiting, || {
+            let image = self.client.resolve_image(reference.subject(), &Platform::this_machine(), patience);
+            image.map_err(FetchError::Oci)
+        });
+        let resolved = resolved.map_err(|error| self.or_given_up(error, &reference.subject().to_string()))?;
+        let spent = self.clock.uptime().saturating_sub(started);
+        Ok(Located { place: Place::Oci(reference, Box::new(resolved)), spent })
     }
 
     /// Fetches an artifact into an empty spool, trying again where that may help. `waiting` is told each failure that
@@ -390,7 +379,7 @@ impl Fetcher {
         let patience = self.patience(stop, Duration::ZERO);
         let probe = match source.kind() {
             AllowedKind::Oci(reference) => self
-                .resolve(reference.subject(), Client::resolve, patience, &|_, _| ())
+                .resolve(reference.subject(), patience, &|_, _| ())
                 .map(|resolved| Probe { manifest: Some(resolved.manifest), size: Some(resolved.size()) }),
             AllowedKind::Https(url) => {
                 let opened = self.retry.run(patience, &|_, _| (), || self.open(Server::Https(&url), None, patience));
@@ -445,12 +434,11 @@ impl Fetcher {
     fn resolve(
         &self,
         reference: &OciReference,
-        resolve: Resolve,
         patience: Patience<'_>,
         waiting: &Waiting<'_>,
     ) -> Result<Resolved, FetchError> {
         self.retry.run(patience, waiting, || {
-            resolve(&self.client, reference, &Platform::this_machine(), patience).map_err(FetchError::Oci)
+            self.client.resolve(reference, &Platform::this_machine(), patience).map_err(FetchError::Oci)
         })
     }
 

@@ -73,13 +73,11 @@ pub struct Resolved {
     pub answered: Answered,
 }
 
-/// What of an image is wanted.
+/// What a reference is asked for.
 #[derive(Clone, Copy)]
-enum Part {
-    /// The plugin that the reference means.
+enum Wanted {
     Plugin,
-    /// All of it.
-    All,
+    Image,
 }
 
 impl Resolved {
@@ -140,10 +138,10 @@ impl Client {
         platform: &Platform,
         patience: Patience<'_>,
     ) -> Result<Resolved, OciError> {
-        self.resolve_as(Part::Plugin, reference, platform, patience)
+        self.resolve_as(Wanted::Plugin, reference, platform, patience)
     }
 
-    /// The same for an image that is wanted as a whole, whatever plugins it says it holds.
+    /// The same for an image that is no plugin: no folder of it is chosen, and none has to be named.
     ///
     /// # Errors
     /// Like [`resolve`](Self::resolve).
@@ -153,12 +151,12 @@ impl Client {
         platform: &Platform,
         patience: Patience<'_>,
     ) -> Result<Resolved, OciError> {
-        self.resolve_as(Part::All, reference, platform, patience)
+        self.resolve_as(Wanted::Image, reference, platform, patience)
     }
 
     fn resolve_as(
         &self,
-        part: Part,
+        wanted: Wanted,
         reference: &OciReference,
         platform: &Platform,
         patience: Patience<'_>,
@@ -166,30 +164,23 @@ impl Client {
         let places = self.registries.places(reference).map_err(|why| self.error(Act::Resolve, reference, why))?;
         let blocked = || self.error(Act::Resolve, reference, Failure::Blocked);
         let (last, others) = places.split_last().ok_or_else(blocked)?;
+        let resolve_at = |place: &Place| {
+            let conversation = Conversation::pull(self, place, patience);
+            let resolved = resolve(&conversation, place, wanted, reference, platform)?;
+            lock(&self.answered).insert(reference.clone(), place.clone());
+            Ok(resolved)
+        };
         let mut missed = Vec::new();
         for place in others {
-            match self.resolve_at(place, part, reference, platform, patience) {
-                Err(why) if why.may_be_missing_there() => missed.push((place.reference.to_string(), why)),
+            match resolve_at(place) {
+                Err(why) if Failure::may_be_missing_there(&why) => missed.push((place.reference.to_string(), why)),
                 decided => return decided.map_err(|why| self.error_at(Act::Resolve, reference, place, why)),
             }
         }
-        self.resolve_at(last, part, reference, platform, patience).map_err(|why| {
+        resolve_at(last).map_err(|why| {
             let why = if missed.is_empty() { why } else { Failure::nowhere(&missed, last.reference.to_string(), why) };
             self.error_at(Act::Resolve, reference, last, why)
         })
-    }
-
-    fn resolve_at(
-        &self,
-        place: &Place,
-        part: Part,
-        reference: &OciReference,
-        platform: &Platform,
-        patience: Patience<'_>,
-    ) -> Result<Resolved, Failure> {
-        let resolved = resolve(&Conversation::pull(self, place, patience), place, part, reference, platform)?;
-        lock(&self.answered).insert(reference.clone(), place.clone());
-        Ok(resolved)
     }
 
     /// The place that has answered for a reference, or the last one that would be asked.
@@ -287,7 +278,7 @@ fn open_blob(conversation: &Conversation<'_>, layer: &Descriptor, offset: u64) -
 fn resolve(
     conversation: &Conversation<'_>,
     place: &Place,
-    part: Part,
+    wanted: Wanted,
     reference: &OciReference,
     platform: &Platform,
 ) -> Result<Resolved, Failure> {
@@ -307,9 +298,9 @@ fn resolve(
     };
     let plugins = manifest.plugins.or(plugins);
     let kind = manifest.layers.first().map(|layer| layer.kind);
-    let plugin_path = match part {
-        Part::Plugin => plugin_folders::choose(reference, plugins.as_deref(), kind, layers)?,
-        Part::All => None,
+    let plugin_path = match wanted {
+        Wanted::Plugin => plugin_folders::choose(reference, plugins.as_deref(), kind, layers)?,
+        Wanted::Image => None,
     };
     Ok(Resolved { named, manifest: digest, layers: manifest.layers, plugin_path, answered: place.answered.clone() })
 }
