@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use config::{Dialect, Pull};
 use fetch::{Answered, FetchError, Fetcher, Origin, Spool};
-use integrity::{Hashed, Promise, Verified};
-use source::{AllowedKind, PluginPath, Source};
+use integrity::{Hashed, Verified};
+use source::{AllowedKind, GitSpec, LocalPath, PluginPath, Source};
 use tarball::{Dir, Limits};
 use transport::{Clock, Stop};
 
@@ -45,6 +45,12 @@ pub(crate) enum Begun {
     Located(Box<fetch::Located>),
 }
 
+impl From<Ready> for Begun {
+    fn from(ready: Ready) -> Self {
+        Self::Ready(ready)
+    }
+}
+
 impl Shop {
     /// Sees whether anything is to be fetched, and where from.
     pub(crate) fn begin(
@@ -53,59 +59,69 @@ impl Shop {
         changed: &mut Option<String>,
         words: &Sender<Word>,
     ) -> Result<Begun, Rejection> {
-        let mut intact = None;
-        if let Some(known) = task.known.take() {
-            let dest = &known.record.dest;
-            let is_believed = self.belief == Belief::State && known.record.synced;
-            let depth = if is_believed { Depth::Outline } else { Depth::Content };
-            let condition = inspect(&known, &self.root, dest, depth, &self.stop);
-            match condition.map_err(|source| Rejection::Host { act: "inspect the installed plugin", source })? {
-                Condition::Changed(what) => *changed = Some(what),
-                Condition::Intact => match (task.pull, &task.promise) {
-                    (Pull::Force, _) => {}
-                    // Whatever else it may lead to by now would not be the pinned one.
-                    (Pull::IfNotPresent, _) | (Pull::Always, Promise::Hashes(_))
-                        if !matches!(task.source.subject(), Source::Local(_)) =>
-                    {
-                        return Ok(Begun::Ready(Ready::Unchanged(Box::new(known))));
-                    }
-                    (Pull::IfNotPresent | Pull::Always, _) => intact = Some(known),
-                },
-            }
-        }
+        let intact = match task.known.take() {
+            Some(known) => match self.inspect(&known)? {
+                Condition::Intact if task.is_served_by_what_is_there() => return Ok(Ready::unchanged(known).into()),
+                Condition::Intact if task.pull != Pull::Force => Some(known),
+                Condition::Intact => None,
+                Condition::Changed(what) => {
+                    *changed = Some(what);
+                    None
+                }
+            },
+            None => None,
+        };
         match task.source.kind() {
-            AllowedKind::Local(path) => {
-                let found =
-                    self.local.look(path.subject(), intact.as_ref(), &self.staging, &self.limits, &self.stop)?;
-                return match (found, intact) {
-                    (Found::Artifact(hashed), _) => self.stage_own(task, hashed).map(Begun::Ready),
-                    (Found::Same, Some(known)) => Ok(Begun::Ready(Ready::Unchanged(Box::new(known)))),
-                    (Found::Same | Found::Nothing, _) => Ok(Begun::Ready(Ready::Absent)),
-                };
+            AllowedKind::Local(path) => self.take_local(task, path.subject(), intact).map(Begun::Ready),
+            AllowedKind::Git(spec) => self.check_out(task, spec.subject(), intact, words).map(Begun::Ready),
+            AllowedKind::Oci(_) | AllowedKind::Https(_) | AllowedKind::Npm(_) => {
+                match self.take_from_cache(task, words)? {
+                    Some(staged) => Ok(Ready::Staged(Box::new(staged)).into()),
+                    None => self.locate(task, intact, words),
+                }
             }
-            AllowedKind::Git(spec) => {
-                let place = (&*self.staging, task.number, &*self.path);
-                let (clock, stop) = (&*self.clock, &self.stop);
-                let checked_out =
-                    self.local.check_out(spec.subject(), &task.promise, place, &self.limits, (clock, stop));
-                return match (checked_out, intact) {
-                    (Ok(hashed), _) => self.stage_own(task, hashed).map(Begun::Ready),
-                    (Err(why), Some(known)) => self.keep_last(task, known, &Chain(&why).to_string(), words),
-                    (Err(why), None) => Err(why),
-                };
-            }
-            AllowedKind::Oci(_) | AllowedKind::Https(_) | AllowedKind::Npm(_) => {}
         }
-        if let Some(staged) = self.take_from_cache(task, words)? {
-            return Ok(Begun::Ready(Ready::Staged(Box::new(staged))));
+    }
+
+    /// Looks at what is installed, as closely as the operator wants it.
+    fn inspect(&self, known: &Known) -> Result<Condition, Rejection> {
+        let is_believed = self.belief == Belief::State && known.record.synced;
+        let depth = if is_believed { Depth::Outline } else { Depth::Content };
+        let condition = inspect(known, &self.root, &known.record.dest, depth, &self.stop);
+        condition.map_err(|source| Rejection::Host { act: "inspect the installed plugin", source })
+    }
+
+    fn take_local(&self, task: &Task, path: &LocalPath, intact: Option<Known>) -> Result<Ready, Rejection> {
+        let found = self.local.look(path, intact.as_ref(), &self.staging, &self.limits, &self.stop)?;
+        match (found, intact) {
+            (Found::Artifact(hashed), _) => self.stage_own(task, hashed),
+            (Found::Same, Some(known)) => Ok(Ready::unchanged(known)),
+            (Found::Same | Found::Nothing, _) => Ok(Ready::Absent),
         }
+    }
+
+    fn check_out(
+        &self,
+        task: &Task,
+        spec: &GitSpec,
+        intact: Option<Known>,
+        words: &Sender<Word>,
+    ) -> Result<Ready, Rejection> {
+        let place = (&*self.staging, task.number, &*self.path);
+        let clock = (&*self.clock, &self.stop);
+        match (self.local.check_out(spec, &task.promise, place, &self.limits, clock), intact) {
+            (Ok(hashed), _) => self.stage_own(task, hashed),
+            (Err(why), Some(known)) => self.keep_last(task, known, &Chain(&why).to_string(), words),
+            (Err(why), None) => Err(why),
+        }
+    }
+
+    fn locate(&self, task: &Task, intact: Option<Known>, words: &Sender<Word>) -> Result<Begun, Rejection> {
         let located = self.fetcher.locate(&task.source, &self.stop, &tell_retry(task.number, words));
         match (located, intact) {
-            (Err(why), Some(known)) => self.keep_last(task, known, &Chain(&why).to_string(), words),
+            (Err(why), Some(known)) => self.keep_last(task, known, &Chain(&why).to_string(), words).map(Begun::Ready),
             (Err(why), None) => Err(why.into()),
-            (Ok(artifact), Some(known)) if leads_to(&artifact, &known) => {
-                Ok(Begun::Ready(Ready::SameDigest(Box::new(known))))
-            }
+            (Ok(artifact), Some(known)) if leads_to(&artifact, &known) => Ok(Ready::SameDigest(Box::new(known)).into()),
             (Ok(artifact), _) => {
                 if let Some(detail) = elsewhere(&artifact, task.source.subject()) {
                     // Nobody listens any more after a stop.
@@ -117,7 +133,7 @@ impl Shop {
     }
 
     /// What a source that cannot be asked led to the last time is still there, and serves.
-    fn keep_last(&self, task: &Task, known: Known, why: &str, words: &Sender<Word>) -> Result<Begun, Rejection> {
+    fn keep_last(&self, task: &Task, known: Known, why: &str, words: &Sender<Word>) -> Result<Ready, Rejection> {
         if self.stop.is_asked() {
             return Err(Rejection::Interrupted);
         }
@@ -125,7 +141,7 @@ impl Shop {
             format!("`{}` could not be asked, and what was installed from it stays: {why}", task.source.subject());
         // Nobody listens any more after a stop.
         drop(words.send(Word::Remark(Remark { reason: "source_unreachable", detail })));
-        Ok(Begun::Ready(Ready::Unchanged(Box::new(known))))
+        Ok(Ready::unchanged(known))
     }
 
     /// Stages an artifact that was made here.

@@ -48,6 +48,25 @@ pub(crate) enum Ready {
     Staged(Box<Staged>),
 }
 
+impl Task {
+    /// Whether nobody has to be asked about a plugin that is there: what a pinned source leads to by now would not be
+    /// the pinned one. A local path costs nothing to look at.
+    pub(crate) fn is_served_by_what_is_there(&self) -> bool {
+        let is_local = matches!(self.source.subject(), Source::Local(_));
+        match self.pull {
+            Pull::Force => false,
+            Pull::IfNotPresent => !is_local,
+            Pull::Always => !is_local && matches!(self.promise, Promise::Hashes(_)),
+        }
+    }
+}
+
+impl Ready {
+    pub(crate) fn unchanged(known: Known) -> Self {
+        Self::Unchanged(Box::new(known))
+    }
+}
+
 /// A task whose artifact is to be fetched.
 struct Located {
     task: Task,
