@@ -279,8 +279,8 @@ impl Fetcher {
             AllowedKind::Https(url) => Place::Https(url),
             AllowedKind::Oci(reference) => {
                 let resolved = self.resolve(reference.subject(), self.patience(stop, Duration::ZERO), waiting);
-                let package = reference.subject().to_string();
-                Place::Oci(reference, Box::new(resolved.map_err(|error| self.or_given_up(error, &package))?))
+                let resolved = resolved.map_err(|error| self.or_given_up(error, &reference.subject().to_string()))?;
+                Place::Oci(reference, Box::new(resolved))
             }
             AllowedKind::Npm(spec) => {
                 let artifact = self.locate_npm(&spec, self.patience(stop, Duration::ZERO), waiting);
@@ -291,6 +291,27 @@ impl Fetcher {
             AllowedKind::Git(_) | AllowedKind::Local(_) => return Err(unsupported(source)),
         };
         Ok(Located { place, spent: self.clock.uptime().saturating_sub(started) })
+    }
+
+    /// The same for an image that holds no plugin.
+    ///
+    /// # Errors
+    /// When there is no such image.
+    pub fn locate_image(
+        &self,
+        source: &Allowed<Source>,
+        stop: &Stop,
+        waiting: &Waiting<'_>,
+    ) -> Result<Located, FetchError> {
+        let AllowedKind::Oci(reference) = source.kind() else { return Err(unsupported(source)) };
+        let (started, patience) = (self.clock.uptime(), self.patience(stop, Duration::ZERO));
+        let resolved = self.retry.run(patience, waiting, || {
+            let image = self.client.resolve_image(reference.subject(), &Platform::this_machine(), patience);
+            image.map_err(FetchError::Oci)
+        });
+        let resolved = resolved.map_err(|error| self.or_given_up(error, &reference.subject().to_string()))?;
+        let spent = self.clock.uptime().saturating_sub(started);
+        Ok(Located { place: Place::Oci(reference, Box::new(resolved)), spent })
     }
 
     /// Fetches an artifact into an empty spool, trying again where that may help. `waiting` is told each failure that

@@ -173,7 +173,7 @@ impl Catalog<'_> {
             Some(memory) if is_fixed && is_unpacked(&memory) => return Ok(serves(memory, None)),
             memory => memory,
         };
-        let located = match (self.fetcher.locate(source, self.stop, self.waiting), memory) {
+        let located = match (self.fetcher.locate_image(source, self.stop, self.waiting), memory) {
             (Ok(located), Some(memory)) if is_of(&located, &memory.digest) && is_unpacked(&memory) => {
                 return Ok(serves(memory, None));
             }
@@ -207,7 +207,7 @@ impl Catalog<'_> {
         let all = Dir::open(self.folder).map_err(host("open the folder of entities"))?;
         let opened = open_or_make(&all, EXTRA).and_then(|extra| open_or_make(&extra, name));
         let folder = opened.map_err(host("make a folder"))?;
-        let located = self.fetcher.locate(source, self.stop, self.waiting)?;
+        let located = self.fetcher.locate_image(source, self.stop, self.waiting)?;
         let digest = located.manifest().map(ToString::to_string).unwrap_or_default();
         if mark(&folder).is_some_and(|mark| mark == digest)
             && folder.kind(ENTITIES_FOLDER).is_ok_and(|kind| kind.is_some())
@@ -257,10 +257,13 @@ impl<'a> Incoming<'a> {
             if above.kind(own)? != Some(Kind::Directory) {
                 continue;
             }
-            if folder.kind(name)?.is_some() {
+            // In one step where the file system can, so that a reader finds the old ones or the new ones.
+            if folder.kind(name)?.is_some() && above.exchange(own, folder, name).is_err() {
                 folder.rename(name, &self.dir, "before")?;
             }
-            above.rename(own, folder, name)?;
+            if above.kind(own)?.is_some() && folder.kind(name)?.is_none() {
+                above.rename(own, folder, name)?;
+            }
             return Ok(Entities::There);
         }
         if folder.kind(name)?.is_some() {

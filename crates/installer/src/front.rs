@@ -152,7 +152,7 @@ impl Session {
     pub(crate) fn tell_problems(&mut self, file: &str, problems: &Problems) -> Failure {
         for problem in problems.iter() {
             self.log.record(&Event::ConfigProblem {
-                config_file: file,
+                config_file: problem.file.as_deref().unwrap_or(file),
                 line: problem.position.line,
                 column: problem.position.column,
                 detail: &problem.message,

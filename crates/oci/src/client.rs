@@ -73,6 +73,13 @@ pub struct Resolved {
     pub answered: Answered,
 }
 
+/// What a reference is asked for.
+#[derive(Clone, Copy)]
+enum Wanted {
+    Plugin,
+    Image,
+}
+
 impl Resolved {
     /// The bytes of all layers together, compressed.
     pub fn size(&self) -> u64 {
@@ -131,32 +138,49 @@ impl Client {
         platform: &Platform,
         patience: Patience<'_>,
     ) -> Result<Resolved, OciError> {
-        let places = self.registries.places(reference).map_err(|why| self.error(Act::Resolve, reference, why))?;
-        let blocked = || self.error(Act::Resolve, reference, Failure::Blocked);
-        let (last, others) = places.split_last().ok_or_else(blocked)?;
-        let mut missed = Vec::new();
-        for place in others {
-            match self.resolve_at(place, reference, platform, patience) {
-                Err(why) if why.may_be_missing_there() => missed.push((place.reference.to_string(), why)),
-                decided => return decided.map_err(|why| self.error_at(Act::Resolve, reference, place, why)),
-            }
-        }
-        self.resolve_at(last, reference, platform, patience).map_err(|why| {
-            let why = if missed.is_empty() { why } else { Failure::nowhere(&missed, last.reference.to_string(), why) };
-            self.error_at(Act::Resolve, reference, last, why)
-        })
+        self.resolve_as(Wanted::Plugin, reference, platform, patience)
     }
 
-    fn resolve_at(
+    /// The same for an image that is no plugin: no folder of it is chosen, and none has to be named.
+    ///
+    /// # Errors
+    /// Like [`resolve`](Self::resolve).
+    pub fn resolve_image(
         &self,
-        place: &Place,
         reference: &OciReference,
         platform: &Platform,
         patience: Patience<'_>,
-    ) -> Result<Resolved, Failure> {
-        let resolved = resolve(&Conversation::pull(self, place, patience), place, reference, platform)?;
-        lock(&self.answered).insert(reference.clone(), place.clone());
-        Ok(resolved)
+    ) -> Result<Resolved, OciError> {
+        self.resolve_as(Wanted::Image, reference, platform, patience)
+    }
+
+    fn resolve_as(
+        &self,
+        wanted: Wanted,
+        reference: &OciReference,
+        platform: &Platform,
+        patience: Patience<'_>,
+    ) -> Result<Resolved, OciError> {
+        let places = self.registries.places(reference).map_err(|why| self.error(Act::Resolve, reference, why))?;
+        let blocked = || self.error(Act::Resolve, reference, Failure::Blocked);
+        let (last, others) = places.split_last().ok_or_else(blocked)?;
+        let resolve_at = |place: &Place| {
+            let conversation = Conversation::pull(self, place, patience);
+            let resolved = resolve(&conversation, place, wanted, reference, platform)?;
+            lock(&self.answered).insert(reference.clone(), place.clone());
+            Ok(resolved)
+        };
+        let mut missed = Vec::new();
+        for place in others {
+            match resolve_at(place) {
+                Err(why) if Failure::may_be_missing_there(&why) => missed.push((place.reference.to_string(), why)),
+                decided => return decided.map_err(|why| self.error_at(Act::Resolve, reference, place, why)),
+            }
+        }
+        resolve_at(last).map_err(|why| {
+            let why = if missed.is_empty() { why } else { Failure::nowhere(&missed, last.reference.to_string(), why) };
+            self.error_at(Act::Resolve, reference, last, why)
+        })
     }
 
     /// The place that has answered for a reference, or the last one that would be asked.
@@ -254,6 +278,7 @@ fn open_blob(conversation: &Conversation<'_>, layer: &Descriptor, offset: u64) -
 fn resolve(
     conversation: &Conversation<'_>,
     place: &Place,
+    wanted: Wanted,
     reference: &OciReference,
     platform: &Platform,
 ) -> Result<Resolved, Failure> {
@@ -273,7 +298,10 @@ fn resolve(
     };
     let plugins = manifest.plugins.or(plugins);
     let kind = manifest.layers.first().map(|layer| layer.kind);
-    let plugin_path = plugin_folders::choose(reference, plugins.as_deref(), kind, layers)?;
+    let plugin_path = match wanted {
+        Wanted::Plugin => plugin_folders::choose(reference, plugins.as_deref(), kind, layers)?,
+        Wanted::Image => None,
+    };
     Ok(Resolved { named, manifest: digest, layers: manifest.layers, plugin_path, answered: place.answered.clone() })
 }
 
