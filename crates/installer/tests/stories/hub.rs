@@ -142,7 +142,7 @@ pub(crate) fn annotation(names: &[&str]) -> String {
         let about = json!({ "name": name, "version": "1.0.0", "backstage": { "role": "backend-plugin" } });
         Value::Object(Map::from_iter([((*name).to_owned(), about)]))
     };
-    Base64::encode_string(Value::from_iter(names.iter().map(element)).to_string().as_bytes())
+    Base64::encode_string(names.iter().map(element).collect::<Value>().to_string().as_bytes())
 }
 
 /// Pushes [`image`] as `rhdh/<repository>`.
@@ -199,7 +199,7 @@ impl Npm {
         json!({
             "name": self.name,
             "dist-tags": { "latest": newest, "old": oldest },
-            "versions": Map::from_iter(self.tarballs.iter().map(version)),
+            "versions": self.tarballs.iter().map(version).collect::<Map<_, _>>(),
         })
     }
 

@@ -101,7 +101,7 @@ fn index_that_no_include_makes_room_for_brings_entities_alone() {
     let (_registry, index) = distribution();
     let hub = hub(&index.reference);
     hub.list("plugins:\n  - package: ref://one\n");
-    hub.install().exits(1).says("no plugin named `one`");
+    hub.install().exits(1).says("cannot resolve `ref://one`: no included plugin has that name");
     hub.list("plugins: []\n");
     hub.install().exits(0);
     assert_eq!(entities(&hub), ["catalog-entities/plugins/one.yaml"]);
@@ -120,7 +120,7 @@ fn index_is_remembered_when_it_cannot_be_asked() {
     assert_eq!(asked(registry.recorder()).len(), 1, "{:?}", asked(registry.recorder()));
 
     drop(registry);
-    let run = hub.install().exits(0).says("WARNING: `oci://").says("what it said the last time serves: ");
+    let run = hub.install().exits(0).says("/rhdh/index:1` could not be asked, and what it said the last time serves: ");
     assert!(run.stdout.contains(": already installed, skipping"), "{}", run.stdout);
     assert_eq!((hub.app_config(), entities(&hub)), (config, entities_before));
 
