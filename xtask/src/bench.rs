@@ -125,6 +125,23 @@ fn keep(limits: &[Limit], scale: Scale) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whose command line and files the installer is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dialect {
+    Butler,
+    Rhdh,
+}
+
+impl Dialect {
+    /// The installer in a table, with what it is called with.
+    const fn installer(self) -> &'static str {
+        match self {
+            Self::Butler => "butler-plugin-installer",
+            Self::Rhdh => "butler-plugin-installer --dialect rhdh",
+        }
+    }
+}
+
 /// Where the binaries are run: everything they read and write lies in one folder in memory.
 struct Place {
     installer: PathBuf,
@@ -149,10 +166,14 @@ impl Place {
         Ok(path)
     }
 
-    /// The installer's command line for the list `text`, as the chart's initContainer has it.
-    fn installer(&self, text: &str, root: &Path) -> anyhow::Result<Command> {
+    /// The installer's command line for the list `text`, as the dialect's initContainer has it.
+    fn installer(&self, dialect: Dialect, text: &str, root: &Path) -> anyhow::Result<Command> {
         let mut command = Command::new(&self.installer);
-        command.arg("--config").arg(self.write("dynamic-plugins.yaml", text)?).arg("--root").arg(root);
+        command.arg("--config").arg(self.write("dynamic-plugins.yaml", text)?);
+        match dialect {
+            Dialect::Butler => command.arg("--root").arg(root),
+            Dialect::Rhdh => command.arg("--dialect=rhdh").arg(root),
+        };
         Ok(command)
     }
 

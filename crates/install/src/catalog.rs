@@ -257,10 +257,13 @@ impl<'a> Incoming<'a> {
             if above.kind(own)? != Some(Kind::Directory) {
                 continue;
             }
-            if folder.kind(name)?.is_some() {
+            // In one step where the file system can, so that a reader finds the old ones or the new ones.
+            if folder.kind(name)?.is_some() && above.exchange(own, folder, name).is_err() {
                 folder.rename(name, &self.dir, "before")?;
             }
-            above.rename(own, folder, name)?;
+            if above.kind(own)?.is_some() && folder.kind(name)?.is_none() {
+                above.rename(own, folder, name)?;
+            }
             return Ok(Entities::There);
         }
         if folder.kind(name)?.is_some() {

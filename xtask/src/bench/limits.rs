@@ -11,7 +11,7 @@ use testkit::{Ca, HttpServer, OCI_MANIFEST, Registry, Reply};
 use super::artifact::{Artifact, Digests};
 use super::table::Limit;
 use super::usage::Usage;
-use super::{Place, median};
+use super::{Dialect, Place, median};
 use crate::dist::{Binary, Dist};
 
 const MIB: u64 = 1024 * 1024;
@@ -27,7 +27,7 @@ pub(super) fn measure(place: &Place, built: &Dist, rounds: usize) -> anyhow::Res
     let mut version = Command::new(&place.installer);
     version.arg("--version");
     let version = start(&mut version)?;
-    let empty = place.with_root(|root| start(&mut place.installer("plugins: []\n", root)?))?;
+    let empty = place.with_root(|root| start(&mut place.installer(Dialect::Butler, "plugins: []\n", root)?))?;
     let (artifact, digests) = Artifact::new(ARTIFACT_BYTES).context("could not make a large plugin")?;
     let Binary { bytes, crates, budget, .. } = &built.installer;
     let peak = |found: u64, from| {
@@ -97,7 +97,7 @@ fn peak(place: &Place, package: &str, digests: &Digests, ca: Option<&Path>, roun
     let mut most = 0;
     for _ in 0..rounds {
         let usage = place.with_root(|root| {
-            let mut command = place.installer(&list, root)?;
+            let mut command = place.installer(Dialect::Butler, &list, root)?;
             if let Some(ca) = ca {
                 command.env("SSL_CERT_FILE", ca);
             }

@@ -141,14 +141,15 @@ impl Recipe {
         };
         let manifest =
             format!(r#"{{"name":"{name}","version":"1.0.0","backstage":{{"role":"{}"}}}}"#, self.kind.role());
-        let mut len = pack(Tarball::new().file("package/package.json", manifest));
+        let top = self.kind.top(&name);
+        let mut len = pack(Tarball::new().file(format!("{top}/package.json"), manifest));
         let mut files = 1;
         let mut last = String::new();
         while match self.extent {
             Extent::Packed(bytes) => len < bytes,
             Extent::Files(count) => files < count,
         } {
-            let folder = self.kind.folder(files);
+            let folder = format!("{top}/{}", self.kind.folder(files));
             if !is_npm && folder != last {
                 let folders = folder.match_indices('/').map(|(end, _)| &folder[..end]);
                 pack(
@@ -176,15 +177,23 @@ impl Kind {
         }
     }
 
-    /// Where the file with that number is, with a slash at the end. One module in eight is another one's own, with a
+    /// The folder that a plugin of that name has on top: an image has its plugins in folders that differ.
+    const fn top(self, name: &str) -> &str {
+        match self {
+            Self::Backend | Self::Frontend => "package",
+            Self::Even => name,
+        }
+    }
+
+    /// Where below it the file with that number is, with a slash at the end. One module in eight is another one's own, with a
     /// path too long for a header's field.
     fn folder(self, file: usize) -> String {
         const OWN: &str = "node_modules/@some-organisation/a-module-of-its-own-version/dist/cjs/implementation/";
         match (self, file / MODULE) {
-            (Self::Backend, module) if module % 8 == 7 => format!("package/node_modules/module-{module:04}/{OWN}"),
-            (Self::Backend, module) => format!("package/node_modules/module-{module:04}/lib/"),
-            (Self::Frontend, _) => "package/dist/static/".to_owned(),
-            (Self::Even, chunk) => format!("package/dist/chunks/{chunk:02}/"),
+            (Self::Backend, module) if module % 8 == 7 => format!("node_modules/module-{module:04}/{OWN}"),
+            (Self::Backend, module) => format!("node_modules/module-{module:04}/lib/"),
+            (Self::Frontend, _) => "dist/static/".to_owned(),
+            (Self::Even, chunk) => format!("dist/chunks/{chunk:02}/"),
         }
     }
 

@@ -11,8 +11,8 @@ use anyhow::Context as _;
 use integrity::{Algorithm, OciDigest};
 use testkit::Registry;
 
-use super::Place;
 use super::plugins::{Recipe, make};
+use super::{Dialect, Place};
 
 /// Plugins that can be installed, in the order of their recipes.
 pub(super) struct Published {
@@ -21,6 +21,7 @@ pub(super) struct Published {
 }
 
 struct Plugin {
+    name: String,
     /// `my-org/name`.
     repository: String,
     integrity: String,
@@ -42,7 +43,7 @@ impl Published {
             let digest = testkit::sha256_digest(&made.tarball);
             let sha512 = OciDigest::of(Algorithm::Sha512, &made.tarball).to_string();
             let sha512 = sha512.trim_start_matches("sha512:").to_owned();
-            Ok(Plugin { repository, integrity, digest, sha512, tarball })
+            Ok(Plugin { name: made.name, repository, integrity, digest, sha512, tarball })
         };
         let plugins = make(recipes).into_iter().map(publish).collect::<anyhow::Result<_>>()?;
         Ok(Self { registry, plugins })
@@ -53,11 +54,15 @@ impl Published {
     }
 
     /// For the installer: the first `count` of them, from the registry at `host`.
-    pub(super) fn list(&self, count: usize, host: &str) -> String {
+    pub(super) fn list(&self, dialect: Dialect, count: usize, host: &str) -> String {
         self.plugins[..count].iter().fold(String::from("plugins:\n"), |mut list, plugin| {
-            let Plugin { repository, integrity, .. } = plugin;
-            writeln!(list, "  - package: oci://{host}/{repository}:1.0.0\n    integrity: {integrity}")
-                .expect("a string");
+            let Plugin { name, repository, integrity, .. } = plugin;
+            let image = format!("oci://{host}/{repository}:1.0.0");
+            match dialect {
+                Dialect::Butler => writeln!(list, "  - package: {image}\n    integrity: {integrity}"),
+                Dialect::Rhdh => writeln!(list, "  - package: {image}!{name}"),
+            }
+            .expect("a string");
             list
         })
     }
