@@ -92,12 +92,23 @@ pub(crate) enum Word {
     Remark(Remark),
     /// What the cache had to do with a task.
     Cache { number: usize, detail: String },
-    /// An artifact is about to be fetched.
-    Fetching { number: usize },
+    /// A task comes to the next stretch of its way.
+    Stretch { number: usize, stretch: Stretch },
     /// Its registry's own place did not answer.
     Elsewhere { detail: String },
     /// A task is done.
     Finished(Finished),
+}
+
+/// What is about to be done for a task.
+#[derive(Clone, Copy)]
+pub(crate) enum Stretch {
+    /// Something has to be, after all.
+    Installing,
+    /// Its image comes, for all tasks that need it.
+    Downloading,
+    /// Its bytes are compared with the pinned ones.
+    Verifying,
 }
 
 /// Sees to all tasks, and tells `heard` what comes from the workers. Ends early when `interrupt` is asked, or when
