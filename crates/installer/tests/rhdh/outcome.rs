@@ -6,8 +6,8 @@ use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use testkit::sha256_digest;
 use serde_json::Value;
+use testkit::sha256_digest;
 
 use crate::{FIXTURES, log};
 
@@ -56,8 +56,8 @@ impl Outcome {
 
 /// Neither program's own files are compared.
 fn is_compared(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    !(path.starts_with(".butler-plugins.") || name.ends_with(".hash") || name == ".catalog-entities.digest")
+    let is_hash = Path::new(path).extension().is_some_and(|extension| extension == "hash");
+    !(is_hash || path.starts_with(".butler-plugins.") || path.ends_with(".catalog-entities.digest"))
 }
 
 fn listing(entries: &Value) -> Listing {
