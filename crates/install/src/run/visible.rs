@@ -1,6 +1,7 @@
 //! The end of a run: what is ready becomes visible, and what nobody asks for goes.
 
 use std::collections::HashSet;
+use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -35,24 +36,7 @@ impl Run {
             let put = changes.put.iter().map(|put| &put.record.dest);
             put.chain(changes.keep.iter().map(|known| &known.record.dest)).cloned().collect()
         };
-        let plugins = root.state.as_ref().map_or(&[][..], |state| &state.plugins);
-        for known in plugins.iter().filter(|known| !named.contains(&known.record.dest)) {
-            let dest = &known.record.dest;
-            match selection.retire(dest, Some(&known.record.name)).map_err(untouched)? {
-                Retired::Removable => {
-                    let dest = known.record.destination().map_err(untouched)?;
-                    changes.remove.push(Removal { dest, name: Some(known.record.name.clone()) });
-                }
-                Retired::Gone => {}
-                Retired::Foreign => {
-                    tell_warning("folder_not_ours", &format!("`{dest}` is another plugin by now and was left"), log);
-                }
-                Retired::Stuck(error) => {
-                    tell_warning("removal_failed", &format!("`{dest}` cannot be removed: {error}"), log);
-                    changes.keep.push(known.clone());
-                }
-            }
-        }
+        retire_known(root, &selection, &named, &mut changes, log).map_err(untouched)?;
         // These are named by their plugins' rejections.
         named.extend(self.slots.iter().filter_map(|slot| match &slot.progress {
             Progress::Rejected(why) => why.destination().map(str::to_owned),
@@ -60,20 +44,9 @@ impl Run {
         }));
         if self.job.plan.dialect == Dialect::Rhdh {
             named.extend(changes.remove.iter().map(|removal| removal.dest.to_string()));
-            for removal in selection.originals(&named).map_err(untouched)? {
-                if let Retired::Removable = selection.retire(removal.dest.as_str(), None).map_err(untouched)? {
-                    named.insert(removal.dest.to_string());
-                    changes.remove.push(removal);
-                }
-            }
+            retire_originals(&selection, &mut named, &mut changes).map_err(untouched)?;
         }
-        let (unknown, more) = selection.unknown(&named, FOLDERS_NAMED).map_err(untouched)?;
-        for name in unknown {
-            tell_warning("folder_left", &format!("`{name}` was not made by us as far as is known, and was left"), log);
-        }
-        if more > 0 {
-            tell_warning("folder_left", &format!("{more} more folders like these were left"), log);
-        }
+        tell_unknown(&selection, &named, log).map_err(untouched)?;
         if self.job.stop.is_asked() {
             return Err(RunError::Interrupted);
         }
@@ -143,4 +116,55 @@ impl Run {
         }
         changes
     }
+}
+
+/// What we installed and the file does not ask for any more goes, if it can.
+fn retire_known(
+    root: &LockedRoot,
+    selection: &Selection<'_>,
+    claimed: &HashSet<String>,
+    changes: &mut Changes,
+    log: &mut Log,
+) -> io::Result<()> {
+    let plugins = root.state.as_ref().map_or(&[][..], |state| &state.plugins);
+    for known in plugins.iter().filter(|known| !claimed.contains(&known.record.dest)) {
+        let dest = &known.record.dest;
+        match selection.retire(dest, Some(&known.record.name))? {
+            Retired::Removable => {
+                let dest = known.record.destination()?;
+                changes.remove.push(Removal { dest, name: Some(known.record.name.clone()) });
+            }
+            Retired::Gone => {}
+            Retired::Foreign => {
+                tell_warning("folder_not_ours", &format!("`{dest}` is another plugin by now and was left"), log);
+            }
+            Retired::Stuck(error) => {
+                tell_warning("removal_failed", &format!("`{dest}` cannot be removed: {error}"), log);
+                changes.keep.push(known.clone());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What Red Hat Developer Hub's installer made and nobody claims goes, if it can, as that installer would remove it.
+fn retire_originals(selection: &Selection<'_>, claimed: &mut HashSet<String>, changes: &mut Changes) -> io::Result<()> {
+    for removal in selection.originals(claimed)? {
+        if let Retired::Removable = selection.retire(removal.dest.as_str(), None)? {
+            claimed.insert(removal.dest.to_string());
+            changes.remove.push(removal);
+        }
+    }
+    Ok(())
+}
+
+fn tell_unknown(selection: &Selection<'_>, claimed: &HashSet<String>, log: &mut Log) -> io::Result<()> {
+    let (unknown, more) = selection.unknown(claimed, FOLDERS_NAMED)?;
+    for name in unknown {
+        tell_warning("folder_left", &format!("`{name}` was not made by us as far as is known, and was left"), log);
+    }
+    if more > 0 {
+        tell_warning("folder_left", &format!("{more} more folders like these were left"), log);
+    }
+    Ok(())
 }
