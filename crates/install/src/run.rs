@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use audit::{Event, LockState, Log, NoteShape, PluginKind};
+use audit::{Event, LockState, Log, PluginKind};
 use config::{Admitted, Dialect, Entry, OnReject, Pull, Request};
 use fetch::Fetcher;
 use integrity::Promise;
@@ -208,8 +208,7 @@ impl Run {
         let worked = work(shop, self.job.jobs, tasks, &interrupt, |word| {
             let finished = match word {
                 Word::Stretch { number, stretch } => return tell_stretch(&slots[number], stretch, log),
-                Word::Elsewhere { detail } => {
-                    let shape = NoteShape::Item;
+                Word::Note { shape, detail } => {
                     return tell_progress(audit::Progress::Note { shape, detail: &detail }, log);
                 }
                 Word::Waiting { number, detail } => {

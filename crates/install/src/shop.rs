@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use audit::NoteShape;
 use config::{Dialect, Pull};
 use fetch::{Answered, FetchError, Fetcher, Origin, Spool};
 use integrity::{Hashed, Promise, Verified};
@@ -134,9 +135,13 @@ impl Shop {
             (Err(why), None) => Err(why.into()),
             (Ok(artifact), Some(known)) if leads_to(&artifact, &known) => Ok(Ready::SameDigest(Box::new(known)).into()),
             (Ok(artifact), _) => {
-                if let Some(detail) = elsewhere(&artifact, task.source.subject()) {
+                let source = task.source.subject();
+                let place = elsewhere(&artifact, source).map(|detail| (NoteShape::Item, detail));
+                let folder = found_folder(&artifact, source).map(|detail| (NoteShape::Heading, detail));
+                let folder = folder.filter(|_| self.dialect == Dialect::Rhdh);
+                for (shape, detail) in place.into_iter().chain(folder) {
                     // Nobody listens any more after a stop.
-                    drop(words.send(Word::Elsewhere { detail }));
+                    drop(words.send(Word::Note { shape, detail }));
                 }
                 Ok(Begun::Located(Box::new(artifact)))
             }
@@ -277,6 +282,12 @@ fn elsewhere(artifact: &fetch::Located, source: &Source) -> Option<String> {
             Some(format!("Falling back to {}/{namespace}/ for {source}", place.registry()))
         }
     }
+}
+
+/// What is told of a folder that the image itself named.
+fn found_folder(artifact: &fetch::Located, source: &Source) -> Option<String> {
+    let folder = artifact.plugin_path().filter(|_| named_folder(source).is_none())?;
+    Some(format!("Auto-resolving OCI package {source} to use plugin path: {folder}"))
 }
 
 /// The folder of an image that the operator chose.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
+use audit::NoteShape;
 use config::Pull;
 use integrity::Promise;
 use source::{Allowed, Source};
@@ -94,8 +95,8 @@ pub(crate) enum Word {
     Cache { number: usize, detail: String },
     /// A task comes to the next stretch of its way.
     Stretch { number: usize, stretch: Stretch },
-    /// Its registry's own place did not answer.
-    Elsewhere { detail: String },
+    /// What a registry answered otherwise than by what was asked for.
+    Note { shape: NoteShape, detail: String },
     /// A task is done.
     Finished(Finished),
 }

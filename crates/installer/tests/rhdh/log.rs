@@ -42,11 +42,13 @@ const ENDS: [&str; 5] = [
 const CUTS: [&str; 3] = [" (CPUs: ", " not found, skipping", " because of install failures."];
 
 /// The parts of a log whose lines have an order. Among the parts there is none: ours takes the lock when it knows what
-/// there is to do, works on all kinds at once, and tells what became of the plugins when it is known of all.
+/// there is to do, asks an image for its folders when it is about to fetch it, works on all kinds at once, and tells what
+/// became of the plugins when it is known of all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
     Lock,
     Plan,
+    Folder,
     Warning,
     Queue,
     Oci,
@@ -56,14 +58,24 @@ pub(crate) enum Part {
 }
 
 impl Part {
-    pub(crate) const ALL: [Self; 8] =
-        [Self::Lock, Self::Plan, Self::Warning, Self::Queue, Self::Oci, Self::Npm, Self::Skipped, Self::Outcome];
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Lock,
+        Self::Plan,
+        Self::Folder,
+        Self::Warning,
+        Self::Queue,
+        Self::Oci,
+        Self::Npm,
+        Self::Skipped,
+        Self::Outcome,
+    ];
 
     pub(crate) fn of(line: &str) -> Self {
         let begins = |beginnings: &[&str]| beginnings.iter().any(|begin| line.starts_with(begin));
         match line {
             _ if line.contains(" lock file: ") => Self::Lock,
             _ if line.contains(" plugin(s) (") => Self::Queue,
+            _ if begins(&["======= Auto-resolving "]) => Self::Folder,
             _ if begins(&["WARNING: "]) => Self::Warning,
             _ if begins(&["======= Installing OCI ", "\t==> Downloading ", "\t==> Falling back "]) => Self::Oci,
             _ if begins(&["======= Installing NPM ", "\t==> Running ", "\t==> Verifying "]) => Self::Npm,
