@@ -167,7 +167,7 @@ impl Shop {
         drop(words.send(Word::Fetching { number: task.number }));
         let spools = || self.staging.spool();
         let retry = tell_retry(task.number, words);
-        let fetched = self.shared.fetch(task.source.subject(), artifact, |artifact| {
+        let fetched = self.shared.fetch((task.source.subject(), &task.promise), artifact, |artifact| {
             self.fetcher.fetch_located(artifact, &task.promise, &spools, &self.stop, &retry)
         })?;
         let origin = fetched.origin().clone();
