@@ -162,6 +162,8 @@ fn each_mistake_is_named_where_it_stands() {
         ("config list", inside("pluginConfig: []"), "3:17 expected a mapping for `pluginConfig`, found a list"),
         ("quoted merge", inside("pluginConfig: {'<<': 1}"), "3:18 the key `<<` is not allowed in `pluginConfig`"),
         ("sources", "allowedSources:\n".to_owned(), "1:15 expected a list for `allowedSources`, found nothing"),
+        ("misspelt sources", "allowedSource: []\n".to_owned(), "1:1 unknown key `allowedSource`"),
+        ("misspelt integrity", inside("integrety: x"), "3:3 unknown key `integrety`"),
         ("doubled", inside("package: ./b"), "3:3 duplicate key `package`"),
         ("tag", inside("integrity: !mine x"), "3:14 a YAML tag does not fit here"),
         ("second", "plugins: []\n---\n{}\n".to_owned(), "2:1 expected one YAML document, found a second"),

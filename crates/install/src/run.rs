@@ -196,7 +196,7 @@ impl Run {
             belief: self.job.belief,
             dialect: self.job.plan.dialect,
             local: self.job.local.clone(),
-            shared: Shared::among(tasks.iter().map(|task| task.source.subject())),
+            shared: Shared::among(tasks.iter().map(|task| (task.source.subject(), &task.promise))),
             path: self.job.root.clone(),
             clock: Arc::clone(&self.job.clock),
             stop: Stop::new(),

@@ -182,7 +182,7 @@ impl Shop {
         let source = task.source.subject();
         let spools = || self.staging.spool();
         let retry = tell_retry(task.number, words);
-        let fetched = self.shared.fetch(source, artifact, |artifact| {
+        let fetched = self.shared.fetch((source, &task.promise), artifact, |artifact| {
             if matches!(source, Source::Oci(_)) {
                 tell_stretch(task.number, Stretch::Downloading, words);
             }

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use testkit::{Fault, Registry};
+use testkit::{Fault, Registry, Tarball};
 
 use crate::portal::{OnReject, Portal, Run, entry, publish, wait_until, wrong_entry};
 
@@ -241,6 +241,26 @@ fn whatever_fails_ends_with_one_and_changes_nothing() {
         assert!(run.stderr.starts_with("\ninstall-dynamic-plugins failed: "), "{row}: {}", run.stderr);
         assert!(!portal.root().join(APP_CONFIG).exists(), "{row}");
     }
+}
+
+#[test]
+fn plugins_of_one_image_may_each_be_promised_in_another_way() {
+    let (registry, portal) = (Registry::start(), Portal::new());
+    let manifest =
+        |name: &str| format!(r#"{{"name":"{name}","version":"1.0.0","backstage":{{"role":"backend-plugin"}}}}"#);
+    let tarball = Tarball::new().file("a/package.json", manifest("a")).file("b/package.json", manifest("b")).gzip();
+    let image = registry.push("my-org/two", "1", &tarball).reference;
+    let with = |integrity: &str| {
+        let entries =
+            [format!("  - package: {image}!a\n"), format!("  - package: {image}!b\n    integrity: {integrity}\n")];
+        list(&portal, &entries);
+        install_with(&portal, |command| command.arg("--jobs=1"))
+    };
+    let wrong = format!("sha384-{}", "A".repeat(64));
+    let run = with(&wrong).exits(1).says("integrity check failed — got sha384-");
+    let (_, said) = run.stdout.split_once("got ").unwrap();
+    with(said.split(',').next().unwrap()).exits(0);
+    assert_eq!(portal.plugins(), ["a", "b"]);
 }
 
 #[test]
