@@ -335,3 +335,7 @@ fn read(dir: &Dir, name: &str, limit: u64) -> io::Result<Option<Vec<u8>>> {
     file.take(limit + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(Some(bytes)) }
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test works with paths")]
+mod tests;

@@ -41,6 +41,8 @@ mod run;
 mod select;
 mod shared;
 mod shop;
+#[cfg(test)]
+mod site;
 mod slot;
 mod stage;
 mod staging;
