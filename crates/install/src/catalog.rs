@@ -355,26 +355,5 @@ fn read(dir: &Dir, name: &str, limit: u64) -> io::Result<Option<Vec<u8>>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_killed_run_was_filling_goes_unless_somebody_is_filling_one() {
-        let parent = tempfile::tempdir().unwrap();
-        let folder = Dir::open(parent.path()).unwrap();
-        let abandoned = || folder.kind(".incoming-0000000000000000").unwrap().is_some();
-        folder.create_dir(".incoming-0000000000000000").unwrap();
-        folder.create_dir(ENTITIES_FOLDER).unwrap();
-        let elsewhere = folder.open_or_create_file(INCOMING_LOCK, FileMode::Plain).unwrap();
-        elsewhere.lock_shared().unwrap();
-        let own = Incoming::make(&folder).unwrap();
-        assert!(abandoned());
-        drop((elsewhere, own));
-        let own = Incoming::make(&folder).unwrap();
-        assert!(!abandoned());
-        // The lock is shared again: another one does not take this for abandoned, and may begin.
-        let beside = Incoming::make(&folder).unwrap();
-        assert!(folder.kind(&own.name).unwrap().is_some() && folder.kind(&beside.name).unwrap().is_some());
-        assert!(folder.kind(ENTITIES_FOLDER).unwrap().is_some());
-    }
-}
+#[expect(clippy::disallowed_methods, reason = "a test works with paths")]
+mod tests;
