@@ -8,7 +8,7 @@ use oci::{Failure, OciError};
 use source::NotAllowed;
 use transport::{Cause, Retryable, TransportError};
 
-use crate::NpmFailure;
+use crate::{NpmFailure, status};
 
 /// A source whose bytes could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -281,15 +281,7 @@ impl HttpsFailure {
     const fn code(&self) -> &'static str {
         match self {
             Self::Transport(error) => error.cause().code(),
-            Self::Status { status, .. } => match *status {
-                401 => "unauthorized",
-                403 => "forbidden",
-                404 | 410 => "not_found",
-                408 => "timeout",
-                429 => "rate_limited",
-                500..=599 => "server_error",
-                _ => "protocol",
-            },
+            Self::Status { status, .. } => status::cause(*status),
             Self::NotAllowed { .. } | Self::RedirectDenied { .. } => "redirect_denied",
         }
     }
@@ -297,8 +289,9 @@ impl HttpsFailure {
     const fn blame(&self) -> Blame {
         match self {
             Self::Transport(error) => oci::blame_of(error.cause()),
-            Self::Status { status: 400..=407 | 410, .. } | Self::NotAllowed { .. } => Blame::Operator,
-            Self::Status { .. } | Self::RedirectDenied { .. } => Blame::Network,
+            Self::Status { status, .. } => status::blame(*status),
+            Self::NotAllowed { .. } => Blame::Operator,
+            Self::RedirectDenied { .. } => Blame::Network,
         }
     }
 
@@ -340,7 +333,7 @@ impl Retryable for FetchError {
             Self::Npm { source, .. } => source.is_transient(),
             Self::Https { source: HttpsFailure::Transport(error), .. }
             | Self::Transfer { source: TransferFailure::Transport(error), .. } => error.cause().is_transient(),
-            Self::Https { source: HttpsFailure::Status { status, .. }, .. } => matches!(status, 408 | 429 | 500..=599),
+            Self::Https { source: HttpsFailure::Status { status, .. }, .. } => status::is_transient(*status),
             Self::Transfer { source: TransferFailure::Stalled { .. }, .. } => true,
             Self::Concealed { is_transient, .. } => *is_transient,
             _ => false,

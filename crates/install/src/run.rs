@@ -15,10 +15,11 @@ use crate::commit::{Changes, Committed, Durability, Put};
 use crate::root::{LockedRoot, left};
 use crate::select::{Retired, Selection};
 use crate::shared::Shared;
+use crate::shop::Shop;
 use crate::slot::{Pending, Progress, Slot};
 use crate::state::{Known, PluginRecord, Removal};
 use crate::tell::{kind_of, millis, tell_lock, tell_progress, tell_start, tell_step, tell_warning};
-use crate::workers::{Ready, Shop, Task, Word, work};
+use crate::workers::{Ready, Task, Word, work};
 use crate::{Belief, Chain, Job, Rejected, Report, Root, RootError, RunError};
 
 /// Most folders that are named because nobody knows whose they are.

@@ -57,8 +57,8 @@ impl NpmrcFileError {
 
 impl Surroundings {
     /// The npm configuration: the file that `NPM_CONFIG_USERCONFIG` names, else `.npmrc` in the home, neither of which
-    /// needs to be there: images name one that only some clusters mount. `variable` is the environment, which fills
-    /// in `${NAME}` and names registries.
+    /// needs to be there: images name one that only some clusters mount, and a folder in its place is none. `variable`
+    /// is the environment, which fills in `${NAME}` and names registries.
     ///
     /// # Errors
     /// A file that cannot be read or followed.
@@ -67,8 +67,12 @@ impl Surroundings {
         let named = self.npm_userconfig.as_ref().map(|path| (path.clone(), Whose::System));
         let (path, whose) = named.or_else(home).unwrap_or_default();
         let own = || path.clone();
-        let bytes = if_there(read_file(&path, LOGINS_LIMIT), whose)
-            .map_err(|source| NpmrcFileError::Unreadable { path: own(), source })?;
+        let bytes = match read_file(&path, LOGINS_LIMIT) {
+            // What a kubelet mounts in place of a file whose optional secret does not exist.
+            Err(Unreadable::Directory) => Ok(None),
+            read => if_there(read, whose),
+        };
+        let bytes = bytes.map_err(|source| NpmrcFileError::Unreadable { path: own(), source })?;
         let text = String::from_utf8_lossy(bytes.as_deref().unwrap_or_default());
         Npmrc::parse(&text, variable).map_err(|source| NpmrcFileError::Invalid { path: own(), source })
     }
@@ -104,5 +108,6 @@ mod tests {
         let absent = registry(&set("absent"), &none);
         assert_eq!(absent, registry(&Surroundings::default(), &none));
         assert!(!absent.ends_with("example.com"), "{absent}");
+        assert_eq!(registry(&set("home"), &none), absent, "a folder");
     }
 }
