@@ -7,6 +7,9 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::io::{self, Read as _};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
 
 use config::MAX_CONFIG_BYTES;
 use fetch::{FetchError, Fetcher, Located, Spool, Waiting};
@@ -16,6 +19,7 @@ use source::{Allowed, Source};
 use tarball::{Dir, EntryPath, Kind, Limits, Record, UnpackError, Written, extract};
 use transport::Stop;
 
+use crate::Chain;
 use crate::replace::replace;
 use crate::staging::open_or_make;
 
@@ -35,19 +39,21 @@ const MEMORY: &str = ".butler-plugins.catalog";
 const MEMORY_LIMIT: u64 = 8 * MAX_CONFIG_BYTES as u64;
 /// Most bytes of a mark.
 const MARK_LIMIT: u64 = 256;
+/// How often a wish to stop is looked for while the network is asked.
+const POLL: Duration = Duration::from_millis(20);
 
 /// Where indexes are unpacked, and by whom they are had.
 pub struct Catalog<'a> {
     /// Whoever fetches.
-    pub fetcher: &'a Fetcher,
+    pub fetcher: &'a Arc<Fetcher>,
     /// The folder that entities go to; it must exist.
     pub folder: &'a Path,
     /// What an archive may ask of us.
     pub limits: &'a Limits,
     /// Asked when the run is to end early.
     pub stop: &'a Stop,
-    /// Told a request that is made again.
-    pub waiting: &'a Waiting<'a>,
+    /// Told why a request is made again.
+    pub waiting: &'a dyn Fn(String),
 }
 
 /// What an index says.
@@ -173,7 +179,7 @@ impl Catalog<'_> {
             Some(memory) if is_fixed && is_unpacked(&memory) => return Ok(serves(memory, None)),
             memory => memory,
         };
-        let located = match (self.fetcher.locate_image(source, self.stop, self.waiting), memory) {
+        let located = match (self.locate(source)?, memory) {
             (Ok(located), Some(memory)) if is_of(&located, &memory.digest) && is_unpacked(&memory) => {
                 return Ok(serves(memory, None));
             }
@@ -207,7 +213,7 @@ impl Catalog<'_> {
         let all = Dir::open(self.folder).map_err(host("open the folder of entities"))?;
         let opened = open_or_make(&all, EXTRA).and_then(|extra| open_or_make(&extra, name));
         let folder = opened.map_err(host("make a folder"))?;
-        let located = self.fetcher.locate_image(source, self.stop, self.waiting)?;
+        let located = self.locate(source)??;
         let digest = located.manifest().map(ToString::to_string).unwrap_or_default();
         if mark(&folder).is_some_and(|mark| mark == digest)
             && folder.kind(ENTITIES_FOLDER).is_ok_and(|kind| kind.is_some())
@@ -221,10 +227,49 @@ impl Catalog<'_> {
         Ok(entities)
     }
 
+    fn locate(&self, source: &Allowed<Source>) -> Result<Result<Located, FetchError>, CatalogError> {
+        let image = source.subject().to_string();
+        let source = source.clone();
+        self.ask(&image, move |fetcher, stop, waiting| fetcher.locate_image(&source, stop, waiting))
+    }
+
+    /// Asks the network on a thread of its own: one that waits for an answer hears no wish to stop, and is left behind.
+    fn ask<T: Send + 'static>(
+        &self,
+        image: &str,
+        act: impl FnOnce(&Fetcher, &Stop, &Waiting<'_>) -> Result<T, FetchError> + Send + 'static,
+    ) -> Result<Result<T, FetchError>, CatalogError> {
+        let (fetcher, stop) = (Arc::clone(self.fetcher), self.stop.clone());
+        let (sender, words) = channel();
+        let asking = std::thread::Builder::new().spawn(move || {
+            // Nobody listens any more once it was left behind.
+            let tell = |error: &FetchError, _: Duration| drop(sender.send(Word::Waiting(Chain(error).to_string())));
+            let answer = act(&fetcher, &stop, &tell);
+            drop(sender.send(Word::Answer(Box::new(answer))));
+        });
+        asking.map_err(host("start a thread", image))?;
+        loop {
+            match words.recv_timeout(POLL) {
+                Ok(Word::Waiting(why)) => (self.waiting)(why),
+                Ok(Word::Answer(answer)) => return Ok(*answer),
+                Err(RecvTimeoutError::Timeout) if !self.stop.is_asked() => {}
+                Err(RecvTimeoutError::Timeout) => {
+                    return Ok(Err(FetchError::Stopped { package: image.to_owned() }));
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(host("hear of a thread", image)(io::ErrorKind::Other.into()));
+                }
+            }
+        }
+    }
+
     fn unpack(&self, located: Located, image: &str, into: &Dir, spools: &Dir) -> Result<(), CatalogError> {
-        let spool = || spools.unnamed_file().map(Spool::new);
         let promise = Promise::Registry;
-        let fetched = self.fetcher.fetch_located(located, &promise, &spool, self.stop, self.waiting)?;
+        let spools = spools.try_clone().map_err(host("open a folder", image))?;
+        let fetched = self.ask(image, move |fetcher, stop, waiting| {
+            let spool = || spools.unnamed_file().map(Spool::new);
+            fetcher.fetch_located(located, &Promise::Registry, &spool, stop, waiting)
+        })??;
         let mut layers = fetched.verify(&promise)?;
         let unpack = |source| CatalogError::Unpack { image: image.to_owned(), source };
         let wanted = [DEFAULTS, ENTITIES[0], ENTITIES[1]].map(|path| EntryPath::parse(path.as_bytes(), self.limits));
@@ -233,6 +278,13 @@ impl Catalog<'_> {
         // What was there is seen when it is looked for.
         extract(&mut layers, &wanted, into, self.limits, &mut Watch(self.stop)).map(drop).map_err(unpack)
     }
+}
+
+/// What is heard from whoever asks the network.
+enum Word<T> {
+    /// A request failed for this reason, and is made again.
+    Waiting(String),
+    Answer(Box<Result<T, FetchError>>),
 }
 
 /// A folder that is being filled, and that goes when it is done with.

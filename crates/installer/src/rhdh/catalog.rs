@@ -2,10 +2,10 @@
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
 
 use audit::{Event, Log, NoteShape, Progress};
-use fetch::{FetchError, Fetcher};
+use fetch::Fetcher;
 use install::{CatalogError, Chain, Entities};
 use source::{Allowed, Source, SourcePolicy};
 
@@ -47,12 +47,12 @@ pub(super) fn bring(
     session: &mut Session,
     wishes: &Catalog,
     policy: &SourcePolicy,
-    (fetcher, folder): (&Fetcher, &Path),
+    (fetcher, folder): (&Arc<Fetcher>, &Path),
 ) -> Result<Option<IndexDefaults>, Failure> {
     let limits = settings::limits(&front.args.limits);
     let Session { log, stop, .. } = session;
     let waited = RefCell::new(Vec::new());
-    let waiting = |error: &FetchError, _wait: Duration| waited.borrow_mut().push(Chain(error).to_string());
+    let waiting = |why| waited.borrow_mut().push(why);
     let catalog = install::Catalog { fetcher, folder, limits: &limits, stop, waiting: &waiting };
     let tell_waited = |log: &mut Log| {
         for detail in waited.borrow_mut().drain(..) {

@@ -36,7 +36,7 @@ pub(super) fn plan(
     let policy = planning.policy().cloned();
     let confined = front.confine(session, Dialect::Rhdh, policy.clone().unwrap_or_default(), rules)?;
     if let (Some(policy), Some(entities)) = (&policy, &entities) {
-        let at = (&*confined.fetcher, &**entities);
+        let at = (&confined.fetcher, &**entities);
         if let Some(defaults) = catalog::bring(front, session, &wishes.catalog, policy, at)? {
             includes::put(&mut includes, defaults);
         }
