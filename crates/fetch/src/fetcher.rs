@@ -9,11 +9,10 @@ use source::{Allowed, AllowedKind, HttpsUrl, NpmSpec, OciReference, Source, Sour
 use transport::{Clock, Deadline, Patience, Response, Retry, Retryable as _, Stop, Transport};
 
 use crate::download::Download;
-use crate::error::TransferFailure;
 use crate::located::Place;
 use crate::npm::{self, NpmArtifact};
 use crate::tarball_url::{self, Rest, Validator};
-use crate::{Access, FetchError, Fetched, Located, Netrc, NpmFailure, Npmrc, Spool};
+use crate::{Access, FetchError, Fetched, Located, Netrc, NpmFailure, Npmrc, Server, Spool, TransferFailure};
 
 /// What an artifact may ask of us.
 #[derive(Debug, Clone, Copy)]
@@ -71,9 +70,18 @@ pub struct Probe {
 
 /// A server of single files.
 #[derive(Clone, Copy)]
-enum Server<'a> {
+enum FileServer<'a> {
     Https(&'a Allowed<HttpsUrl>),
     Npm(&'a NpmArtifact),
+}
+
+impl FileServer<'_> {
+    const fn kind(self) -> Server {
+        match self {
+            Self::Https(_) => Server::Https,
+            Self::Npm(_) => Server::Npm,
+        }
+    }
 }
 
 /// What belongs to the bytes of one artifact.
@@ -86,10 +94,15 @@ struct Transfer<'a> {
 }
 
 impl<'a> Transfer<'a> {
-    fn begin(&self, descriptor: Option<&'a Descriptor>, limits: &'a FetchLimits) -> Result<Download<'a>, FetchError> {
+    fn begin(
+        &self,
+        server: Server,
+        descriptor: Option<&'a Descriptor>,
+        limits: &'a FetchLimits,
+    ) -> Result<Download<'a>, FetchError> {
         let spool = (self.spools)();
         let spool = spool.map_err(|source| FetchError::Spool { package: self.package.to_owned(), source })?;
-        Ok(Download::into_spool(self.package, descriptor, limits, self.promise, self.patience, spool))
+        Ok(Download::into_spool(self.package, server, descriptor, limits, self.promise, self.patience, spool))
     }
 }
 
@@ -196,12 +209,12 @@ impl Fetcher {
             Place::Https(url) => {
                 let package = url.subject().to_string();
                 let transfer = Transfer { package: &package, promise, spools, patience, waiting };
-                let fetched = self.download(&transfer, Server::Https(&url)).map(|lowest| (lowest, Vec::new()));
+                let fetched = self.download(&transfer, FileServer::Https(&url)).map(|lowest| (lowest, Vec::new()));
                 (package, fetched)
             }
             Place::Npm(package, artifact) => {
                 let transfer = Transfer { package: &package, promise, spools, patience, waiting };
-                let fetched = self.download(&transfer, Server::Npm(&artifact));
+                let fetched = self.download(&transfer, FileServer::Npm(&artifact));
                 let fetched = fetched.and_then(|hashed| as_published(&package, &artifact, hashed));
                 (package, fetched.map(|lowest| (lowest, Vec::new())))
             }
@@ -221,11 +234,12 @@ impl Fetcher {
                 .resolve(reference.subject(), patience, &|_, _| ())
                 .map(|resolved| Probe { manifest: Some(resolved.manifest), size: Some(resolved.size()) }),
             AllowedKind::Https(url) => {
-                let opened = self.retry.run(patience, &|_, _| (), || self.open(Server::Https(&url), None, patience));
+                let opened =
+                    self.retry.run(patience, &|_, _| (), || self.open(FileServer::Https(&url), None, patience));
                 opened.map(|response| Probe { manifest: None, size: response.content_length() })
             }
             AllowedKind::Npm(spec) => self.locate_npm(&spec, patience, &|_, _| ()).and_then(|artifact| {
-                let server = Server::Npm(&artifact);
+                let server = FileServer::Npm(&artifact);
                 let opened = self.retry.run(patience, &|_, _| (), || self.open(server, None, patience));
                 opened.map(|response| Probe { manifest: None, size: response.content_length() })
             }),
@@ -260,7 +274,7 @@ impl Fetcher {
             let limits =
                 FetchLimits { artifact_bytes: self.limits.artifact_bytes.saturating_sub(spent), ..self.limits };
             spent = spent.saturating_add(layer.size);
-            let mut download = transfer.begin(Some(layer), &limits)?;
+            let mut download = transfer.begin(Server::Registry, Some(layer), &limits)?;
             self.retry.run(transfer.patience, transfer.waiting, || {
                 let opened = self.client.open_blob(reference, layer, download.offset(), transfer.patience);
                 download.take(opened.map_err(FetchError::Oci)?).map_err(|error| self.conceal(package, error))
@@ -281,8 +295,8 @@ impl Fetcher {
         })
     }
 
-    fn download(&self, transfer: &Transfer<'_>, server: Server<'_>) -> Result<Hashed<Spool>, FetchError> {
-        let mut download = transfer.begin(None, &self.limits)?;
+    fn download(&self, transfer: &Transfer<'_>, server: FileServer<'_>) -> Result<Hashed<Spool>, FetchError> {
+        let mut download = transfer.begin(server.kind(), None, &self.limits)?;
         let mut validator = None;
         self.retry.run(transfer.patience, transfer.waiting, || {
             let response = self.open_missing(server, &mut download, validator.as_ref(), transfer.patience)?;
@@ -296,7 +310,7 @@ impl Fetcher {
     /// Opens what is still missing of a file, or all of it where the server does not say that it is the same file.
     fn open_missing(
         &self,
-        server: Server<'_>,
+        server: FileServer<'_>,
         download: &mut Download<'_>,
         validator: Option<&Validator>,
         patience: Patience<'_>,
@@ -314,15 +328,17 @@ impl Fetcher {
 
     fn open(
         &self,
-        server: Server<'_>,
+        server: FileServer<'_>,
         rest: Option<&Rest<'_>>,
         patience: Patience<'_>,
     ) -> Result<Response, FetchError> {
         match server {
-            Server::Https(url) => tarball_url::open(&*self.transport, &self.policy, &self.netrc, url, rest, patience)
-                .map_err(|source| FetchError::Https { url: url.subject().to_string(), source })
-                .map_err(|error| self.conceal(&url.subject().to_string(), error)),
-            Server::Npm(artifact) => npm::open(&*self.transport, &self.npmrc, artifact, rest, patience)
+            FileServer::Https(url) => {
+                tarball_url::open(&*self.transport, &self.policy, &self.netrc, url, rest, patience)
+                    .map_err(|source| FetchError::Https { url: url.subject().to_string(), source })
+                    .map_err(|error| self.conceal(&url.subject().to_string(), error))
+            }
+            FileServer::Npm(artifact) => npm::open(&*self.transport, &self.npmrc, artifact, rest, patience)
                 .map_err(|source| self.npm_error(artifact.name.as_str(), source)),
         }
     }
@@ -367,7 +383,7 @@ fn as_published(package: &str, artifact: &NpmArtifact, hashed: Hashed<Spool>) ->
         return Ok(hashed);
     }
     let source = TransferFailure::Digest { expected, found };
-    Err(FetchError::Transfer { package: package.to_owned(), from_registry: false, source })
+    Err(FetchError::Transfer { package: package.to_owned(), server: Server::Npm, source })
 }
 
 /// A kind that cannot be fetched.

@@ -45,7 +45,7 @@ mod surroundings;
 mod tarball_url;
 
 pub use access::{Access, AccessError, LOGINS_LIMIT, Logins};
-pub use error::{FetchError, HttpsFailure, TransferFailure};
+pub use error::{FetchError, HttpsFailure, Server, TransferFailure};
 pub use fetched::Fetched;
 pub use fetcher::{FetchLimits, Fetcher, Probe, Spools, Waiting};
 pub use file::{Unreadable, read_file};
