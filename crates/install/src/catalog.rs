@@ -66,6 +66,8 @@ pub struct Index {
     pub entities: Entities,
     /// Why the index could not be asked; what it said the last time serves.
     pub stale: Option<FetchError>,
+    /// What the root is to remember once the plugins of the list are visible; `None` where it does already.
+    pub memory: Option<IndexMemory>,
 }
 
 /// Whether an index has entities.
@@ -150,15 +152,22 @@ impl CatalogError {
 }
 
 /// What is remembered of the primary index.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Memory {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexMemory {
     image: String,
     digest: String,
     defaults: String,
 }
 
+impl IndexMemory {
+    /// Puts it into a root, in the place of what is remembered there.
+    pub(crate) fn keep(&self, root: &Dir) -> io::Result<()> {
+        replace(root, MEMORY, &serde_json::to_vec(self)?)
+    }
+}
+
 impl Catalog<'_> {
-    /// Has the index that says which plugins there are by default. What it says is remembered in `root`.
+    /// Has the index that says which plugins there are by default, or what `root` remembers of it.
     ///
     /// # Errors
     /// When it cannot be had and nothing is remembered of it, or when it is no index.
@@ -168,12 +177,12 @@ impl Catalog<'_> {
         let folder = Dir::open(self.folder).map_err(host("open the folder of entities"))?;
         let root = Dir::open(root).map_err(host("open the plugin root"))?;
         let memory = recall(&root).filter(|memory| memory.image == image);
-        let serves = |memory: Memory, stale| {
+        let serves = |memory: IndexMemory, stale| {
             let is_there = folder.kind(ENTITIES_FOLDER).is_ok_and(|kind| kind == Some(Kind::Directory));
             let entities = if is_there { Entities::There } else { Entities::None };
-            Index { defaults: memory.defaults.into_bytes(), entities, stale }
+            Index { defaults: memory.defaults.into_bytes(), entities, stale, memory: None }
         };
-        let is_unpacked = |memory: &Memory| mark(&folder).is_some_and(|mark| mark == memory.digest);
+        let is_unpacked = |memory: &IndexMemory| mark(&folder).is_some_and(|mark| mark == memory.digest);
         let is_fixed = matches!(source.subject(), Source::Oci(reference) if reference.digest().is_some());
         let memory = match memory {
             Some(memory) if is_fixed && is_unpacked(&memory) => return Ok(serves(memory, None)),
@@ -193,12 +202,9 @@ impl Catalog<'_> {
             defaults.ok_or_else(|| CatalogError::NoDefaults { image: image.clone() })
         })?;
         // A list that is no text is told by whoever reads it, and not remembered.
-        if let Ok(text) = String::from_utf8(defaults.clone()) {
-            let memory = Memory { image: image.clone(), digest, defaults: text };
-            let json = serde_json::to_vec(&memory).map_err(io::Error::from).map_err(host("write down the list"))?;
-            replace(&root, MEMORY, &json).map_err(host("remember the list"))?;
-        }
-        Ok(Index { defaults, entities, stale: None })
+        let text = String::from_utf8(defaults.clone()).ok();
+        let memory = text.map(|defaults| IndexMemory { image: image.clone(), digest, defaults });
+        Ok(Index { defaults, entities, stale: None, memory })
     }
 
     /// Has the entities of another index; they go to a folder of that name.
@@ -369,7 +375,7 @@ fn digest_of(located: &Located) -> String {
 }
 
 /// What is remembered; what cannot be read is as good as nothing.
-fn recall(root: &Dir) -> Option<Memory> {
+fn recall(root: &Dir) -> Option<IndexMemory> {
     serde_json::from_slice(&read(root, MEMORY, MEMORY_LIMIT).ok()??).ok()
 }
 

@@ -271,3 +271,18 @@ fn list_of_an_index_is_told_by_the_name_of_its_image_when_it_is_wrong() {
         assert!(!hub.root().join(APP_CONFIG).exists());
     }
 }
+
+#[test]
+fn index_whose_plugins_cannot_be_installed_is_not_the_one_that_serves() {
+    let (registry, first) = distribution();
+    let hub = hub(&first.reference);
+    hub.list(&format!("{OF_INCLUDE}\n  - package: ref://one\n    enabled: true\n"));
+    hub.install().exits(0);
+    let before = hub.untouched();
+    let gone = format!("plugins:\n  - package: oci://{}/rhdh/one:gone!one\n", registry.host());
+    index(&registry, "index", "1", Some(&gone), Some("two"));
+    hub.install().exits(1).says("/rhdh/one:gone!one");
+    assert_eq!(hub.untouched(), before);
+    drop(registry);
+    hub.install().exits(0).says("what it said the last time serves: ").says(": already installed, skipping");
+}
