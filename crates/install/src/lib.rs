@@ -55,7 +55,7 @@ mod state;
 mod tell;
 mod workers;
 
-pub use catalog::{Catalog, CatalogError, Entities, Index};
+pub use catalog::{Catalog, CatalogError, Entities, Index, IndexMemory};
 pub use error::{Obstacle, Rejection, RootError};
 pub use inspect::Difference;
 pub use integrity::Chain;

@@ -6,8 +6,8 @@ use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use testkit::sha256_digest;
 use serde_json::Value;
+use testkit::sha256_digest;
 
 use crate::{FIXTURES, log};
 
