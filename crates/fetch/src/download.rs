@@ -7,8 +7,7 @@ use integrity::{Algorithm, Hashed, HashingWriter, Promise};
 use oci::Descriptor;
 use transport::{Cause, Patience, Response, Retryable as _, TransportError};
 
-use crate::error::TransferFailure;
-use crate::{FetchError, FetchLimits, Spool};
+use crate::{FetchError, FetchLimits, Server, Spool, TransferFailure};
 
 /// Bytes read at once.
 const CHUNK: usize = 64 * 1024;
@@ -16,7 +15,8 @@ const CHUNK: usize = 64 * 1024;
 /// A transfer that may take several answers to complete.
 pub(crate) struct Download<'a> {
     pub(crate) package: &'a str,
-    /// What a registry promised; https servers promise nothing.
+    server: Server,
+    /// What a registry promised; other servers promise nothing.
     pub(crate) descriptor: Option<&'a Descriptor>,
     pub(crate) limits: &'a FetchLimits,
     promise: &'a Promise,
@@ -29,6 +29,7 @@ pub(crate) struct Download<'a> {
 impl<'a> Download<'a> {
     pub(crate) fn into_spool(
         package: &'a str,
+        server: Server,
         descriptor: Option<&'a Descriptor>,
         limits: &'a FetchLimits,
         promise: &'a Promise,
@@ -36,7 +37,7 @@ impl<'a> Download<'a> {
         spool: Spool,
     ) -> Self {
         let writer = Some(HashingWriter::with(algorithm(descriptor), spool).for_promise(promise));
-        Self { package, descriptor, limits, promise, patience, writer, gives_parts: true }
+        Self { package, server, descriptor, limits, promise, patience, writer, gives_parts: true }
     }
 
     /// Where the next answer should begin: behind the bytes that are there already.
@@ -151,7 +152,7 @@ impl<'a> Download<'a> {
     }
 
     fn transfer(&self, source: TransferFailure) -> FetchError {
-        FetchError::Transfer { package: self.package.to_owned(), from_registry: self.descriptor.is_some(), source }
+        FetchError::Transfer { package: self.package.to_owned(), server: self.server, source }
     }
 
     fn spool_error(&self, source: std::io::Error) -> FetchError {

@@ -8,7 +8,7 @@ use oci::{Failure, OciError};
 use source::NotAllowed;
 use transport::{Cause, Retryable, TransportError};
 
-use crate::NpmFailure;
+use crate::{NpmFailure, status};
 
 /// A source whose bytes could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -30,8 +30,8 @@ pub enum FetchError {
     Transfer {
         /// The source.
         package: String,
-        /// Whether a registry was asked, or an https server.
-        from_registry: bool,
+        /// Who sent it.
+        server: Server,
         /// Why.
         source: TransferFailure,
     },
@@ -132,6 +132,17 @@ pub enum HttpsFailure {
     },
 }
 
+/// Who sends artifacts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Server {
+    /// A registry of images, which names the bytes by their digest first.
+    Registry,
+    /// An https server.
+    Https,
+    /// A registry of npm packages.
+    Npm,
+}
+
 /// Why an opened body did not arrive whole.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -178,12 +189,13 @@ impl FetchError {
     /// The reason code of the audit log.
     pub const fn reason(&self) -> &'static str {
         match self {
-            Self::Oci(_) | Self::Transfer { from_registry: true, .. } => "oci_pull_failed",
+            Self::Oci(_) | Self::Transfer { server: Server::Registry, .. } => "oci_pull_failed",
             Self::Https { source: HttpsFailure::NotAllowed { .. }, .. } => "source_not_allowed",
-            Self::Https { .. } | Self::Transfer { from_registry: false, .. } => "https_pull_failed",
+            Self::Https { .. } | Self::Transfer { server: Server::Https, .. } => "https_pull_failed",
             Self::TooLarge { .. } => "artifact_too_large",
             Self::Spool { .. } => "io_error",
             Self::Npm { source, .. } => source.reason(),
+            Self::Transfer { server: Server::Npm, .. } => "npm_pull_failed",
             Self::Unsupported { .. } => "scheme_not_supported",
             Self::SeveralLayers { .. } => "integrity_unsupported",
             Self::Stopped { .. } => "interrupted",
@@ -256,21 +268,19 @@ impl FetchError {
     /// The same, told as what it is where an exchange was given up by this side: there was no more time for
     /// `package` than `allowance`, or a stop was asked for.
     pub(crate) fn or_given_up(self, package: &str, allowance: Duration) -> Self {
-        let (from_registry, error) = match &self {
+        let (server, error) = match &self {
             Self::Oci(error) => match error.failure() {
-                Failure::Transport(error) => (true, error),
+                Failure::Transport(error) => (Server::Registry, error),
                 _ => return self,
             },
-            Self::Https { source: HttpsFailure::Transport(error), .. }
-            | Self::Npm { source: NpmFailure::Transport(error), .. } => (false, error),
-            Self::Transfer { from_registry, source: TransferFailure::Transport(error), .. } => (*from_registry, error),
+            Self::Https { source: HttpsFailure::Transport(error), .. } => (Server::Https, error),
+            Self::Npm { source: NpmFailure::Transport(error), .. } => (Server::Npm, error),
+            Self::Transfer { server, source: TransferFailure::Transport(error), .. } => (*server, error),
             _ => return self,
         };
         let package = package.to_owned();
         match error.cause() {
-            Cause::Deadline => {
-                Self::Transfer { package, from_registry, source: TransferFailure::Deadline { allowance } }
-            }
+            Cause::Deadline => Self::Transfer { package, server, source: TransferFailure::Deadline { allowance } },
             Cause::Stopped => Self::Stopped { package },
             _ => self,
         }
@@ -281,15 +291,7 @@ impl HttpsFailure {
     const fn code(&self) -> &'static str {
         match self {
             Self::Transport(error) => error.cause().code(),
-            Self::Status { status, .. } => match *status {
-                401 => "unauthorized",
-                403 => "forbidden",
-                404 | 410 => "not_found",
-                408 => "timeout",
-                429 => "rate_limited",
-                500..=599 => "server_error",
-                _ => "protocol",
-            },
+            Self::Status { status, .. } => status::cause(*status),
             Self::NotAllowed { .. } | Self::RedirectDenied { .. } => "redirect_denied",
         }
     }
@@ -297,8 +299,9 @@ impl HttpsFailure {
     const fn blame(&self) -> Blame {
         match self {
             Self::Transport(error) => oci::blame_of(error.cause()),
-            Self::Status { status: 400..=407 | 410, .. } | Self::NotAllowed { .. } => Blame::Operator,
-            Self::Status { .. } | Self::RedirectDenied { .. } => Blame::Network,
+            Self::Status { status, .. } => status::blame(*status),
+            Self::NotAllowed { .. } => Blame::Operator,
+            Self::RedirectDenied { .. } => Blame::Network,
         }
     }
 
@@ -340,7 +343,7 @@ impl Retryable for FetchError {
             Self::Npm { source, .. } => source.is_transient(),
             Self::Https { source: HttpsFailure::Transport(error), .. }
             | Self::Transfer { source: TransferFailure::Transport(error), .. } => error.cause().is_transient(),
-            Self::Https { source: HttpsFailure::Status { status, .. }, .. } => matches!(status, 408 | 429 | 500..=599),
+            Self::Https { source: HttpsFailure::Status { status, .. }, .. } => status::is_transient(*status),
             Self::Transfer { source: TransferFailure::Stalled { .. }, .. } => true,
             Self::Concealed { is_transient, .. } => *is_transient,
             _ => false,

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use integrity::{Chain, HashAlgorithm, Hashed, Hashes, Integrity, Mismatch, OciDigest, Promise, Verified};
-use oci::{AnswerLimits, Answered, Client, Descriptor, Platform, Resolved};
-use source::{Allowed, AllowedKind, HttpsUrl, NpmSpec, OciReference, PluginPath, Source, SourcePolicy};
+use integrity::{Chain, HashAlgorithm, Hashed, Hashes, OciDigest, Promise};
+use oci::{AnswerLimits, Client, Descriptor, Platform, Resolved};
+use source::{Allowed, AllowedKind, HttpsUrl, NpmSpec, OciReference, Source, SourcePolicy};
 use transport::{Clock, Deadline, Patience, Response, Retry, Retryable as _, Stop, Transport};
 
 use crate::download::Download;
-use crate::error::TransferFailure;
+use crate::located::Place;
 use crate::npm::{self, NpmArtifact};
 use crate::tarball_url::{self, Rest, Validator};
-use crate::{Access, FetchError, Netrc, NpmFailure, Npmrc, Spool};
+use crate::{Access, FetchError, Fetched, Located, Netrc, NpmFailure, Npmrc, Server, Spool, TransferFailure};
 
 /// What an artifact may ask of us.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +44,7 @@ impl Default for FetchLimits {
 /// Told a failure that is followed by another try, and the wait before that.
 pub type Waiting<'a> = dyn Fn(&FetchError, Duration) + 'a;
 
-/// Fetches from registries and https servers. One for a run; threads share it.
+/// Fetches from registries of images, registries of npm, and https servers. One for a run; threads share it.
 pub struct Fetcher {
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
@@ -56,126 +56,8 @@ pub struct Fetcher {
     retry: Retry,
 }
 
-/// An artifact's bytes, hashed and not readable, and what a registry said about them.
-///
-/// ```compile_fail,E0616
-/// fn peek(fetched: fetch::Fetched) -> integrity::Hashed<fetch::Spool> {
-///     fetched.lowest
-/// }
-/// ```
-///
-/// ```
-/// fn prove(
-///     fetched: fetch::Fetched,
-///     promise: &integrity::Promise,
-/// ) -> Result<Vec<integrity::Verified<fetch::Spool>>, integrity::Mismatch> {
-///     fetched.verify(promise)
-/// }
-/// ```
-#[must_use = "fetched bytes prove nothing until they are verified"]
-#[derive(Debug, Clone)]
-pub struct Fetched {
-    lowest: Hashed<Spool>,
-    /// The layers above it, which only images have.
-    above: Vec<Hashed<Spool>>,
-    origin: Origin,
-}
-
 /// Gives empty spools, one for each layer.
 pub type Spools<'a> = dyn Fn() -> std::io::Result<Spool> + 'a;
-
-/// What a registry said about an artifact; an https server says nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Origin {
-    /// The digest of what the reference leads to: the manifest, or the index that names it for each platform.
-    pub named: Option<OciDigest>,
-    /// The digest of the manifest that led to it.
-    pub manifest: Option<OciDigest>,
-    /// The digests by which the manifest names the layers, the lowest first.
-    pub layers: Vec<OciDigest>,
-    /// The folder of the image that holds the plugin; `None` where the tarball is the plugin.
-    pub plugin_path: Option<PluginPath>,
-}
-
-/// An allowed source whose artifact is known by its digest, where it comes from a registry.
-#[derive(Debug, Clone)]
-pub struct Located {
-    place: Place,
-    /// Of the plugin's time.
-    spent: Duration,
-}
-
-#[derive(Debug, Clone)]
-enum Place {
-    Oci(Allowed<OciReference>, Box<Resolved>),
-    Https(Allowed<HttpsUrl>),
-    Npm(String, Box<NpmArtifact>),
-}
-
-/// A server of single files.
-#[derive(Clone, Copy)]
-enum Server<'a> {
-    Https(&'a Allowed<HttpsUrl>),
-    Npm(&'a NpmArtifact),
-}
-
-/// Compares a tarball with what its registry says of it, as npm does. Nobody pinned that.
-fn as_published(package: &str, artifact: &NpmArtifact, hashed: Hashed<Spool>) -> Result<Hashed<Spool>, FetchError> {
-    let published = artifact.integrity.as_deref().and_then(|text| Hashes::parse(text).ok());
-    let Some(published) = published.filter(|published| published.algorithm() == HashAlgorithm::Sha512) else {
-        return Ok(hashed);
-    };
-    let found = hashed.integrity().to_string();
-    let expected = published.to_string();
-    if hashed.clone().keeps(&Promise::Hashes(published), None).is_ok() {
-        return Ok(hashed);
-    }
-    let source = TransferFailure::Digest { expected, found };
-    Err(FetchError::Transfer { package: package.to_owned(), from_registry: false, source })
-}
-
-/// A kind that cannot be fetched.
-fn unsupported(source: &Allowed<Source>) -> FetchError {
-    FetchError::Unsupported { package: source.subject().to_string() }
-}
-
-impl Located {
-    /// The artifact's size in bytes, which only registries tell beforehand.
-    pub fn size(&self) -> Option<u64> {
-        match &self.place {
-            Place::Oci(_, resolved) => Some(resolved.size()),
-            Place::Https(_) | Place::Npm(..) => None,
-        }
-    }
-
-    /// The digest of the manifest that leads to the artifact, if it is in a registry.
-    pub fn manifest(&self) -> Option<&OciDigest> {
-        match &self.place {
-            Place::Oci(_, resolved) => Some(&resolved.manifest),
-            Place::Https(_) | Place::Npm(..) => None,
-        }
-    }
-
-    /// Which of a registry's places answered.
-    pub fn answered(&self) -> Option<&Answered> {
-        match &self.place {
-            Place::Oci(_, resolved) => Some(&resolved.answered),
-            Place::Https(_) | Place::Npm(..) => None,
-        }
-    }
-
-    fn origin(&self) -> Origin {
-        match &self.place {
-            Place::Oci(_, resolved) => Origin {
-                named: Some(resolved.named),
-                manifest: Some(resolved.manifest),
-                layers: resolved.layers.iter().map(|layer| layer.digest).collect(),
-                plugin_path: resolved.plugin_path.clone(),
-            },
-            Place::Https(_) | Place::Npm(..) => Origin::default(),
-        }
-    }
-}
 
 /// What is known about a source that was asked for and not fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -186,54 +68,19 @@ pub struct Probe {
     pub size: Option<u64>,
 }
 
-impl Fetched {
-    /// Compares the bytes of each layer with what was promised.
-    ///
-    /// # Errors
-    /// [`Mismatch`], and the bytes are gone.
-    pub fn verify(self, promise: &Promise) -> Result<Vec<Verified<Spool>>, Mismatch> {
-        let named = self.origin.layers.iter().map(Some).chain(std::iter::repeat(None));
-        [self.lowest]
-            .into_iter()
-            .chain(self.above)
-            .zip(named)
-            .map(|(layer, named)| layer.keeps(promise, named))
-            .collect()
-    }
+/// A server of single files.
+#[derive(Clone, Copy)]
+enum FileServer<'a> {
+    Https(&'a Allowed<HttpsUrl>),
+    Npm(&'a NpmArtifact),
+}
 
-    /// Compares the bytes with what the operator pinned; of several layers only the lowest is had.
-    ///
-    /// # Errors
-    /// [`Mismatch`], and the bytes are gone.
-    pub fn verify_pinned(self, pinned: &Integrity) -> Result<Verified<Spool>, Mismatch> {
-        self.lowest.verify(pinned)
-    }
-
-    /// The sha512 of the bytes that came, as one would pin it; of the lowest layer, if there are several. It is no proof
-    /// that they are the wanted ones.
-    pub const fn integrity(&self) -> Integrity {
-        self.lowest.integrity()
-    }
-
-    /// The same bytes for another source that has led to the same layers.
-    pub fn of(&self, located: &Located) -> Option<Self> {
-        let origin = located.origin();
-        (origin.manifest.is_some() && origin.layers == self.origin.layers).then(|| Self { origin, ..self.clone() })
-    }
-
-    /// What a registry said about the artifact.
-    pub const fn origin(&self) -> &Origin {
-        &self.origin
-    }
-
-    /// How many bytes came.
-    pub fn len(&self) -> u64 {
-        self.above.iter().map(Hashed::len).fold(self.lowest.len(), u64::saturating_add)
-    }
-
-    /// Whether the artifact is empty.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+impl FileServer<'_> {
+    const fn kind(self) -> Server {
+        match self {
+            Self::Https(_) => Server::Https,
+            Self::Npm(_) => Server::Npm,
+        }
     }
 }
 
@@ -247,10 +94,15 @@ struct Transfer<'a> {
 }
 
 impl<'a> Transfer<'a> {
-    fn begin(&self, descriptor: Option<&'a Descriptor>, limits: &'a FetchLimits) -> Result<Download<'a>, FetchError> {
+    fn begin(
+        &self,
+        server: Server,
+        descriptor: Option<&'a Descriptor>,
+        limits: &'a FetchLimits,
+    ) -> Result<Download<'a>, FetchError> {
         let spool = (self.spools)();
         let spool = spool.map_err(|source| FetchError::Spool { package: self.package.to_owned(), source })?;
-        Ok(Download::into_spool(self.package, descriptor, limits, self.promise, self.patience, spool))
+        Ok(Download::into_spool(self.package, server, descriptor, limits, self.promise, self.patience, spool))
     }
 }
 
@@ -357,12 +209,12 @@ impl Fetcher {
             Place::Https(url) => {
                 let package = url.subject().to_string();
                 let transfer = Transfer { package: &package, promise, spools, patience, waiting };
-                let fetched = self.download(&transfer, Server::Https(&url)).map(|lowest| (lowest, Vec::new()));
+                let fetched = self.download(&transfer, FileServer::Https(&url)).map(|lowest| (lowest, Vec::new()));
                 (package, fetched)
             }
             Place::Npm(package, artifact) => {
                 let transfer = Transfer { package: &package, promise, spools, patience, waiting };
-                let fetched = self.download(&transfer, Server::Npm(&artifact));
+                let fetched = self.download(&transfer, FileServer::Npm(&artifact));
                 let fetched = fetched.and_then(|hashed| as_published(&package, &artifact, hashed));
                 (package, fetched.map(|lowest| (lowest, Vec::new())))
             }
@@ -382,11 +234,12 @@ impl Fetcher {
                 .resolve(reference.subject(), patience, &|_, _| ())
                 .map(|resolved| Probe { manifest: Some(resolved.manifest), size: Some(resolved.size()) }),
             AllowedKind::Https(url) => {
-                let opened = self.retry.run(patience, &|_, _| (), || self.open(Server::Https(&url), None, patience));
+                let opened =
+                    self.retry.run(patience, &|_, _| (), || self.open(FileServer::Https(&url), None, patience));
                 opened.map(|response| Probe { manifest: None, size: response.content_length() })
             }
             AllowedKind::Npm(spec) => self.locate_npm(&spec, patience, &|_, _| ()).and_then(|artifact| {
-                let server = Server::Npm(&artifact);
+                let server = FileServer::Npm(&artifact);
                 let opened = self.retry.run(patience, &|_, _| (), || self.open(server, None, patience));
                 opened.map(|response| Probe { manifest: None, size: response.content_length() })
             }),
@@ -421,7 +274,7 @@ impl Fetcher {
             let limits =
                 FetchLimits { artifact_bytes: self.limits.artifact_bytes.saturating_sub(spent), ..self.limits };
             spent = spent.saturating_add(layer.size);
-            let mut download = transfer.begin(Some(layer), &limits)?;
+            let mut download = transfer.begin(Server::Registry, Some(layer), &limits)?;
             self.retry.run(transfer.patience, transfer.waiting, || {
                 let opened = self.client.open_blob(reference, layer, download.offset(), transfer.patience);
                 download.take(opened.map_err(FetchError::Oci)?).map_err(|error| self.conceal(package, error))
@@ -442,8 +295,8 @@ impl Fetcher {
         })
     }
 
-    fn download(&self, transfer: &Transfer<'_>, server: Server<'_>) -> Result<Hashed<Spool>, FetchError> {
-        let mut download = transfer.begin(None, &self.limits)?;
+    fn download(&self, transfer: &Transfer<'_>, server: FileServer<'_>) -> Result<Hashed<Spool>, FetchError> {
+        let mut download = transfer.begin(server.kind(), None, &self.limits)?;
         let mut validator = None;
         self.retry.run(transfer.patience, transfer.waiting, || {
             let response = self.open_missing(server, &mut download, validator.as_ref(), transfer.patience)?;
@@ -457,7 +310,7 @@ impl Fetcher {
     /// Opens what is still missing of a file, or all of it where the server does not say that it is the same file.
     fn open_missing(
         &self,
-        server: Server<'_>,
+        server: FileServer<'_>,
         download: &mut Download<'_>,
         validator: Option<&Validator>,
         patience: Patience<'_>,
@@ -475,15 +328,17 @@ impl Fetcher {
 
     fn open(
         &self,
-        server: Server<'_>,
+        server: FileServer<'_>,
         rest: Option<&Rest<'_>>,
         patience: Patience<'_>,
     ) -> Result<Response, FetchError> {
         match server {
-            Server::Https(url) => tarball_url::open(&*self.transport, &self.policy, &self.netrc, url, rest, patience)
-                .map_err(|source| FetchError::Https { url: url.subject().to_string(), source })
-                .map_err(|error| self.conceal(&url.subject().to_string(), error)),
-            Server::Npm(artifact) => npm::open(&*self.transport, &self.npmrc, artifact, rest, patience)
+            FileServer::Https(url) => {
+                tarball_url::open(&*self.transport, &self.policy, &self.netrc, url, rest, patience)
+                    .map_err(|source| FetchError::Https { url: url.subject().to_string(), source })
+                    .map_err(|error| self.conceal(&url.subject().to_string(), error))
+            }
+            FileServer::Npm(artifact) => npm::open(&*self.transport, &self.npmrc, artifact, rest, patience)
                 .map_err(|source| self.npm_error(artifact.name.as_str(), source)),
         }
     }
@@ -514,4 +369,24 @@ impl Fetcher {
         let (reason, cause, is_transient) = (error.reason(), error.cause(), error.is_transient());
         FetchError::Concealed { package: package.to_owned(), reason, cause, is_transient }
     }
+}
+
+/// Compares a tarball with what its registry says of it, as npm does. Nobody pinned that.
+fn as_published(package: &str, artifact: &NpmArtifact, hashed: Hashed<Spool>) -> Result<Hashed<Spool>, FetchError> {
+    let published = artifact.integrity.as_deref().and_then(|text| Hashes::parse(text).ok());
+    let Some(published) = published.filter(|published| published.algorithm() == HashAlgorithm::Sha512) else {
+        return Ok(hashed);
+    };
+    let found = hashed.integrity().to_string();
+    let expected = published.to_string();
+    if hashed.clone().keeps(&Promise::Hashes(published), None).is_ok() {
+        return Ok(hashed);
+    }
+    let source = TransferFailure::Digest { expected, found };
+    Err(FetchError::Transfer { package: package.to_owned(), server: Server::Npm, source })
+}
+
+/// A kind that cannot be fetched.
+fn unsupported(source: &Allowed<Source>) -> FetchError {
+    FetchError::Unsupported { package: source.subject().to_string() }
 }

@@ -15,8 +15,10 @@ use transport::{Clock, Deadline, Stop};
 const POLL: Duration = Duration::from_millis(20);
 /// Bytes of what git says that are kept.
 const SAID: u64 = 2 * 1024;
-/// What a repository may not make git do: run anything, ask anybody, go on to other repositories or to this machine.
-const SETTINGS: [&str; 7] = [
+/// What a repository may not make git do: run anything, ask anybody, go on to other servers, repositories or to this
+/// machine. Where a redirect leads, git would not let us judge.
+const SETTINGS: [&str; 8] = [
+    "http.followRedirects=false",
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
     "submodule.recurse=false",
@@ -256,7 +258,9 @@ mod tests {
         let fetch = said.lines().nth(1).unwrap();
         assert!(fetch.ends_with("fetch --quiet --depth=1 --no-tags -- https://github.com/u/r.git v1"), "{fetch}");
         for line in said.lines() {
-            assert!(line.contains("-c core.hooksPath=/dev/null") && line.contains("-c protocol.allow=never"), "{line}");
+            for setting in ["core.hooksPath=/dev/null", "protocol.allow=never", "http.followRedirects=false"] {
+                assert!(line.contains(&format!("-c {setting} ")), "{line}");
+            }
         }
     }
 }

@@ -29,27 +29,32 @@
 mod access;
 mod download;
 mod error;
+mod fetched;
 mod fetcher;
 mod file;
 mod git;
 mod helper;
 mod hosts;
+mod located;
 mod netrc;
 mod npm;
 mod registries;
 mod spool;
+mod status;
 mod surroundings;
 mod tarball_url;
 
 pub use access::{Access, AccessError, LOGINS_LIMIT, Logins};
-pub use error::{FetchError, HttpsFailure, TransferFailure};
-pub use fetcher::{FetchLimits, Fetched, Fetcher, Located, Origin, Probe, Spools, Waiting};
+pub use error::{FetchError, HttpsFailure, Server, TransferFailure};
+pub use fetched::Fetched;
+pub use fetcher::{FetchLimits, Fetcher, Probe, Spools, Waiting};
 pub use file::{Unreadable, read_file};
 pub use git::{GitFailure, GitProgram};
 pub use helper::HelperProcess;
 pub use hosts::HostClients;
+pub use located::{Located, Origin};
 pub use netrc::{Netrc, NetrcError};
-pub use npm::{NoVersion, NpmArtifact, NpmFailure, Npmrc, NpmrcError, NpmrcFileError};
+pub use npm::{NoVersion, NpmFailure, Npmrc, NpmrcError, NpmrcFileError};
 pub use oci::{
     AnswerLimits, Answered, Credentials, CredentialsError, Layers, Platform, Registries, RegistriesError, TrustedRealms,
 };

@@ -27,15 +27,15 @@ const INTEGRITY_LIMIT: usize = 1024;
 
 /// The version of a package that was chosen, as its registry describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NpmArtifact {
+pub(crate) struct NpmArtifact {
     /// The package's name, whatever its alias.
-    pub name: NpmName,
+    pub(crate) name: NpmName,
     /// The version.
-    pub version: String,
+    pub(crate) version: String,
     /// Where the tarball is: at an https server, or at the registry's own origin.
-    pub tarball: Url,
+    pub(crate) tarball: Url,
     /// What the registry says that the tarball's integrity is, in the form of SRI. Nobody pinned it.
-    pub integrity: Option<String>,
+    pub(crate) integrity: Option<String>,
 }
 
 /// Asks a package's registry which version is meant.

@@ -174,20 +174,18 @@ impl Catalog<'_> {
             memory => memory,
         };
         let located = match (self.fetcher.locate_image(source, self.stop, self.waiting), memory) {
-            (Ok(located), Some(memory)) if is_of(&located, &memory.digest) && is_unpacked(&memory) => {
+            (Ok(located), Some(memory)) if digest_of(&located) == memory.digest && is_unpacked(&memory) => {
                 return Ok(serves(memory, None));
             }
             (Ok(located), _) => located,
             (Err(why), Some(memory)) if !self.stop.is_asked() => return Ok(serves(memory, Some(why))),
             (Err(why), _) => return Err(why.into()),
         };
-        let digest = located.manifest().map(ToString::to_string).unwrap_or_default();
-        let incoming = Incoming::make(&folder).map_err(host("make a folder"))?;
-        self.unpack(located, &image, &incoming.dir, &folder)?;
-        let defaults = read(&incoming.dir, DEFAULTS, MAX_CONFIG_BYTES as u64).map_err(host("read the list"))?;
-        let defaults = defaults.ok_or_else(|| CatalogError::NoDefaults { image: image.clone() })?;
-        let entities = incoming.bring(&folder, ENTITIES_FOLDER).map_err(host("put the entities in place"))?;
-        replace(&folder, ENTITIES_MARK, digest.as_bytes()).map_err(host("mark the entities"))?;
+        let digest = digest_of(&located);
+        let (defaults, entities) = self.renew(located, &image, &folder, |incoming| {
+            let defaults = read(incoming, DEFAULTS, MAX_CONFIG_BYTES as u64).map_err(host("read the list"))?;
+            defaults.ok_or_else(|| CatalogError::NoDefaults { image: image.clone() })
+        })?;
         // A list that is no text is told by whoever reads it, and not remembered.
         if let Ok(text) = String::from_utf8(defaults.clone()) {
             let memory = Memory { image: image.clone(), digest, defaults: text };
@@ -208,17 +206,30 @@ impl Catalog<'_> {
         let opened = open_or_make(&all, EXTRA).and_then(|extra| open_or_make(&extra, name));
         let folder = opened.map_err(host("make a folder"))?;
         let located = self.fetcher.locate_image(source, self.stop, self.waiting)?;
-        let digest = located.manifest().map(ToString::to_string).unwrap_or_default();
-        if mark(&folder).is_some_and(|mark| mark == digest)
+        if mark(&folder).is_some_and(|mark| mark == digest_of(&located))
             && folder.kind(ENTITIES_FOLDER).is_ok_and(|kind| kind.is_some())
         {
             return Ok(Entities::There);
         }
-        let incoming = Incoming::make(&folder).map_err(host("make a folder"))?;
-        self.unpack(located, &image, &incoming.dir, &folder)?;
-        let entities = incoming.bring(&folder, ENTITIES_FOLDER).map_err(host("put the entities in place"))?;
-        replace(&folder, ENTITIES_MARK, digest.as_bytes()).map_err(host("mark the entities"))?;
-        Ok(entities)
+        self.renew(located, &image, &folder, |_| Ok(())).map(|((), entities)| entities)
+    }
+
+    /// Fetches an image, looks at what is in it, and puts its entities in the place of those that are there.
+    fn renew<T>(
+        &self,
+        located: Located,
+        image: &str,
+        folder: &Dir,
+        look: impl FnOnce(&Dir) -> Result<T, CatalogError>,
+    ) -> Result<(T, Entities), CatalogError> {
+        let host = |act| host(act, image);
+        let digest = digest_of(&located);
+        let incoming = Incoming::make(folder).map_err(host("make a folder"))?;
+        self.unpack(located, image, &incoming.dir, folder)?;
+        let seen = look(&incoming.dir)?;
+        let entities = incoming.bring().map_err(host("put the entities in place"))?;
+        replace(folder, ENTITIES_MARK, digest.as_bytes()).map_err(host("mark the entities"))?;
+        Ok((seen, entities))
     }
 
     fn unpack(&self, located: Located, image: &str, into: &Dir, spools: &Dir) -> Result<(), CatalogError> {
@@ -249,8 +260,8 @@ impl<'a> Incoming<'a> {
         Ok(Self { parent, name, dir })
     }
 
-    /// Puts the entities into their place, whole.
-    fn bring(&self, folder: &Dir, name: &str) -> io::Result<Entities> {
+    /// Puts the entities into their place, whole; those that are there go.
+    fn bring(&self) -> io::Result<Entities> {
         for path in ENTITIES {
             let (above, own) = path.split_once('/').unwrap_or(("", path));
             let Ok(above) = self.dir.open_dir(above) else { continue };
@@ -258,18 +269,21 @@ impl<'a> Incoming<'a> {
                 continue;
             }
             // In one step where the file system can, so that a reader finds the old ones or the new ones.
-            if folder.kind(name)?.is_some() && above.exchange(own, folder, name).is_err() {
-                folder.rename(name, &self.dir, "before")?;
-            }
-            if above.kind(own)?.is_some() && folder.kind(name)?.is_none() {
-                above.rename(own, folder, name)?;
+            if above.exchange(own, self.parent, ENTITIES_FOLDER).is_err() {
+                self.clear_place()?;
+                above.rename(own, self.parent, ENTITIES_FOLDER)?;
             }
             return Ok(Entities::There);
         }
-        if folder.kind(name)?.is_some() {
-            folder.rename(name, &self.dir, "before")?;
-        }
+        self.clear_place()?;
         Ok(Entities::None)
+    }
+
+    fn clear_place(&self) -> io::Result<()> {
+        match self.parent.rename(ENTITIES_FOLDER, &self.dir, "before") {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            cleared => cleared,
+        }
     }
 }
 
@@ -297,8 +311,9 @@ fn host<'a>(act: &'static str, image: &'a str) -> impl Fn(io::Error) -> CatalogE
     move |source| CatalogError::Host { act, image: image.to_owned(), source }
 }
 
-fn is_of(located: &Located, digest: &str) -> bool {
-    located.manifest().is_some_and(|manifest| manifest.to_string() == digest)
+/// The digest of an image's manifest; what is no image has none.
+fn digest_of(located: &Located) -> String {
+    located.manifest().map(ToString::to_string).unwrap_or_default()
 }
 
 /// What is remembered; what cannot be read is as good as nothing.

@@ -40,6 +40,7 @@ mod root;
 mod run;
 mod select;
 mod shared;
+mod shop;
 mod slot;
 mod stage;
 mod staging;

@@ -1,9 +1,11 @@
 //! A run, from its plan to its last record.
 
-use std::collections::{HashSet, VecDeque};
+mod visible;
+
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use audit::{Event, LockState, Log, NoteShape, PluginKind};
 use config::{Admitted, Dialect, Entry, OnReject, Pull, Request};
@@ -11,18 +13,14 @@ use fetch::Fetcher;
 use transport::Stop;
 
 use crate::cache::Cache;
-use crate::commit::{Changes, Committed, Durability, Put};
 use crate::root::{LockedRoot, left};
-use crate::select::{Retired, Selection};
 use crate::shared::Shared;
+use crate::shop::Shop;
 use crate::slot::{Pending, Progress, Slot};
-use crate::state::{Known, PluginRecord, Removal};
+use crate::state::Known;
 use crate::tell::{kind_of, millis, tell_lock, tell_progress, tell_start, tell_step, tell_warning};
-use crate::workers::{Ready, Shop, Task, Word, work};
+use crate::workers::{Task, Word, work};
 use crate::{Belief, Chain, Job, Rejected, Report, Root, RootError, RunError};
-
-/// Most folders that are named because nobody knows whose they are.
-const FOLDERS_NAMED: usize = 20;
 
 /// Carries a job out and tells the log: each plugin's outcome in the file's order, then one last record.
 ///
@@ -263,129 +261,6 @@ impl Run {
                 tell_progress(audit::Progress::Queued { kind, plugin_count, workers }, log);
             }
         }
-    }
-
-    /// Chooses what may become visible, and makes it so.
-    fn make_visible(&mut self, root: &LockedRoot, log: &mut Log) -> Result<Report, RunError> {
-        let mut selection = Selection::new(&root.dir, root.state.as_ref(), &self.job.limits, self.job.plan.dialect);
-        for slot in &mut self.slots {
-            slot.claim(&mut selection);
-        }
-        let app_config = selection.app_config();
-        self.check_rejections()?;
-        let mut changes = self.changes(app_config);
-        let untouched = |source| RunError::Commit { source, undone: true };
-        let mut named: HashSet<String> = {
-            let put = changes.put.iter().map(|put| &put.record.dest);
-            put.chain(changes.keep.iter().map(|known| &known.record.dest)).cloned().collect()
-        };
-        let plugins = root.state.as_ref().map_or(&[][..], |state| &state.plugins);
-        for known in plugins.iter().filter(|known| !named.contains(&known.record.dest)) {
-            let dest = &known.record.dest;
-            match selection.retire(dest, Some(&known.record.name)).map_err(untouched)? {
-                Retired::Removable => {
-                    let dest = known.record.destination().map_err(untouched)?;
-                    changes.remove.push(Removal { dest, name: Some(known.record.name.clone()) });
-                }
-                Retired::Gone => {}
-                Retired::Foreign => {
-                    tell_warning("folder_not_ours", &format!("`{dest}` is another plugin by now and was left"), log);
-                }
-                Retired::Stuck(error) => {
-                    tell_warning("removal_failed", &format!("`{dest}` cannot be removed: {error}"), log);
-                    changes.keep.push(known.clone());
-                }
-            }
-        }
-        // These are named by their plugins' rejections.
-        named.extend(self.slots.iter().filter_map(|slot| match &slot.progress {
-            Progress::Rejected(why) => why.destination().map(str::to_owned),
-            _ => None,
-        }));
-        if self.job.plan.dialect == Dialect::Rhdh {
-            named.extend(changes.remove.iter().map(|removal| removal.dest.to_string()));
-            for removal in selection.originals(&named).map_err(untouched)? {
-                if let Retired::Removable = selection.retire(removal.dest.as_str(), None).map_err(untouched)? {
-                    named.insert(removal.dest.to_string());
-                    changes.remove.push(removal);
-                }
-            }
-        }
-        let (unknown, more) = selection.unknown(&named, FOLDERS_NAMED).map_err(untouched)?;
-        for name in unknown {
-            tell_warning("folder_left", &format!("`{name}` was not made by us as far as is known, and was left"), log);
-        }
-        if more > 0 {
-            tell_warning("folder_left", &format!("{more} more folders like these were left"), log);
-        }
-        if self.job.stop.is_asked() {
-            return Err(RunError::Interrupted);
-        }
-        let changes = Arc::new(changes);
-        let Committed { removed, unsynced } = root.commit(&changes, &self.job.stop)?;
-        if let Some(error) = unsynced {
-            let detail = format!("the plugins are visible, but a power cut may undo that: {error}");
-            tell_warning("sync_failed", &detail, log);
-        }
-        self.removed = changes
-            .remove
-            .iter()
-            .filter(|removal| removed.iter().any(|dest| dest == removal.dest.as_str()))
-            .map(|removal| (removal.name.clone().unwrap_or_default(), removal.dest.to_string()))
-            .collect();
-        Ok(Report {
-            installed: changes.put.len(),
-            rejected: self.count(|progress| matches!(progress, Progress::Rejected(_))),
-            skipped: self.count(|progress| {
-                matches!(
-                    progress,
-                    Progress::Disabled
-                        | Progress::Ready { ready: Ready::Unchanged(_) | Ready::SameDigest(_) | Ready::Absent, .. }
-                )
-            }),
-            removed: self.removed.len(),
-            first_rejected: self.first_rejected(),
-        })
-    }
-
-    /// What is put and what stays.
-    fn changes(&self, app_config: Option<String>) -> Changes {
-        let durability = match self.job.belief {
-            Belief::Content => Durability::State,
-            Belief::State => Durability::Content,
-        };
-        let synced = durability == Durability::Content;
-        let now = self.job.clock.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        let installer = self.job.version;
-        let mut changes = Changes { app_config, durability, installer, now, ..Changes::default() };
-        for slot in &self.slots {
-            match &slot.progress {
-                Progress::Ready { ready: Ready::Unchanged(known) | Ready::SameDigest(known), .. } => {
-                    let mut known = Known::clone(known);
-                    known.record.synced |= synced;
-                    changes.keep.push(known);
-                }
-                Progress::Ready { ready: Ready::Staged(staged), wanted, .. } => {
-                    let manifest = staged.manifest();
-                    let record = PluginRecord {
-                        name: manifest.name().as_str().to_owned(),
-                        version: manifest.version().to_owned(),
-                        dest: staged.destination().to_string(),
-                        source: wanted.admitted.subject().to_string(),
-                        integrity: wanted.promise.to_string(),
-                        manifest: staged.origin().map(ToString::to_string),
-                        installer: installer.to_owned(),
-                        installed: now,
-                        synced,
-                        files: staged.files(),
-                        folders: staged.folders(),
-                    };
-                    changes.put.push(Put { names: staged.names.clone(), record });
-                }
-                _ => {}
-            }
-        }
-        changes
     }
 
     fn count(&self, of: fn(&Progress) -> bool) -> usize {

@@ -143,7 +143,12 @@ impl<'a> Selection<'a> {
                 continue;
             };
             let Ok(dest) = Destination::parse(dest) else { continue };
-            if found.len() < ORIGINALS_LIMIT && is_originals(&self.root.open_dir(dest.as_str())?)? {
+            let is_originals = match self.root.open_dir(dest.as_str()).and_then(|folder| is_originals(&folder)) {
+                // Another user's, perhaps: no start would get past it.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => false,
+                found => found?,
+            };
+            if is_originals && found.len() < ORIGINALS_LIMIT {
                 found.push(Removal { dest, name: None });
             }
         }

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use audit::{Blame, Event, Format, Level, Log};
 use config::{Dialect, Plan, Problems};
 use fetch::{Fetcher, Unreadable};
-use install::{Belief, Chain, Job, Local, Locking, Rejected, RunError};
+use install::{Belief, Chain, Job, Local, Locking, Rejected, RootError, RunError};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use source::SourcePolicy;
 use transport::{Clock, Stop, SystemClock};
@@ -181,6 +181,13 @@ impl Failure {
 impl From<SettingsError> for Failure {
     fn from(error: SettingsError) -> Self {
         Self::of_operator(error.reason(), Chain(&error).to_string(), Some(error.hint()))
+    }
+}
+
+impl From<RootError> for Failure {
+    fn from(error: RootError) -> Self {
+        let (reason, hint, blame) = (error.reason(), error.hint(), error.blame());
+        Self { reason, detail: Chain(&error).to_string(), hint, blame }
     }
 }
 

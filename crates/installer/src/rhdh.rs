@@ -19,8 +19,9 @@ use audit::{Blame, Event, NoteShape, Progress};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, FromArgMatches as _};
 use config::MAX_CONFIG_BYTES;
+use config::rhdh::Planning;
 use fetch::{Fetcher, Unreadable};
-use install::Job;
+use install::{Job, Root};
 
 pub(crate) use self::variables::Variables;
 
@@ -29,13 +30,10 @@ use crate::cli::{self, RhdhArgs, RunArgs};
 use crate::environment::Environment;
 use crate::exit::Status;
 use crate::front::{Failure, Front, Session};
-use crate::replace::replace;
 use crate::usage;
 
 /// The one command of that installer, which its start script always names.
 const COMMAND: &str = "install";
-/// The file that the portal reads beside its own.
-const APP_CONFIG: &str = "app-config.dynamic-plugins.yaml";
 
 /// Installs as that installer is asked to, and ends as it does; only a run that was terminated ends as one.
 pub(crate) fn run(mut arguments: Vec<OsString>, environment: &Environment) -> Status {
@@ -99,9 +97,6 @@ fn prepare(front: &Front<'_>, session: &mut Session, wishes: &Wishes) -> Result<
     }
     make_folder(front.root, "the plugin root")?;
     let bytes = match fetch::read_file(file, MAX_CONFIG_BYTES) {
-        Ok(bytes) if is_blank(&bytes) => {
-            return nothing(front.root, session, &format!("{} is empty. Skipping.", file.display()));
-        }
         Ok(bytes) => bytes,
         Err(Unreadable::Absent) => {
             let name = file.file_name().unwrap_or_default().display();
@@ -109,7 +104,11 @@ fn prepare(front: &Front<'_>, session: &mut Session, wishes: &Wishes) -> Result<
         }
         Err(why) => return Err(Failure::unreadable(file, &why)),
     };
-    let (plan, local, confined) = plan::plan(front, session, &bytes, wishes)?;
+    let planning = Planning::begin(&file.display().to_string(), &bytes, wishes.missing_integrity);
+    if planning.is_empty() {
+        return nothing(front.root, session, &format!("{} is empty. Skipping.", file.display()));
+    }
+    let (plan, local, confined) = plan::plan(front, session, planning, wishes)?;
     let job = front.job(session, plan, &confined.sandbox)?;
     let job = Job { local, ..job };
     Ok(Some((job, confined.fetcher)))
@@ -118,15 +117,8 @@ fn prepare(front: &Front<'_>, session: &mut Session, wishes: &Wishes) -> Result<
 /// Leaves the plugins that are installed as they are, and an empty file for the portal.
 fn nothing<T>(root: &Path, session: &mut Session, told: &str) -> Result<Option<T>, Failure> {
     note(session, NoteShape::Plain, told);
-    let failed = |source: io::Error| host("write an empty", &root.join(APP_CONFIG), &source);
-    replace(&root.join(APP_CONFIG), b"").map_err(failed)?;
+    Root::open(root).and_then(|root| root.write_empty_app_config())?;
     Ok(None)
-}
-
-/// Whether a file holds no value at all.
-fn is_blank(bytes: &[u8]) -> bool {
-    let mut lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
-    lines.all(|line| line.is_empty() || line.starts_with(b"#") || line == b"---")
 }
 
 fn note(session: &mut Session, shape: NoteShape, detail: &str) {
@@ -174,20 +166,6 @@ mod tests {
             grant(&mut args.run, &matches, &variables.wishes());
             let RunArgs { jobs, limits, .. } = args.run;
             assert_eq!((jobs.get(), limits.max_file_bytes, limits.lock_timeout), expected, "{row}");
-        }
-    }
-
-    #[test]
-    fn file_without_a_value_is_blank() {
-        for (text, expected) in [
-            ("", true),
-            (" \n\t\r\n", true),
-            ("# no plugins today\n---\n", true),
-            ("plugins: []", false),
-            ("# x\nplugins:\n", false),
-            ("{}", false),
-        ] {
-            assert_eq!(is_blank(text.as_bytes()), expected, "{text}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use super::plugins::{Recipe, even, small};
+use super::plugins::{Recipe, images, small};
 use super::published::Published;
 use super::table::{Comparison, Limit, Tool};
 use super::usage::Usage;
@@ -30,7 +30,7 @@ const CASES: [Case; 2] = [
     Case {
         about: "20 images of 400 files of 16 KiB, unchanged",
         dialect: Dialect::Rhdh,
-        recipes: even,
+        recipes: images,
         max_trusted: Duration::from_millis(50),
         trusted: "butler-plugin-installer --dialect rhdh --trust-state",
     },

@@ -56,6 +56,7 @@ const OTHERS: [(Kind, usize); 10] = [
 pub(super) struct Recipe {
     kind: Kind,
     extent: Extent,
+    top: Top,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -75,6 +76,15 @@ enum Extent {
     Files(usize),
 }
 
+/// The folder that holds everything else.
+#[derive(Debug, Clone, Copy)]
+enum Top {
+    /// `package/`, as npm has it.
+    Package,
+    /// The plugin's name, as an image that may have several plugins has it.
+    Name,
+}
+
 /// A plugin.
 pub(super) struct Made {
     pub(super) name: String,
@@ -84,17 +94,24 @@ pub(super) struct Made {
 /// Fifty with the sizes of published ones. The first of them are a smaller choice of the same.
 pub(super) fn real() -> Vec<Recipe> {
     let sizes = FIRST.into_iter().chain((0..4).flat_map(|_| OTHERS));
-    sizes.map(|(kind, kilobytes)| Recipe { kind, extent: Extent::Packed(kilobytes * 1000) }).collect()
+    sizes
+        .map(|(kind, kilobytes)| Recipe { kind, extent: Extent::Packed(kilobytes * 1000), top: Top::Package })
+        .collect()
 }
 
 /// Twenty of 400 files of 16 KiB.
 pub(super) fn even() -> Vec<Recipe> {
-    vec![Recipe { kind: Kind::Even, extent: Extent::Files(400) }; 20]
+    vec![Recipe { kind: Kind::Even, extent: Extent::Files(400), top: Top::Package }; 20]
+}
+
+/// The same as layers of images.
+pub(super) fn images() -> Vec<Recipe> {
+    even().into_iter().map(|recipe| Recipe { top: Top::Name, ..recipe }).collect()
 }
 
 /// As small as the smallest published ones: 20 files.
 pub(super) fn small(count: usize) -> Vec<Recipe> {
-    vec![Recipe { kind: Kind::Backend, extent: Extent::Files(20) }; count]
+    vec![Recipe { kind: Kind::Backend, extent: Extent::Files(20), top: Top::Package }; count]
 }
 
 /// Makes plugins, on all cores.
@@ -141,7 +158,10 @@ impl Recipe {
         };
         let manifest =
             format!(r#"{{"name":"{name}","version":"1.0.0","backstage":{{"role":"{}"}}}}"#, self.kind.role());
-        let top = self.kind.top(&name);
+        let top = match self.top {
+            Top::Package => "package",
+            Top::Name => &name,
+        };
         let mut len = pack(Tarball::new().file(format!("{top}/package.json"), manifest));
         let mut files = 1;
         let mut last = String::new();
@@ -177,16 +197,8 @@ impl Kind {
         }
     }
 
-    /// The folder that a plugin of that name has on top: an image has its plugins in folders that differ.
-    const fn top(self, name: &str) -> &str {
-        match self {
-            Self::Backend | Self::Frontend => "package",
-            Self::Even => name,
-        }
-    }
-
-    /// Where below it the file with that number is, with a slash at the end. One module in eight is another one's own, with a
-    /// path too long for a header's field.
+    /// Where the file with that number is below the folder on top, with a slash at the end. One module in eight is
+    /// another one's own, with a path too long for a header's field.
     fn folder(self, file: usize) -> String {
         const OWN: &str = "node_modules/@some-organisation/a-module-of-its-own-version/dist/cjs/implementation/";
         match (self, file / MODULE) {
@@ -237,7 +249,7 @@ mod tests {
     #[test]
     fn they_are_as_large_as_asked_and_compress_like_real_ones() {
         for (kind, bytes) in [(Kind::Backend, 161_000), (Kind::Frontend, 600_000)] {
-            let made = Recipe { kind, extent: Extent::Packed(bytes) }.make(1, &pool());
+            let made = Recipe { kind, extent: Extent::Packed(bytes), top: Top::Package }.make(1, &pool());
             let (packed, expanded) = (made.tarball.len(), expanded(&made));
             assert!((bytes..bytes + 32 * 1024).contains(&packed), "{kind:?}: {packed} of {bytes} bytes");
             assert!((5..9).contains(&(expanded / packed)), "{kind:?}: {packed} of {expanded} bytes");

@@ -6,7 +6,7 @@ use super::place::Place;
 use crate::{MAX_PROBLEMS, Problems, Warning};
 
 /// Problems, warnings and notes, in the order they are found.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Findings {
     problems: Vec<Finding>,
     warnings: Vec<Finding>,
@@ -14,7 +14,7 @@ pub(super) struct Findings {
 }
 
 /// What is wrong, or to be known; it is shown with its line only when it is among the first.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Finding {
     pub(super) place: Place,
     pub(super) message: String,
@@ -49,8 +49,8 @@ impl Findings {
         }
     }
 
-    pub(super) fn step(&mut self, text: &str) {
-        self.notes.push(Note::step(text));
+    pub(super) fn heading(&mut self, text: &str) {
+        self.notes.push(Note::heading(text));
     }
 
     /// The deprecation of `disabled`, with what to write instead.

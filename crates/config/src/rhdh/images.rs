@@ -48,7 +48,7 @@ pub(super) fn settle(items: &mut [Sourced], findings: &mut Findings) -> Off {
         }
     }
     for item in items.iter().filter(|item| is_off(&item.source, &off)) {
-        findings.step(&format!("Disabling OCI plugin {}", item.source));
+        findings.heading(&format!("Disabling OCI plugin {}", item.source));
     }
     for (index, path) in meant {
         if let Source::Oci(reference) = &mut items[index].source {

@@ -35,7 +35,7 @@ pub(super) fn merge(items: Vec<Sourced>, off: &Off, findings: &mut Findings) -> 
         let key = key(&item.source);
         let Some(&slot) = slots.get(&key) else {
             if !is_silent {
-                findings.step(&format!("Adding new dynamic plugin configuration for {}", versioned(&item.source)));
+                findings.heading(&format!("Adding new dynamic plugin configuration for {}", versioned(&item.source)));
             }
             slots.insert(key, merged.len());
             merged.push(item.into());
@@ -120,7 +120,7 @@ fn versioned(source: &Source) -> String {
 
 fn tell_override(earlier: &Source, later: &Source, findings: &mut Findings) {
     let shown = if matches!(later, Source::Https(_)) { later.to_string() } else { key(later) };
-    findings.step(&format!("Overriding dynamic plugin configuration {shown}"));
+    findings.heading(&format!("Overriding dynamic plugin configuration {shown}"));
     if let (Source::Oci(earlier), Source::Oci(later)) = (earlier, later)
         && earlier.version() != later.version()
     {

@@ -28,7 +28,7 @@ pub enum MissingIntegrity {
 }
 
 /// A plan in the making: the main file was read, the included ones are asked for one after the other.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Planning {
     missing_integrity: MissingIntegrity,
     includes: Vec<Written<String>>,
@@ -127,7 +127,7 @@ impl Planning {
             self.missing.get_or_insert_with(|| shown_as.to_owned());
             return;
         };
-        self.findings.step(&format!("Including plugins from {shown_as}"));
+        self.findings.heading(&format!("Including plugins from {shown_as}"));
         let (file, problems) = read_in_part(bytes, shown_as);
         if let Some(file) = file {
             self.include(file);

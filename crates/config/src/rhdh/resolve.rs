@@ -51,10 +51,10 @@ pub(super) fn resolve(items: Vec<Item>, included: &Included, findings: &mut Find
 
 fn tell(asked: &Asked, found: &Source, findings: &mut Findings) {
     let (Asked::Inherit(inherit), Source::Oci(reference)) = (asked, found) else { return };
-    findings.step(&format!("Resolved {{{{inherit}}}} plugin '{asked}' to '{reference}'"));
+    findings.heading(&format!("Resolved {{{{inherit}}}} plugin '{asked}' to '{reference}'"));
     if let (None, Some(path)) = (inherit.plugin_path(), reference.plugin_path()) {
         let (version, image) = (reference.version(), reference.image());
-        findings.step(&format!("Inheriting version `{version}` and plugin path `{path}` for {image}"));
+        findings.heading(&format!("Inheriting version `{version}` and plugin path `{path}` for {image}"));
     }
 }
 

@@ -7,7 +7,7 @@ mod merge;
 mod placeholders;
 mod planning;
 
-use config::rhdh::{MissingIntegrity, Planned, Planning};
+use config::rhdh::{Mark, MissingIntegrity, Note, Planned, Planning};
 use config::{Admitted, Plan, Problems, Request};
 
 const SRI: &str = "sha512-m3HSJL1i83hdltRq0+o9czGb+8KJDKra4t/3JRlnPKcjI8PZm6XBHXx6zG4UuMXaDEZjR1wuXDre9G9zvN7AQw==";
@@ -73,7 +73,11 @@ fn warnings(planned: &Planned) -> Vec<String> {
 }
 
 fn notes(planned: &Planned) -> Vec<String> {
-    planned.notes.iter().map(ToString::to_string).collect()
+    let shown = |note: &Note| match note.mark {
+        Mark::Heading => format!("======= {}", note.text),
+        Mark::Plain => note.text.clone(),
+    };
+    planned.notes.iter().map(shown).collect()
 }
 
 fn check(rows: &[Row<'_>]) {

@@ -20,9 +20,17 @@ fn included_files_are_asked_for_in_their_order() {
 
 #[test]
 fn an_empty_main_file_is_told_from_one_that_asks_for_nothing() {
-    for (text, is_empty) in
-        [("", true), ("# nothing\n", true), ("---\n", true), ("{}", false), ("plugins:", false), ("1", false)]
-    {
+    for (text, is_empty) in [
+        ("", true),
+        (" \n\t\r\n", true),
+        ("# nothing\n", true),
+        ("---\n", true),
+        ("# nothing today\n---\n", true),
+        ("{}", false),
+        ("plugins:", false),
+        ("# x\nplugins:\n", false),
+        ("1", false),
+    ] {
         assert_eq!(begin(text).is_empty(), is_empty, "{text}");
     }
     let planned = begin("").finish().unwrap();

@@ -43,7 +43,7 @@ impl Packument {
             }),
             None => self.tagged(wanted).ok_or_else(|| {
                 let is_plain = |tag: &&String| tag.len() <= TAG_LIMIT && tag.bytes().all(|b| b.is_ascii_graphic());
-                let tags = self.tags.keys().filter(is_plain).take(NAMED).cloned().collect();
+                let tags = self.tags.0.keys().filter(is_plain).take(NAMED).cloned().collect();
                 NoVersion::Tag { tag: wanted.to_owned(), tags }
             }),
         }
@@ -62,7 +62,7 @@ impl Packument {
     }
 
     fn tagged(&self, tag: &str) -> Option<(&Version, &Published)> {
-        self.versions.0.get_key_value(&Version::parse(self.tags.get(tag)?)?)
+        self.versions.0.get_key_value(&Version::parse(self.tags.0.get(tag)?)?)
     }
 }
 

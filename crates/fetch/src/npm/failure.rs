@@ -6,6 +6,7 @@ use integrity::Blame;
 use transport::{Retryable, TransportError, UrlError};
 
 use super::choice::NoVersion;
+use crate::status;
 
 /// Why an npm registry gave no tarball.
 #[derive(Debug, thiserror::Error)]
@@ -70,15 +71,7 @@ impl NpmFailure {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Transport(error) => error.cause().code(),
-            Self::Status { status, .. } => match *status {
-                401 => "unauthorized",
-                403 => "forbidden",
-                404 | 410 => "not_found",
-                408 => "timeout",
-                429 => "rate_limited",
-                500..=599 => "server_error",
-                _ => "protocol",
-            },
+            Self::Status { status, .. } => status::cause(*status),
             Self::RedirectDenied { .. } | Self::Url { .. } => "redirect_denied",
             Self::Metadata { .. } => "shape",
             Self::NoVersion { .. } => "not_found",
@@ -89,10 +82,9 @@ impl NpmFailure {
     pub const fn blame(&self) -> Blame {
         match self {
             Self::Transport(error) => oci::blame_of(error.cause()),
-            Self::Status { status: 400..=407 | 410, .. } | Self::Metadata { .. } | Self::NoVersion { .. } => {
-                Blame::Operator
-            }
-            Self::Status { .. } | Self::RedirectDenied { .. } | Self::Url { .. } => Blame::Network,
+            Self::Status { status, .. } => status::blame(*status),
+            Self::Metadata { .. } | Self::NoVersion { .. } => Blame::Operator,
+            Self::RedirectDenied { .. } | Self::Url { .. } => Blame::Network,
         }
     }
 
@@ -129,7 +121,7 @@ impl Retryable for NpmFailure {
     fn is_transient(&self) -> bool {
         match self {
             Self::Transport(error) => error.cause().is_transient(),
-            Self::Status { status, .. } => matches!(status, 408 | 429 | 500..=599),
+            Self::Status { status, .. } => status::is_transient(*status),
             Self::RedirectDenied { .. } | Self::Metadata { .. } | Self::Url { .. } | Self::NoVersion { .. } => false,
         }
     }

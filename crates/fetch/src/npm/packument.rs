@@ -15,15 +15,25 @@ use crate::NpmFailure;
 pub(super) const METADATA_LIMIT: usize = 64 * 1024 * 1024;
 /// Most versions of a package; the busiest ones have some ten thousand.
 const VERSIONS_LIMIT: usize = 50_000;
+/// Most bytes that are kept of all versions together.
+const KEPT_LIMIT: usize = 32 * 1024 * 1024;
+/// What a version takes at most in memory for each part of its number, besides its texts.
+const PART_BYTES: usize = 128;
+/// Most tags of a package, and the longest one, or version of one, that is kept.
+const TAGS_LIMIT: usize = 10_000;
+const TAG_LIMIT: usize = 256;
 
 /// What is kept of it: all else is skipped as it comes.
 #[derive(Debug, Deserialize)]
 pub(super) struct Packument {
-    /// Version by tag, as written.
     #[serde(rename = "dist-tags", default)]
-    pub(super) tags: BTreeMap<String, String>,
+    pub(super) tags: Tags,
     pub(super) versions: Versions,
 }
+
+/// Version by tag, as written.
+#[derive(Debug, Default)]
+pub(super) struct Tags(pub(super) BTreeMap<String, String>);
 
 /// The versions that a registry has, in their order.
 #[derive(Debug)]
@@ -99,6 +109,37 @@ impl Read for Body<'_> {
     }
 }
 
+impl<'de> Deserialize<'de> for Tags {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        struct Entries;
+
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Tags;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("versions by tag")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Tags, M::Error> {
+                let mut tags = BTreeMap::new();
+                while let Some((tag, version)) = map.next_entry::<String, String>()? {
+                    // Nobody can ask for a longer one.
+                    if tag.len() > TAG_LIMIT || version.len() > TAG_LIMIT {
+                        continue;
+                    }
+                    tags.insert(tag, version);
+                    if tags.len() > TAGS_LIMIT {
+                        return Err(M::Error::custom(format_args!("more than {TAGS_LIMIT} tags")));
+                    }
+                }
+                Ok(Tags(tags))
+            }
+        }
+
+        json.deserialize_map(Entries)
+    }
+}
+
 impl<'de> Deserialize<'de> for Versions {
     fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
         struct Entries;
@@ -112,7 +153,14 @@ impl<'de> Deserialize<'de> for Versions {
 
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Versions, M::Error> {
                 let mut versions = BTreeMap::new();
+                let mut left = KEPT_LIMIT;
                 while let Some((version, published)) = map.next_entry::<String, Published>()? {
+                    let parts = version.split('.').count().saturating_mul(PART_BYTES);
+                    let kept = [published.dist.tarball.len(), published.dist.integrity.as_ref().map_or(0, String::len)];
+                    let kept = kept.into_iter().fold(parts, usize::saturating_add);
+                    left = left.checked_sub(kept).ok_or_else(|| {
+                        M::Error::custom(format_args!("more than {KEPT_LIMIT} bytes of versions and their tarballs"))
+                    })?;
                     // Old packages have some that are none.
                     let Some(version) = Version::parse(&version) else { continue };
                     versions.insert(version, published);
@@ -174,7 +222,7 @@ mod tests {
                 .as_slice(),
         )
         .unwrap();
-        assert_eq!(packument.tags["latest"], "1.0.0");
+        assert_eq!(packument.tags.0["latest"], "1.0.0");
         let versions: Vec<_> = packument.versions.0.iter().map(|(v, p)| (v.to_string(), p.deprecated)).collect();
         let expected = [Deprecated::No, Deprecated::Yes, Deprecated::No, Deprecated::Yes, Deprecated::No];
         assert_eq!(versions.iter().map(|(_, deprecated)| *deprecated).collect::<Vec<_>>(), expected);
@@ -205,5 +253,35 @@ mod tests {
         };
         assert_eq!(many(VERSIONS_LIMIT).unwrap(), VERSIONS_LIMIT);
         assert!(many(VERSIONS_LIMIT + 1).unwrap_err().to_string().starts_with("more than 50000 versions"));
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_however_it_is_spread() {
+        let versions = |count: usize, pre: &str, tarball: usize| {
+            let tarball = "x".repeat(tarball);
+            let written = |n| format!("\"{n}.0.0{pre}\":{{\"dist\":{{\"tarball\":\"{tarball}\"}}}}");
+            let versions: Vec<_> = (0..count).map(written).collect();
+            parse(format!("{{\"versions\":{{{}}}}}", versions.join(",")).as_bytes()).map(drop)
+        };
+        let parts = format!("-a{}", ".a".repeat(100));
+        let (each, all) = (103 * PART_BYTES, KEPT_LIMIT);
+        for (name, found, is_kept) in [
+            ("many parts of a version", versions(all / each, &parts, 0), true),
+            ("too many", versions(all / each + 1, &parts, 0), false),
+            ("a long URL", versions(1, "", all - 3 * PART_BYTES), true),
+            ("too long", versions(1, "", all - 3 * PART_BYTES + 1), false),
+        ] {
+            let why = found.err().map(|error| error.to_string());
+            assert_eq!(why.is_none(), is_kept, "{name}");
+            assert!(why.is_none_or(|why| why.starts_with("more than 33554432 bytes")), "{name}");
+        }
+        let tags = |count: usize, more: &str| {
+            let tags: Vec<_> = (0..count).map(|n| format!("\"{n}{more}\":\"1.0.0\"")).collect();
+            let text = format!("{{\"dist-tags\":{{{}}},\"versions\":{{}}}}", tags.join(","));
+            parse(text.as_bytes()).map(|packument| packument.tags.0.len())
+        };
+        assert_eq!(tags(TAGS_LIMIT, "").unwrap(), TAGS_LIMIT);
+        assert!(tags(TAGS_LIMIT + 1, "").unwrap_err().to_string().starts_with("more than 10000 tags"));
+        assert_eq!(tags(3, &"x".repeat(TAG_LIMIT)).unwrap(), 0);
     }
 }

@@ -4,6 +4,8 @@
 
 #[path = "../support/bench.rs"]
 mod bench;
+mod layers;
+mod npm;
 mod redirect;
 mod trouble;
 

@@ -61,8 +61,9 @@ fn is_defaults(written: &str) -> bool {
 mod tests {
     use super::*;
     use std::fs;
+    use tempfile::TempDir;
 
-    fn folder() -> tempfile::TempDir {
+    fn folder() -> TempDir {
         let folder = tempfile::tempdir().unwrap();
         for name in [DEFAULTS, "more.yaml"] {
             fs::write(folder.path().join(name), name).unwrap();
@@ -70,10 +71,15 @@ mod tests {
         folder
     }
 
-    fn texts(includes: &[Include]) -> Vec<(&str, Option<&str>)> {
+    /// What each is called, below `folder` where it lies there, and its text.
+    fn texts<'a>(folder: &TempDir, includes: &'a [Include]) -> Vec<(&'a str, Option<&'a str>)> {
+        let above = format!("{}/", folder.path().display());
+        let text = |yaml: &'a Vec<u8>| str::from_utf8(yaml).unwrap();
         includes
             .iter()
-            .map(|include| (&*include.shown_as, include.yaml.as_deref().map(|yaml| str::from_utf8(yaml).unwrap())))
+            .map(|Include { shown_as, yaml }| {
+                (shown_as.strip_prefix(&above).unwrap_or(shown_as), yaml.as_ref().map(text))
+            })
             .collect()
     }
 
@@ -83,7 +89,7 @@ mod tests {
         let elsewhere = other.path().join("more.yaml").display().to_string();
         let written = [DEFAULTS, "./more.yaml", "none.yaml", &elsewhere];
         assert_eq!(
-            texts(&read(folder.path(), written, None).unwrap_or_default()),
+            texts(&folder, &read(folder.path(), written, None).unwrap_or_default()),
             [
                 (DEFAULTS, Some(DEFAULTS)),
                 ("./more.yaml", Some("more.yaml")),
@@ -101,14 +107,14 @@ mod tests {
         for (written, expected) in [
             (
                 vec!["more.yaml", "gone/dynamic-plugins.default.yaml", &second],
-                vec![("more.yaml", Some("more.yaml")), ("index", Some("of the index")), (&second, Some(DEFAULTS))],
+                vec![("more.yaml", Some("more.yaml")), ("index", Some("of the index")), (DEFAULTS, Some(DEFAULTS))],
             ),
             (vec!["more.yaml"], vec![("more.yaml", Some("more.yaml"))]),
             (vec!["other-dynamic-plugins.default.yaml"], vec![("other-dynamic-plugins.default.yaml", None)]),
         ] {
             let mut includes = read(folder.path(), written, Some("quay.io/rhdh/index:1")).unwrap_or_default();
             put(&mut includes, index());
-            assert_eq!(texts(&includes), expected);
+            assert_eq!(texts(&folder, &includes), expected);
         }
     }
 

@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use audit::{Event, NoteShape};
-use config::rhdh::{Mark, MissingIntegrity, Planned, Planning};
+use config::rhdh::{Mark, Planned, Planning};
 use config::{Dialect, Plan, Warning};
 use fetch::GitProgram;
 use install::Local;
 
 use super::includes::Include;
-use super::variables::{Wishes, WithoutIntegrity};
+use super::variables::Wishes;
 use super::{catalog, includes, note};
 use crate::environment::Environment;
 use crate::front::{Confined, Failure, Front, Session};
@@ -20,20 +20,14 @@ use crate::sandbox::Rules;
 pub(super) fn plan(
     front: &Front<'_>,
     session: &mut Session,
-    bytes: &[u8],
+    mut planning: Planning,
     wishes: &Wishes,
 ) -> Result<(Plan, Local, Confined), Failure> {
     let file = front.config.display().to_string();
-    let missing_integrity = match wishes.without_integrity {
-        WithoutIntegrity::Rejected => MissingIntegrity::IsRefused,
-        WithoutIntegrity::Unchecked => MissingIntegrity::IsSkipped,
-    };
-    let begin = || Planning::begin(&file, bytes, missing_integrity);
-    let mut planning = begin();
     let folder = front.config.parent().unwrap_or(front.config);
     let mut includes = includes::read(folder, planning.includes(), wishes.catalog.index.as_deref())?;
     let entities = catalog::folder(&wishes.catalog)?;
-    let names_git = supplied(begin(), &includes).names_git();
+    let names_git = supplied(planning.clone(), &includes).names_git();
     let local = Local { folder: Path::new(".").to_owned(), git: git(front, names_git) };
     let mut rules = Rules { read: vec![local.folder.clone()], ..Rules::default() };
     rules.programs.extend(local.git.iter().flat_map(|git| git_programs(git, front.environment)));
@@ -52,7 +46,7 @@ pub(super) fn plan(
         planning.finish().map_err(|problems| session.tell_problems(&file, &problems))?;
     for line in &notes {
         let shape = match line.mark {
-            Mark::Step => NoteShape::Heading,
+            Mark::Heading => NoteShape::Heading,
             Mark::Plain => NoteShape::Plain,
         };
         note(session, shape, &line.text);

@@ -5,6 +5,8 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use config::rhdh::MissingIntegrity;
+
 /// The variables as they are set.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Variables {
@@ -30,22 +32,13 @@ pub(crate) struct Wishes {
     /// Longest wait for another installer.
     pub(crate) lock_timeout: Option<Duration>,
     /// What becomes of a plugin that has no integrity and needs one.
-    pub(crate) without_integrity: WithoutIntegrity,
+    pub(crate) missing_integrity: MissingIntegrity,
     /// Images with catalog entities and defaults.
     pub(crate) catalog: Catalog,
     /// One more file of CA certificates.
     pub(crate) ca_file: Option<PathBuf>,
     /// What was not taken as it was written, or is dangerous.
     pub(crate) remarks: Vec<Remark>,
-}
-
-/// What becomes of a plugin that has no integrity and needs one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum WithoutIntegrity {
-    /// It is rejected.
-    Rejected,
-    /// It is installed, whatever its bytes are.
-    Unchecked,
 }
 
 /// The catalog index images.
@@ -106,7 +99,7 @@ impl Variables {
             max_file_bytes: self.max_file_bytes(&mut remarks),
             jobs: self.jobs(&mut remarks),
             lock_timeout: self.lock_timeout(&mut remarks),
-            without_integrity: self.without_integrity(&mut remarks),
+            missing_integrity: self.missing_integrity(&mut remarks),
             catalog: Catalog {
                 index: self.catalog_index_image.as_deref().map(str::trim).map(str::to_owned),
                 extra: self.extra(&mut remarks),
@@ -157,7 +150,7 @@ impl Variables {
         wait
     }
 
-    fn without_integrity(&self, remarks: &mut Vec<Remark>) -> WithoutIntegrity {
+    fn missing_integrity(&self, remarks: &mut Vec<Remark>) -> MissingIntegrity {
         if self.skip_integrity_check.as_deref().is_some_and(|text| text.eq_ignore_ascii_case("true")) {
             remarks.push(Remark {
                 reason: "integrity_skipped",
@@ -166,9 +159,9 @@ impl Variables {
                         .to_owned(),
                 hint: Some("leave it out, and pin what each publisher gives as `integrity`"),
             });
-            WithoutIntegrity::Unchecked
+            MissingIntegrity::IsSkipped
         } else {
-            WithoutIntegrity::Rejected
+            MissingIntegrity::IsRefused
         }
     }
 
@@ -252,7 +245,7 @@ mod tests {
                 max_file_bytes: None,
                 jobs: None,
                 lock_timeout: None,
-                without_integrity: WithoutIntegrity::Rejected,
+                missing_integrity: MissingIntegrity::IsRefused,
                 catalog: Catalog { index: None, extra: Vec::new(), entities: "/tmp/extensions".into() },
                 ca_file: None,
                 remarks: Vec::new(),
@@ -312,18 +305,18 @@ mod tests {
     #[test]
     fn only_the_word_true_skips_integrity_and_it_is_told() {
         for (text, expected) in [
-            ("true", WithoutIntegrity::Unchecked),
-            ("TRUE", WithoutIntegrity::Unchecked),
-            ("True", WithoutIntegrity::Unchecked),
-            ("false", WithoutIntegrity::Rejected),
-            ("1", WithoutIntegrity::Rejected),
-            ("yes", WithoutIntegrity::Rejected),
-            ("truex", WithoutIntegrity::Rejected),
-            ("", WithoutIntegrity::Rejected),
+            ("true", MissingIntegrity::IsSkipped),
+            ("TRUE", MissingIntegrity::IsSkipped),
+            ("True", MissingIntegrity::IsSkipped),
+            ("false", MissingIntegrity::IsRefused),
+            ("1", MissingIntegrity::IsRefused),
+            ("yes", MissingIntegrity::IsRefused),
+            ("truex", MissingIntegrity::IsRefused),
+            ("", MissingIntegrity::IsRefused),
         ] {
             let wishes = wishes(&[("SKIP_INTEGRITY_CHECK", text)]);
-            assert_eq!(wishes.without_integrity, expected, "{text}");
-            let told: &[&str] = if expected == WithoutIntegrity::Unchecked { &["integrity_skipped"] } else { &[] };
+            assert_eq!(wishes.missing_integrity, expected, "{text}");
+            let told: &[&str] = if expected == MissingIntegrity::IsSkipped { &["integrity_skipped"] } else { &[] };
             assert_eq!(reasons(&wishes), told, "{text}");
         }
     }

@@ -1,7 +1,9 @@
 //! The front that RHDH's charts and images expect: how it is called, what it says, how it ends.
 
-use std::fs;
-use std::os::unix::fs::symlink;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::Command;
 
 use testkit::{Fault, Registry};
@@ -136,6 +138,30 @@ fn list_that_is_missing_or_empty_leaves_an_empty_file_and_the_plugins() {
         assert_eq!(fs::read(portal.root().join(APP_CONFIG)).unwrap(), b"");
         assert_eq!(portal.plugins(), plugins);
     }
+}
+
+#[test]
+fn folder_that_only_others_may_look_into_is_left_and_stops_nobody() {
+    let portal = Portal::new();
+    list(&portal, &[]);
+    let locked = portal.root().join("somebody-elses");
+    fs::create_dir(&locked).unwrap();
+    let set_mode = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    set_mode(&locked, 0o000);
+    let mut command = command(&portal);
+    if fs::metadata(&locked).unwrap().uid() == 0 {
+        // Root may look into everything, so another user runs a copy in a folder that is open to all.
+        let installer = portal.path("installer");
+        let copied = Command::new("cp").arg(command.get_program()).arg(&installer).status().unwrap();
+        assert!(copied.success());
+        set_mode(&portal.path("."), 0o755);
+        set_mode(&portal.root(), 0o777);
+        command = Command::new(installer);
+        command.env_clear().env("DYNAMIC_PLUGINS_DIALECT", "rhdh").current_dir(portal.path(".")).uid(65534).gid(65534);
+    }
+    command.arg(portal.root());
+    portal.run(command).exits(0);
+    assert!(locked.is_dir());
 }
 
 #[test]

@@ -1,0 +1,82 @@
+//! Bytes that came, on their way to being proved.
+
+use integrity::{Hashed, Integrity, Mismatch, Promise, Verified};
+
+use crate::Spool;
+use crate::located::{Located, Origin};
+
+/// An artifact's bytes, hashed and not readable, and what a registry said about them.
+///
+/// ```compile_fail,E0616
+/// fn peek(fetched: fetch::Fetched) -> integrity::Hashed<fetch::Spool> {
+///     fetched.lowest
+/// }
+/// ```
+///
+/// ```
+/// fn prove(
+///     fetched: fetch::Fetched,
+///     promise: &integrity::Promise,
+/// ) -> Result<Vec<integrity::Verified<fetch::Spool>>, integrity::Mismatch> {
+///     fetched.verify(promise)
+/// }
+/// ```
+#[must_use = "fetched bytes prove nothing until they are verified"]
+#[derive(Debug, Clone)]
+pub struct Fetched {
+    pub(crate) lowest: Hashed<Spool>,
+    /// The layers above it, which only images have.
+    pub(crate) above: Vec<Hashed<Spool>>,
+    pub(crate) origin: Origin,
+}
+
+impl Fetched {
+    /// Compares the bytes of each layer with what was promised.
+    ///
+    /// # Errors
+    /// [`Mismatch`], and the bytes are gone.
+    pub fn verify(self, promise: &Promise) -> Result<Vec<Verified<Spool>>, Mismatch> {
+        let named = self.origin.layers.iter().map(Some).chain(std::iter::repeat(None));
+        [self.lowest]
+            .into_iter()
+            .chain(self.above)
+            .zip(named)
+            .map(|(layer, named)| layer.keeps(promise, named))
+            .collect()
+    }
+
+    /// Compares the bytes with what the operator pinned; of several layers only the lowest is had.
+    ///
+    /// # Errors
+    /// [`Mismatch`], and the bytes are gone.
+    pub fn verify_pinned(self, pinned: &Integrity) -> Result<Verified<Spool>, Mismatch> {
+        self.lowest.verify(pinned)
+    }
+
+    /// The sha512 of the bytes that came, as one would pin it; of the lowest layer, if there are several. It is no proof
+    /// that they are the wanted ones.
+    pub const fn integrity(&self) -> Integrity {
+        self.lowest.integrity()
+    }
+
+    /// The same bytes for another source that has led to the same layers.
+    pub fn of(&self, located: &Located) -> Option<Self> {
+        let origin = located.origin();
+        (origin.manifest.is_some() && origin.layers == self.origin.layers).then(|| Self { origin, ..self.clone() })
+    }
+
+    /// What a registry said about the artifact.
+    pub const fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// How many bytes came.
+    pub fn len(&self) -> u64 {
+        self.above.iter().map(Hashed::len).fold(self.lowest.len(), u64::saturating_add)
+    }
+
+    /// Whether the artifact is empty.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

@@ -1,0 +1,238 @@
+//! Catalog index images: the plugins of a distribution, and the entities that describe them.
+
+use std::fs;
+use std::path::Path;
+
+use testkit::{Image, OCI_LAYER, Pushed, Registry, Tarball, Tree};
+
+use crate::hub::{Hub, asked, pinned, plugins, push};
+
+const DEFAULTS: &str = "dynamic-plugins.default.yaml";
+const OF_INCLUDE: &str = "includes: [dynamic-plugins.default.yaml]\nplugins:";
+
+/// An image of an index; of the two, each may be missing.
+fn index(registry: &Registry, name: &str, tag: &str, defaults: Option<&str>, entity: Option<&str>) -> Pushed {
+    let mut archive = Tarball::new().file("index.json", "{}");
+    if let Some(text) = defaults {
+        archive = archive.file(DEFAULTS, text);
+    }
+    if let Some(entity) = entity {
+        let folder = "catalog-entities/extensions";
+        archive = archive.dir("catalog-entities").dir(folder).dir(format!("{folder}/plugins"));
+        archive = archive.file(format!("{folder}/plugins/{entity}.yaml"), format!("name: {entity}\n"));
+    }
+    registry.push_image(&format!("rhdh/{name}"), tag, &Image::new(OCI_LAYER, &archive.gzip()))
+}
+
+/// A reference as the variable has it.
+fn written(reference: &str) -> String {
+    reference.trim_start_matches("oci://").to_owned()
+}
+
+fn hub(index: &str) -> Hub {
+    let mut hub = Hub::new();
+    hub.set("CATALOG_INDEX_IMAGE", written(index));
+    let entities = hub.path("extensions");
+    hub.set("CATALOG_ENTITIES_EXTRACT_DIR", entities);
+    hub
+}
+
+/// The files below the folder of entities, dot files aside.
+fn entities(hub: &Hub) -> Vec<String> {
+    files(&hub.path("extensions"))
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let tree = Tree::of(folder).unwrap();
+    let files =
+        tree.lines().iter().filter_map(|line| line.split_once(" file ")?.1.split(' ').next().map(str::to_owned));
+    files.filter(|name| !name.starts_with('.') && !name.contains("/.")).collect()
+}
+
+/// A registry with an index that knows the plugin `one` at tag 1, and has the entity `one`.
+fn distribution() -> (Registry, Pushed) {
+    let registry = Registry::start();
+    let one = push(&registry, "one", "1", &["one"], "1").reference;
+    let defaults = format!("plugins:\n  - package: {one}!one\n    disabled: true\n    pluginConfig: {{a: 1}}\n");
+    let index = index(&registry, "index", "1", Some(&defaults), Some("one"));
+    (registry, index)
+}
+
+#[test]
+fn index_brings_what_the_list_builds_on() {
+    let (registry, index) = distribution();
+    let inherit = format!("oci://{}/rhdh/one:{{{{inherit}}}}!one", registry.host());
+    let rows = [
+        ("nothing of it", String::new(), false, false),
+        ("inherit", format!("  - package: '{inherit}'\n    disabled: false\n"), true, true),
+        (
+            "inherit without a path",
+            format!("  - package: '{}'\n    enabled: true\n", inherit.trim_end_matches("!one")),
+            true,
+            true,
+        ),
+        ("by its name", "  - package: ref://one\n    disabled: false\n".to_owned(), true, true),
+        (
+            "with another config",
+            "  - package: ref://one\n    enabled: true\n    pluginConfig: {b: 2}\n".to_owned(),
+            true,
+            false,
+        ),
+    ];
+    for (row, entries, is_installed, has_config) in rows {
+        let hub = hub(&index.reference);
+        // The file beside the list is not the one that counts.
+        hub.write(DEFAULTS, "plugins: [7]\n");
+        hub.list(&format!(
+            "{OF_INCLUDE}{}\n",
+            if entries.is_empty() { " []".to_owned() } else { format!("\n{entries}") }
+        ));
+        let run = hub.install().exits(0).says("\n======= Extracting catalog index from ");
+        assert!(run.stdout.contains("\n======= Including plugins from "), "{row}: {}", run.stdout);
+        assert_eq!(hub.plugins(), if is_installed { vec!["one"] } else { vec![] }, "{row}");
+        assert_eq!(hub.app_config().contains("\"a\": 1"), has_config, "{row}: {}", hub.app_config());
+        assert_eq!(entities(&hub), ["catalog-entities/plugins/one.yaml"], "{row}");
+        assert_eq!(files(&hub.root()).iter().filter(|file| file.contains("catalog")).count(), 0, "{row}");
+    }
+}
+
+#[test]
+fn index_that_no_include_makes_room_for_brings_entities_alone() {
+    let (_registry, index) = distribution();
+    let hub = hub(&index.reference);
+    hub.list("plugins:\n  - package: ref://one\n");
+    hub.install().exits(1).says("cannot resolve `ref://one`: no included plugin has that name");
+    hub.list("plugins: []\n");
+    hub.install().exits(0);
+    assert_eq!(entities(&hub), ["catalog-entities/plugins/one.yaml"]);
+}
+
+#[test]
+fn index_is_remembered_when_it_cannot_be_asked() {
+    let (registry, index) = distribution();
+    let hub = hub(&index.reference);
+    hub.list(&format!("{OF_INCLUDE}\n  - package: ref://one\n    enabled: true\n"));
+    hub.install().exits(0);
+    let (config, entities_before) = (hub.app_config(), entities(&hub));
+
+    registry.recorder().clear();
+    hub.install().exits(0).says(": already installed, skipping");
+    assert_eq!(asked(registry.recorder()).len(), 1, "{:?}", asked(registry.recorder()));
+
+    drop(registry);
+    let run = hub.install().exits(0).says("/rhdh/index:1` could not be asked, and what it said the last time serves: ");
+    assert!(run.stdout.contains(": already installed, skipping"), "{}", run.stdout);
+    assert_eq!((hub.app_config(), entities(&hub)), (config, entities_before));
+
+    // What was remembered is of that image alone.
+    let mut hub = hub;
+    hub.set("CATALOG_INDEX_IMAGE", written(&index.reference.replace("index:1", "index:2")));
+    let before = hub.untouched();
+    hub.install().exits(1).says("/rhdh/index:2`");
+    assert_eq!(hub.untouched(), before);
+}
+
+#[test]
+fn pinned_index_is_asked_for_once() {
+    let (registry, index) = distribution();
+    let hub = hub(&pinned(&index));
+    hub.list(&format!("{OF_INCLUDE}\n  - package: ref://one\n    enabled: true\n"));
+    hub.install().exits(0);
+    registry.recorder().clear();
+    let run = hub.install().exits(0).says(": already installed, skipping");
+    assert!(!run.stdout.contains("serves"), "{}", run.stdout);
+    assert_eq!(asked(registry.recorder()), [""; 0]);
+    assert_eq!(entities(&hub), ["catalog-entities/plugins/one.yaml"]);
+
+    // A new pod has the volume, and not the entities.
+    fs::remove_dir_all(hub.path("extensions")).unwrap();
+    hub.install().exits(0);
+    assert_eq!(entities(&hub), ["catalog-entities/plugins/one.yaml"]);
+    assert!(!registry.recorder().requests().is_empty());
+}
+
+#[test]
+fn image_without_a_list_is_no_index() {
+    let registry = Registry::start();
+    let index = index(&registry, "index", "1", None, Some("one"));
+    let hub = hub(&index.reference);
+    hub.list("plugins: []\n");
+    let run = hub.install().exits(1).says("`dynamic-plugins.default.yaml` not found in `oci://");
+    assert!(run.stderr.contains("\nhelp: `CATALOG_INDEX_IMAGE` must name a catalog index"), "{}", run.stderr);
+    assert_eq!(entities(&hub), [""; 0]);
+    assert!(!hub.root().join(crate::hub::APP_CONFIG).exists());
+}
+
+#[test]
+fn entities_are_those_of_the_index_that_is_named_now() {
+    let registry = Registry::start();
+    let images = [Some("one"), Some("two"), None].map(|entity| index(&registry, "index", "1", Some(""), entity));
+    let hub = hub(&images[0].reference);
+    hub.list("plugins: []\n");
+    for (image, expected) in images.iter().zip([vec!["one"], vec!["two"], vec![]]) {
+        let manifest = registry.manifest("rhdh/index", &image.digest).unwrap();
+        registry.push_manifest("rhdh/index", "1", &manifest, testkit::OCI_MANIFEST);
+        let run = hub.install().exits(0);
+        let expected: Vec<_> = expected.iter().map(|name| format!("catalog-entities/plugins/{name}.yaml")).collect();
+        assert_eq!(entities(&hub), expected);
+        assert_eq!(run.stdout.contains("has no catalog entities"), expected.is_empty(), "{}", run.stdout);
+        let left: Vec<_> =
+            fs::read_dir(hub.path("extensions")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert!(left.iter().all(|name| !name.to_string_lossy().starts_with(".incoming")), "{left:?}");
+    }
+}
+
+#[test]
+fn extra_indexes_bring_entities_and_no_plugins() {
+    let (registry, _) = distribution();
+    let named = index(&registry, "mine", "1", Some("plugins: [7]"), Some("mine"));
+    let unnamed = index(&registry, "other", "1", None, Some("other"));
+    let none = index(&registry, "none", "1", None, None);
+    let [named, unnamed, none] = [named, unnamed, none].map(|pushed| written(&pushed.reference));
+    let mut hub = Hub::new();
+    let folder = hub.path("extensions");
+    hub.set("CATALOG_ENTITIES_EXTRACT_DIR", folder);
+    let gone = format!("{}/rhdh/gone:1", registry.host());
+    hub.set("EXTRA_CATALOG_INDEX_IMAGES", format!("mine={named}, {unnamed},,gone={gone},none={none}"));
+    hub.list("plugins: []\n");
+    let run = hub.install().exits(0).says("WARNING: ").says("/rhdh/gone:1` are left out: ");
+    assert!(run.stdout.contains("/rhdh/none:1` has no catalog entities"), "{}", run.stdout);
+    let unnamed_folder = unnamed.replace(['/', ':'], "_");
+    let mut expected = vec![
+        format!("extra/{unnamed_folder}/catalog-entities/plugins/other.yaml"),
+        "extra/mine/catalog-entities/plugins/mine.yaml".to_owned(),
+    ];
+    expected.sort();
+    assert_eq!(entities(&hub), expected);
+
+    drop(registry);
+    hub.install().exits(0).says("/rhdh/mine:1` are left out: ");
+    assert_eq!(entities(&hub), expected, "what is there stays");
+}
+
+#[test]
+fn index_that_is_not_allowed_is_not_asked_for() {
+    let (registry, index) = distribution();
+    let extra = written(&index.reference);
+    for (row, image, extra, status) in [("the primary one", true, "", 1), ("an extra one", false, &*extra, 0)] {
+        let mut hub = hub(&index.reference);
+        if !image {
+            hub.set("CATALOG_INDEX_IMAGE", "");
+        }
+        hub.set("EXTRA_CATALOG_INDEX_IMAGES", extra);
+        hub.list("allowedSources: [oci://quay.io/rhdh]\nplugins: []\n");
+        registry.recorder().clear();
+        hub.install().exits(status).says("matches no entry of `allowedSources`");
+        assert_eq!(asked(registry.recorder()), [""; 0], "{row}");
+    }
+    // Nor for a list that is wrong.
+    let hub = hub(&index.reference);
+    hub.list("plugins: 7\n");
+    hub.install().exits(1);
+    assert_eq!(asked(registry.recorder()), [""; 0]);
+    // An index may name no plugin that the list would not allow.
+    let allowed = format!("allowedSources: ['oci://{}/rhdh/index']\n", registry.host());
+    hub.list(&format!("{allowed}{OF_INCLUDE}{}", plugins(&["ref://one\nenabled: true"])));
+    hub.install().exits(1).says("/rhdh/one:1!one` matches no entry of `allowedSources`");
+    assert_eq!(hub.plugins(), [""; 0]);
+}
