@@ -9,6 +9,9 @@ use std::hash::{BuildHasher as _, Hasher as _};
 use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
 
 use config::MAX_CONFIG_BYTES;
 use fetch::{FetchError, Fetcher, Located, Spool, Waiting};
@@ -18,6 +21,7 @@ use source::{Allowed, Source};
 use tarball::{Dir, EntryPath, FileMode, Kind, Limits, Record, UnpackError, Written, extract};
 use transport::Stop;
 
+use crate::Chain;
 use crate::replace::replace;
 use crate::staging::open_or_make;
 
@@ -41,19 +45,21 @@ const MEMORY: &str = ".butler-plugins.catalog";
 const MEMORY_LIMIT: u64 = 8 * MAX_CONFIG_BYTES as u64;
 /// Most bytes of a mark.
 const MARK_LIMIT: u64 = 256;
+/// How often a wish to stop is looked for while the network is asked.
+const POLL: Duration = Duration::from_millis(20);
 
 /// Where indexes are unpacked, and by whom they are had.
 pub struct Catalog<'a> {
     /// Whoever fetches.
-    pub fetcher: &'a Fetcher,
+    pub fetcher: &'a Arc<Fetcher>,
     /// The folder that entities go to; it must exist.
     pub folder: &'a Path,
     /// What an archive may ask of us.
     pub limits: &'a Limits,
     /// Asked when the run is to end early.
     pub stop: &'a Stop,
-    /// Told a request that is made again.
-    pub waiting: &'a Waiting<'a>,
+    /// Told why a request is made again.
+    pub waiting: &'a dyn Fn(String),
 }
 
 /// What an index says.
@@ -66,6 +72,8 @@ pub struct Index {
     pub entities: Entities,
     /// Why the index could not be asked; what it said the last time serves.
     pub stale: Option<FetchError>,
+    /// What the root is to remember once the plugins of the list are visible; `None` where it does already.
+    pub memory: Option<IndexMemory>,
 }
 
 /// Whether an index has entities.
@@ -150,15 +158,22 @@ impl CatalogError {
 }
 
 /// What is remembered of the primary index.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Memory {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexMemory {
     image: String,
     digest: String,
     defaults: String,
 }
 
+impl IndexMemory {
+    /// Puts it into a root, in the place of what is remembered there.
+    pub(crate) fn keep(&self, root: &Dir) -> io::Result<()> {
+        replace(root, MEMORY, &serde_json::to_vec(self)?)
+    }
+}
+
 impl Catalog<'_> {
-    /// Has the index that says which plugins there are by default. What it says is remembered in `root`.
+    /// Has the index that says which plugins there are by default, or what `root` remembers of it.
     ///
     /// # Errors
     /// When it cannot be had and nothing is remembered of it, or when it is no index.
@@ -168,18 +183,18 @@ impl Catalog<'_> {
         let folder = Dir::open(self.folder).map_err(host("open the folder of entities"))?;
         let root = Dir::open(root).map_err(host("open the plugin root"))?;
         let memory = recall(&root).filter(|memory| memory.image == image);
-        let serves = |memory: Memory, stale| {
+        let serves = |memory: IndexMemory, stale| {
             let is_there = folder.kind(ENTITIES_FOLDER).is_ok_and(|kind| kind == Some(Kind::Directory));
             let entities = if is_there { Entities::There } else { Entities::None };
-            Index { defaults: memory.defaults.into_bytes(), entities, stale }
+            Index { defaults: memory.defaults.into_bytes(), entities, stale, memory: None }
         };
-        let is_unpacked = |memory: &Memory| mark(&folder).is_some_and(|mark| mark == memory.digest);
+        let is_unpacked = |memory: &IndexMemory| mark(&folder).is_some_and(|mark| mark == memory.digest);
         let is_fixed = matches!(source.subject(), Source::Oci(reference) if reference.digest().is_some());
         let memory = match memory {
             Some(memory) if is_fixed && is_unpacked(&memory) => return Ok(serves(memory, None)),
             memory => memory,
         };
-        let located = match (self.fetcher.locate_image(source, self.stop, self.waiting), memory) {
+        let located = match (self.locate(source)?, memory) {
             (Ok(located), Some(memory)) if digest_of(&located) == memory.digest && is_unpacked(&memory) => {
                 return Ok(serves(memory, None));
             }
@@ -193,12 +208,9 @@ impl Catalog<'_> {
             defaults.ok_or_else(|| CatalogError::NoDefaults { image: image.clone() })
         })?;
         // A list that is no text is told by whoever reads it, and not remembered.
-        if let Ok(text) = String::from_utf8(defaults.clone()) {
-            let memory = Memory { image: image.clone(), digest, defaults: text };
-            let json = serde_json::to_vec(&memory).map_err(io::Error::from).map_err(host("write down the list"))?;
-            replace(&root, MEMORY, &json).map_err(host("remember the list"))?;
-        }
-        Ok(Index { defaults, entities, stale: None })
+        let text = String::from_utf8(defaults.clone()).ok();
+        let memory = text.map(|defaults| IndexMemory { image: image.clone(), digest, defaults });
+        Ok(Index { defaults, entities, stale: None, memory })
     }
 
     /// Has the entities of another index; they go to a folder of that name.
@@ -211,7 +223,7 @@ impl Catalog<'_> {
         let all = Dir::open(self.folder).map_err(host("open the folder of entities"))?;
         let opened = open_or_make(&all, EXTRA).and_then(|extra| open_or_make(&extra, name));
         let folder = opened.map_err(host("make a folder"))?;
-        let located = self.fetcher.locate_image(source, self.stop, self.waiting)?;
+        let located = self.locate(source)??;
         if mark(&folder).is_some_and(|mark| mark == digest_of(&located))
             && folder.kind(ENTITIES_FOLDER).is_ok_and(|kind| kind.is_some())
         {
@@ -238,10 +250,49 @@ impl Catalog<'_> {
         Ok((seen, entities))
     }
 
+    fn locate(&self, source: &Allowed<Source>) -> Result<Result<Located, FetchError>, CatalogError> {
+        let image = source.subject().to_string();
+        let source = source.clone();
+        self.ask(&image, move |fetcher, stop, waiting| fetcher.locate_image(&source, stop, waiting))
+    }
+
+    /// Asks the network on a thread of its own: one that waits for an answer hears no wish to stop, and is left behind.
+    fn ask<T: Send + 'static>(
+        &self,
+        image: &str,
+        act: impl FnOnce(&Fetcher, &Stop, &Waiting<'_>) -> Result<T, FetchError> + Send + 'static,
+    ) -> Result<Result<T, FetchError>, CatalogError> {
+        let (fetcher, stop) = (Arc::clone(self.fetcher), self.stop.clone());
+        let (sender, words) = channel();
+        let asking = std::thread::Builder::new().spawn(move || {
+            // Nobody listens any more once it was left behind.
+            let tell = |error: &FetchError, _: Duration| drop(sender.send(Word::Waiting(Chain(error).to_string())));
+            let answer = act(&fetcher, &stop, &tell);
+            drop(sender.send(Word::Answer(Box::new(answer))));
+        });
+        asking.map_err(host("start a thread", image))?;
+        loop {
+            match words.recv_timeout(POLL) {
+                Ok(Word::Waiting(why)) => (self.waiting)(why),
+                Ok(Word::Answer(answer)) => return Ok(*answer),
+                Err(RecvTimeoutError::Timeout) if !self.stop.is_asked() => {}
+                Err(RecvTimeoutError::Timeout) => {
+                    return Ok(Err(FetchError::Stopped { package: image.to_owned() }));
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(host("hear of a thread", image)(io::ErrorKind::Other.into()));
+                }
+            }
+        }
+    }
+
     fn unpack(&self, located: Located, image: &str, into: &Dir, spools: &Dir) -> Result<(), CatalogError> {
-        let spool = || spools.unnamed_file().map(Spool::new);
         let promise = Promise::Registry;
-        let fetched = self.fetcher.fetch_located(located, &promise, &spool, self.stop, self.waiting)?;
+        let spools = spools.try_clone().map_err(host("open a folder", image))?;
+        let fetched = self.ask(image, move |fetcher, stop, waiting| {
+            let spool = || spools.unnamed_file().map(Spool::new);
+            fetcher.fetch_located(located, &Promise::Registry, &spool, stop, waiting)
+        })??;
         let mut layers = fetched.verify(&promise)?;
         let unpack = |source| CatalogError::Unpack { image: image.to_owned(), source };
         let wanted = [DEFAULTS, ENTITIES[0], ENTITIES[1]].map(|path| EntryPath::parse(path.as_bytes(), self.limits));
@@ -250,6 +301,13 @@ impl Catalog<'_> {
         // What was there is seen when it is looked for.
         extract(&mut layers, &wanted, into, self.limits, &mut Watch(self.stop)).map(drop).map_err(unpack)
     }
+}
+
+/// What is heard from whoever asks the network.
+enum Word<T> {
+    /// A request failed for this reason, and is made again.
+    Waiting(String),
+    Answer(Box<Result<T, FetchError>>),
 }
 
 /// A folder that is being filled, and that goes when it is done with.
@@ -335,7 +393,7 @@ fn digest_of(located: &Located) -> String {
 }
 
 /// What is remembered; what cannot be read is as good as nothing.
-fn recall(root: &Dir) -> Option<Memory> {
+fn recall(root: &Dir) -> Option<IndexMemory> {
     serde_json::from_slice(&read(root, MEMORY, MEMORY_LIMIT).ok()??).ok()
 }
 
@@ -355,26 +413,5 @@ fn read(dir: &Dir, name: &str, limit: u64) -> io::Result<Option<Vec<u8>>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_killed_run_was_filling_goes_unless_somebody_is_filling_one() {
-        let parent = tempfile::tempdir().unwrap();
-        let folder = Dir::open(parent.path()).unwrap();
-        let abandoned = || folder.kind(".incoming-0000000000000000").unwrap().is_some();
-        folder.create_dir(".incoming-0000000000000000").unwrap();
-        folder.create_dir(ENTITIES_FOLDER).unwrap();
-        let elsewhere = folder.open_or_create_file(INCOMING_LOCK, FileMode::Plain).unwrap();
-        elsewhere.lock_shared().unwrap();
-        let own = Incoming::make(&folder).unwrap();
-        assert!(abandoned());
-        drop((elsewhere, own));
-        let own = Incoming::make(&folder).unwrap();
-        assert!(!abandoned());
-        // The lock is shared again: another one does not take this for abandoned, and may begin.
-        let beside = Incoming::make(&folder).unwrap();
-        assert!(folder.kind(&own.name).unwrap().is_some() && folder.kind(&beside.name).unwrap().is_some());
-        assert!(folder.kind(ENTITIES_FOLDER).unwrap().is_some());
-    }
-}
+#[expect(clippy::disallowed_methods, reason = "a test works with paths")]
+mod tests;

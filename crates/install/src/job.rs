@@ -8,7 +8,7 @@ use config::Plan;
 use tarball::Limits;
 use transport::{Clock, Stop};
 
-use crate::{Local, Locking};
+use crate::{IndexMemory, Local, Locking};
 
 /// Everything a run needs besides the network and the log.
 pub struct Job {
@@ -24,6 +24,9 @@ pub struct Job {
     pub limits: Limits,
     /// Where plugins come from that no server is asked for.
     pub local: Local,
+    /// What the root is to remember of a catalog index once the plugins are visible: an index whose plugins cannot be
+    /// installed is not the one to go by when it cannot be asked.
+    pub index: Option<IndexMemory>,
     /// What is believed of plugins that are installed already.
     pub belief: Belief,
     /// Where artifacts are kept for other roots and later runs, if anywhere.

@@ -49,3 +49,65 @@ fn image(source: &Source, promise: &Promise) -> Option<String> {
         Source::Https(_) | Source::Npm(_) | Source::Git(_) | Source::Local(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::site::Site;
+    use fetch::Spool;
+    use integrity::Promise;
+    use testkit::{Image, OCI_LAYER};
+    use transport::Stop;
+
+    fn fetch(site: &Site, located: Located) -> Result<Fetched, ()> {
+        let spool = || tempfile::tempfile().map(Spool::new);
+        let fetched = site.fetcher.fetch_located(located, &Promise::Registry, &spool, &Stop::new(), &|_, _| ());
+        fetched.map_err(drop)
+    }
+
+    #[test]
+    fn image_of_several_plugins_is_fetched_once_and_any_other_for_each() {
+        let site = Site::new();
+        site.registry.push_image("many", "1", &Image::new(OCI_LAYER, b"several plugins"));
+        site.registry.push_image("lone", "1", &Image::new(OCI_LAYER, b"one plugin"));
+        let packages = ["oci://{}/many:1!a", "oci://{}/lone:1!a", "oci://{}/many:1!b", "./many:1!a", "./many:1!a"];
+        let sources = packages.map(|package| site.allowed(package));
+        let shared = Shared::among(sources.iter().map(|source| (source.subject(), &Promise::Registry)));
+        for (source, blobs) in sources.iter().zip([1, 1, 0]) {
+            let located = site.locate(source);
+            let fetched =
+                shared.fetch((source.subject(), &Promise::Registry), located, |located| fetch(&site, located)).unwrap();
+            let Source::Oci(reference) = source.subject() else { unreachable!() };
+            assert_eq!(fetched.origin().plugin_path.as_ref(), reference.plugin_path());
+            assert_eq!(site.asked().0, blobs, "{reference}");
+        }
+        assert_eq!(shared.0.len(), 1, "only images are shared");
+    }
+
+    #[test]
+    fn after_a_failure_the_next_one_tries_for_itself() {
+        let site = Site::new();
+        site.registry.push_image("many", "1", &Image::new(OCI_LAYER, b"several plugins"));
+        let sources = ["oci://{}/many:1!a", "oci://{}/many:1!b"].map(|package| site.allowed(package));
+        let shared = Shared::among(sources.iter().map(|source| (source.subject(), &Promise::Registry)));
+        let [first, second] =
+            sources.each_ref().map(|source| ((source.subject(), &Promise::Registry), site.locate(source)));
+        shared.fetch(first.0, first.1, |_| Err(())).unwrap_err();
+        assert!(shared.fetch(second.0, second.1, |located| fetch(&site, located)).is_ok());
+    }
+
+    #[test]
+    fn tag_that_moved_meanwhile_is_fetched_anew() {
+        let site = Site::new();
+        let sources = ["oci://{}/many:1!a", "oci://{}/many:1!b"].map(|package| site.allowed(package));
+        let shared = Shared::among(sources.iter().map(|source| (source.subject(), &Promise::Registry)));
+        for (source, layer) in sources.iter().zip([b"old", b"new"]) {
+            site.registry.push_image("many", "1", &Image::new(OCI_LAYER, layer));
+            let located = site.locate(source);
+            assert!(
+                shared.fetch((source.subject(), &Promise::Registry), located, |located| fetch(&site, located)).is_ok()
+            );
+            assert_eq!(site.asked().0, 1);
+        }
+    }
+}

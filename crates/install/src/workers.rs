@@ -57,7 +57,15 @@ impl Task {
         match self.pull {
             Pull::Force => false,
             Pull::IfNotPresent => !is_local,
-            Pull::Always => !is_local && matches!(self.promise, Promise::Hashes(_)),
+            Pull::Always => self.is_pinned(),
+        }
+    }
+
+    fn is_pinned(&self) -> bool {
+        match (&self.promise, self.source.subject()) {
+            (Promise::Hashes(_), _) => true,
+            (Promise::Registry, Source::Oci(reference)) => reference.digest().is_some(),
+            (Promise::Registry | Promise::Unchecked(_), _) => false,
         }
     }
 }

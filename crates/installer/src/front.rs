@@ -134,6 +134,7 @@ impl Front<'_> {
             limits: settings::limits(&self.args.limits),
             caching: settings::caching(self.args, self.root)?,
             local: Local::default(),
+            index: None,
             belief: if self.args.trust_state { Belief::State } else { Belief::Content },
             locking: Locking {
                 holder: format!("{pod} (process {}, since {since})", std::process::id()),

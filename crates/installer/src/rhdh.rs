@@ -25,6 +25,7 @@ use install::{Job, Root};
 
 pub(crate) use self::variables::Variables;
 
+use self::plan::Planned;
 use self::variables::Wishes;
 use crate::cli::{self, RhdhArgs, RunArgs};
 use crate::environment::Environment;
@@ -108,9 +109,9 @@ fn prepare(front: &Front<'_>, session: &mut Session, wishes: &Wishes) -> Result<
     if planning.is_empty() {
         return nothing(front.root, session, &format!("{} is empty. Skipping.", file.display()));
     }
-    let (plan, local, confined) = plan::plan(front, session, planning, wishes)?;
+    let Planned { plan, local, index, confined } = plan::plan(front, session, planning, wishes)?;
     let job = front.job(session, plan, &confined.sandbox)?;
-    let job = Job { local, ..job };
+    let job = Job { local, index, ..job };
     Ok(Some((job, confined.fetcher)))
 }
 

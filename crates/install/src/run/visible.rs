@@ -52,6 +52,9 @@ impl Run {
         }
         let changes = Arc::new(changes);
         let Committed { removed, unsynced } = root.commit(&changes, &self.job.stop)?;
+        if let Some(Err(error)) = self.job.index.as_ref().map(|index| index.keep(&root.dir)) {
+            tell_warning("index_forgotten", &format!("failed to remember the catalog index: {error}"), log);
+        }
         if let Some(error) = unsynced {
             let detail = format!("the plugins are visible, but a power cut may undo that: {error}");
             tell_warning("sync_failed", &detail, log);

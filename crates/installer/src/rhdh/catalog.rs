@@ -2,11 +2,11 @@
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
 
 use audit::{Event, Log, NoteShape, Progress};
-use fetch::{FetchError, Fetcher};
-use install::{CatalogError, Chain, Entities};
+use fetch::Fetcher;
+use install::{CatalogError, Chain, Entities, IndexMemory};
 use source::{Allowed, Source, SourcePolicy};
 
 use super::variables::{Catalog, ExtraIndex};
@@ -20,6 +20,8 @@ pub(super) struct IndexDefaults {
     pub(super) shown_as: String,
     /// Its text.
     pub(super) yaml: Vec<u8>,
+    /// What is to be remembered of it.
+    pub(super) memory: Option<IndexMemory>,
 }
 
 /// The folder for entities, made if it is missing, where an image is named that may have some.
@@ -47,12 +49,12 @@ pub(super) fn bring(
     session: &mut Session,
     wishes: &Catalog,
     policy: &SourcePolicy,
-    (fetcher, folder): (&Fetcher, &Path),
+    (fetcher, folder): (&Arc<Fetcher>, &Path),
 ) -> Result<Option<IndexDefaults>, Failure> {
     let limits = settings::limits(&front.args.limits);
     let Session { log, stop, .. } = session;
     let waited = RefCell::new(Vec::new());
-    let waiting = |error: &FetchError, _wait: Duration| waited.borrow_mut().push(Chain(error).to_string());
+    let waiting = |why| waited.borrow_mut().push(why);
     let catalog = install::Catalog { fetcher, folder, limits: &limits, stop, waiting: &waiting };
     let tell_waited = |log: &mut Log| {
         for detail in waited.borrow_mut().drain(..) {
@@ -71,7 +73,8 @@ pub(super) fn bring(
             log.record(&Event::Warning { reason: "catalog_index_stale", detail: &detail, hint: why.hint().as_deref() });
         }
         tell_entities(log, image, index.entities);
-        defaults = Some(IndexDefaults { shown_as: format!("{image}/{}", includes::DEFAULTS), yaml: index.defaults });
+        let shown_as = format!("{image}/{}", includes::DEFAULTS);
+        defaults = Some(IndexDefaults { shown_as, yaml: index.defaults, memory: index.memory });
     }
     for ExtraIndex { name, image } in &wishes.extra {
         heading(log, &format!("Extracting extra catalog index `{name}` from {image}"));

@@ -103,7 +103,7 @@ mod tests {
     fn index_takes_the_place_of_the_first_file_of_that_name_alone() {
         let folder = folder();
         let second = folder.path().join(DEFAULTS).display().to_string();
-        let index = || IndexDefaults { shown_as: "index".to_owned(), yaml: b"of the index".to_vec() };
+        let index = || IndexDefaults { shown_as: "index".to_owned(), yaml: b"of the index".to_vec(), memory: None };
         for (written, expected) in [
             (
                 vec!["more.yaml", "gone/dynamic-plugins.default.yaml", &second],

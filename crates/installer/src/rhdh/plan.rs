@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use audit::{Event, NoteShape};
-use config::rhdh::{Mark, Planned, Planning};
+use config::rhdh::{Mark, Planning};
 use config::{Dialect, Plan, Warning};
 use fetch::GitProgram;
-use install::Local;
+use install::{IndexMemory, Local};
 
 use super::includes::Include;
 use super::variables::Wishes;
@@ -16,13 +16,22 @@ use crate::front::{Confined, Failure, Front, Session};
 use crate::program;
 use crate::sandbox::Rules;
 
+/// What there is to do, and with what.
+pub(super) struct Planned {
+    pub(super) plan: Plan,
+    pub(super) local: Local,
+    /// What is to be remembered of the catalog index.
+    pub(super) index: Option<IndexMemory>,
+    pub(super) confined: Confined,
+}
+
 /// Reads what the list includes, confines the process to what is left to do, has the catalog indexes brought, and plans.
 pub(super) fn plan(
     front: &Front<'_>,
     session: &mut Session,
     mut planning: Planning,
     wishes: &Wishes,
-) -> Result<(Plan, Local, Confined), Failure> {
+) -> Result<Planned, Failure> {
     let file = front.config.display().to_string();
     let folder = front.config.parent().unwrap_or(front.config);
     let mut includes = includes::read(folder, planning.includes(), wishes.catalog.index.as_deref())?;
@@ -35,14 +44,16 @@ pub(super) fn plan(
     // Nobody is asked for anything on behalf of a list that is wrong, and says what is wrong with it below.
     let policy = planning.policy().cloned();
     let confined = front.confine(session, Dialect::Rhdh, policy.clone().unwrap_or_default(), rules)?;
+    let mut index = None;
     if let (Some(policy), Some(entities)) = (&policy, &entities) {
-        let at = (&*confined.fetcher, &**entities);
-        if let Some(defaults) = catalog::bring(front, session, &wishes.catalog, policy, at)? {
+        let at = (&confined.fetcher, &**entities);
+        if let Some(mut defaults) = catalog::bring(front, session, &wishes.catalog, policy, at)? {
+            index = defaults.memory.take();
             includes::put(&mut includes, defaults);
         }
     }
     planning = supplied(planning, &includes);
-    let Planned { plan, notes, warnings, .. } =
+    let config::rhdh::Planned { plan, notes, warnings, .. } =
         planning.finish().map_err(|problems| session.tell_problems(&file, &problems))?;
     for line in &notes {
         let shape = match line.mark {
@@ -54,7 +65,7 @@ pub(super) fn plan(
     for warning in &warnings {
         tell(session, warning);
     }
-    Ok((plan, local, confined))
+    Ok(Planned { plan, local, index, confined })
 }
 
 fn supplied(mut planning: Planning, includes: &[Include]) -> Planning {

@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use testkit::{Image, OCI_LAYER, Pushed, Registry, Tarball, Tree};
+use testkit::{Fault, Image, OCI_LAYER, Pushed, Registry, Reply, Request, Tarball, Tree};
 
-use crate::hub::{Hub, asked, pinned, plugins, push};
+use crate::hub::{APP_CONFIG, Hub, asked, pinned, plugins, push};
+use crate::portal::wait_until;
 
 const DEFAULTS: &str = "dynamic-plugins.default.yaml";
 const OF_INCLUDE: &str = "includes: [dynamic-plugins.default.yaml]\nplugins:";
@@ -160,7 +161,7 @@ fn image_without_a_list_is_no_index() {
     let run = hub.install().exits(1).says("`dynamic-plugins.default.yaml` not found in `oci://");
     assert!(run.stderr.contains("\nhelp: `CATALOG_INDEX_IMAGE` must name a catalog index"), "{}", run.stderr);
     assert_eq!(entities(&hub), [""; 0]);
-    assert!(!hub.root().join(crate::hub::APP_CONFIG).exists());
+    assert!(!hub.root().join(APP_CONFIG).exists());
 }
 
 #[test]
@@ -235,4 +236,53 @@ fn index_that_is_not_allowed_is_not_asked_for() {
     hub.list(&format!("{allowed}{OF_INCLUDE}{}", plugins(&["ref://one\nenabled: true"])));
     hub.install().exits(1).says("/rhdh/one:1!one` matches no entry of `allowedSources`");
     assert_eq!(hub.plugins(), [""; 0]);
+}
+
+#[test]
+fn run_ended_while_it_has_an_index_brought_leaves_what_there_was() {
+    let (registry, first) = distribution();
+    let hub = hub(&first.reference);
+    hub.list(&format!("{OF_INCLUDE}\n  - package: ref://one\n    enabled: true\n"));
+    hub.install().exits(0);
+    let before = (hub.untouched(), Tree::with_owners_and_times(&hub.path("extensions")).unwrap());
+    index(&registry, "index", "1", Some("plugins: []\n"), Some("two"));
+    registry.recorder().clear();
+    let is_blob = |request: &Request| request.path.contains("/blobs/");
+    registry.server().first(1, is_blob, || Reply::ok().body(*b"half").broken_after(2, Fault::Stall));
+    let mut running = hub.start();
+    wait_until("the download stalls", || registry.recorder().requests().iter().any(is_blob));
+    running.signal("TERM");
+    running.end().exits(143);
+    assert_eq!((hub.untouched(), Tree::with_owners_and_times(&hub.path("extensions")).unwrap()), before);
+}
+
+#[test]
+fn list_of_an_index_is_told_by_the_name_of_its_image_when_it_is_wrong() {
+    let registry = Registry::start();
+    for (text, said) in [
+        ("plugins: 7\n", "/rhdh/index:1/dynamic-plugins.default.yaml:1:10: "),
+        ("plugins:\n  - package: oci://quay.io\n", "/rhdh/index:1/dynamic-plugins.default.yaml:2:14: "),
+        ("allowedSources: [oci://quay.io/rhdh]\n", "/rhdh/index:1/dynamic-plugins.default.yaml:1:"),
+    ] {
+        let image = index(&registry, "index", "1", Some(text), None);
+        let hub = hub(&image.reference);
+        hub.list(&format!("{OF_INCLUDE} []\n"));
+        hub.install().exits(1).says(said);
+        assert!(!hub.root().join(APP_CONFIG).exists());
+    }
+}
+
+#[test]
+fn index_whose_plugins_cannot_be_installed_is_not_the_one_that_serves() {
+    let (registry, first) = distribution();
+    let hub = hub(&first.reference);
+    hub.list(&format!("{OF_INCLUDE}\n  - package: ref://one\n    enabled: true\n"));
+    hub.install().exits(0);
+    let before = hub.untouched();
+    let gone = format!("plugins:\n  - package: oci://{}/rhdh/one:gone!one\n", registry.host());
+    index(&registry, "index", "1", Some(&gone), Some("two"));
+    hub.install().exits(1).says("/rhdh/one:gone!one");
+    assert_eq!(hub.untouched(), before);
+    drop(registry);
+    hub.install().exits(0).says("what it said the last time serves: ").says(": already installed, skipping");
 }

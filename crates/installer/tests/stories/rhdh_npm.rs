@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use testkit::{Ca, HttpServer, Recorder, Reply};
+use testkit::{Ca, HttpServer, Proxy, Recorder, Reply, World};
 
 use crate::hub::{Hub, Npm, asked};
 
@@ -230,4 +230,48 @@ fn allowed_sources_name_scopes_and_packages() {
             }
         }
     }
+}
+
+#[test]
+fn range_that_nobody_pinned_is_asked_for_where_it_always_is() {
+    let old = Npm::new(PACKAGE, &["1.0.0"]);
+    let new = Npm::new(PACKAGE, &["1.0.0", "1.1.0"]);
+    let registry = old.serve();
+    let mut hub = hub(&registry, &["'@my/package@^1'"]);
+    hub.set("SKIP_INTEGRITY_CHECK", "true");
+    hub.install().exits(0);
+    registry.intercept(move |request, _| new.answer(request).unwrap_or_else(|| Reply::status(404)));
+    hub.install().exits(0).says("already installed, skipping");
+    assert_eq!(hub.plugins(), ["my-package-1.0.0"]);
+    hub.plugins_are(&["'@my/package@^1'\npullPolicy: Always"]);
+    hub.install().exits(0).says("Removing obsolete plugin my-package-1.0.0");
+    assert_eq!(hub.plugins(), ["my-package-1.1.0"]);
+    drop(registry);
+    hub.install().exits(0).says("could not be asked, and what was installed from it stays");
+    assert_eq!(hub.plugins(), ["my-package-1.1.0"]);
+    hub.plugins_are(&["'@my/package@^1'\nforceDownload: true"]);
+    hub.install().exits(1);
+    assert_eq!(hub.plugins(), ["my-package-1.1.0"]);
+}
+
+#[test]
+fn proxy_of_npm_leads_to_its_registry_and_to_no_other_server() {
+    let world = World::new();
+    let proxy = Proxy::start(&world);
+    let npm = Npm::new(PACKAGE, &VERSIONS);
+    let integrity = npm.integrity("2.0.0");
+    let _registry =
+        world.server("npm.example.com", move |request| npm.answer(request).unwrap_or_else(|| Reply::status(404)));
+    let mut hub = Hub::listing(&[&format!("'@my/package'\nintegrity: {integrity}")]);
+    hub.set("SSL_CERT_FILE", hub.write("ca.pem", world.ca().pem()));
+    let npmrc = format!("@my:registry=https://npm.example.com/npm/\nhttps-proxy={}\n", proxy.url());
+    hub.set("NPM_CONFIG_USERCONFIG", hub.write("npmrc", npmrc));
+    hub.install().exits(0);
+    assert_eq!(hub.plugins(), ["my-package-2.0.0"]);
+    assert!(proxy.asked().iter().all(|name| name == "npm.example.com:443") && !proxy.asked().is_empty());
+
+    let asked_before = proxy.asked().len();
+    hub.plugins_are(&[&format!("https://other.invalid/x.tgz\nintegrity: {integrity}")]);
+    hub.install().exits(1);
+    assert_eq!(proxy.asked().len(), asked_before);
 }

@@ -1,6 +1,6 @@
 //! Registries by other names: mirrors, blocked ones, the fallback of Red Hat's own, and logins for each.
 
-use testkit::{Auth, Proxy, Quirks, Registry, World, docker_config};
+use testkit::{Auth, Ca, Proxy, Quirks, Registry, World, docker_config};
 
 use crate::hub::{Hub, asked, image, push};
 
@@ -192,4 +192,35 @@ fn login_file_that_is_named_and_not_there_is_told() {
     hub.set("REGISTRY_AUTH_FILE", missing);
     let run = hub.install();
     assert!(run.log().contains("/none.json"), "{}", run.log());
+}
+
+#[test]
+fn certificate_beside_the_name_of_a_registry_vouches_for_that_one() {
+    let ca = Ca::new();
+    let [trusted, other] = [(); 2].map(|()| Registry::builder().tls(&ca).start());
+    let mut hub = Hub::new();
+    let folder = hub.path(".config/containers/certs.d").join(trusted.host());
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("ca.crt"), ca.pem()).unwrap();
+    let home = hub.path(".");
+    hub.set("HOME", home);
+    for (registry, status) in [(&trusted, 0), (&other, 1)] {
+        hub.plugins_are(&[&format!("{}!one", push(registry, "one", "1", &["one"], "1").reference)]);
+        hub.install().exits(status).says(if status == 0 { "\t==> Installed " } else { "certificate" });
+    }
+}
+
+#[test]
+fn drop_in_file_adds_a_mirror() {
+    let mirror = Registry::start();
+    push(&mirror, "one", "1", &["one"], "1");
+    let mut hub = Hub::listing(&[&format!("oci://{ORIGIN}/rhdh/one:1!one")]);
+    let folder = hub.path(".config/containers/registries.conf.d");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("mirror.conf"), registries("", &format!("{}/rhdh", mirror.host()))).unwrap();
+    hub.install().exits(1);
+    let home = hub.path(".");
+    hub.set("HOME", home);
+    hub.install().exits(0);
+    assert_eq!(hub.plugins(), ["one"]);
 }
