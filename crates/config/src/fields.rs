@@ -116,7 +116,7 @@ impl Reader {
         let Value::Scalar(scalar) = &node.value else { return self.boolean(&format!("`{key}`"), node) };
         match scalar {
             Scalar::Text(text) if let Some(value) = boolean_word(text) => {
-                let message = format!("`{text}` is taken for `{value}` as value of `{key}`");
+                let message = format!("the text `{text}` is taken for `{value}` as value of `{key}`");
                 self.warnings.push(Fault::new(node.span, message).hint(boolean_hint(text)));
                 Some(value)
             }

@@ -302,6 +302,8 @@ fn outcomes_are_told_in_the_lines_that_clients_of_rhdh_match() {
     ======= Created lock file: /dynamic-plugins-root/.butler-plugins.lock
     ======= Installing 1 OCI plugin(s) (1 worker)
     ======= Installing OCI plugin oci://127.0.0.1:…/my-org/hello:1
+    	==> Downloading oci://127.0.0.1:…/my-org/hello:1
+    	==> Verifying package integrity
     	==> Installed oci://127.0.0.1:…/my-org/hello:1
     ======= Skipping disabled plugin oci://127.0.0.1:…/my-org/other:1
     ======= Removed lock file: /dynamic-plugins-root/.butler-plugins.lock
@@ -316,6 +318,8 @@ fn outcomes_are_told_in_the_lines_that_clients_of_rhdh_match() {
     ======= Created lock file: /dynamic-plugins-root/.butler-plugins.lock
     ======= Installing 1 OCI plugin(s) (1 worker)
     ======= Installing OCI plugin oci://127.0.0.1:…/my-org/other:1
+    	==> Downloading oci://127.0.0.1:…/my-org/other:1
+    	==> Verifying package integrity
     	==> Installed oci://127.0.0.1:…/my-org/other:1
     ======= Removing obsolete plugin hello-dynamic
     ======= Removed lock file: /dynamic-plugins-root/.butler-plugins.lock
@@ -324,6 +328,8 @@ fn outcomes_are_told_in_the_lines_that_clients_of_rhdh_match() {
     ======= Created lock file: /dynamic-plugins-root/.butler-plugins.lock
     ======= Installing 1 OCI plugin(s) (1 worker)
     ======= Installing OCI plugin oci://127.0.0.1:…/my-org/hello:1
+    	==> Downloading oci://127.0.0.1:…/my-org/hello:1
+    	==> Verifying package integrity
     	==> ERROR: oci://127.0.0.1:…/my-org/hello:1: integrity check failed — got sha512-…, expected sha512-…
     	    help: if the publisher confirms the computed value, pin it; otherwise someone changed the artifact
     	==> oci://127.0.0.1:…/my-org/other:1: not touched, since the run failed
