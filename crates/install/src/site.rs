@@ -13,7 +13,7 @@ use transport::{HttpClient, ProxyRules, Retry, Stop, SystemClock, Timeouts, Trus
 /// One registry, and a fetcher that takes images of several layers.
 pub(crate) struct Site {
     pub(crate) registry: Registry,
-    pub(crate) fetcher: Fetcher,
+    pub(crate) fetcher: Arc<Fetcher>,
     _world: World,
     _proxy: Proxy,
 }
@@ -30,6 +30,7 @@ impl Site {
         let access = Access { layers: Layers::Several, ..Access::anonymous() };
         let (policy, limits, retry) = (SourcePolicy::permissive(), FetchLimits::default(), Retry::default());
         let fetcher = Fetcher::new(Arc::new(client), Arc::new(SystemClock::start()), policy, access, limits, retry);
+        let fetcher = Arc::new(fetcher);
         let registry = world.registry(Quirks::plain());
         Self { registry, fetcher, _world: world, _proxy: proxy }
     }

@@ -30,7 +30,7 @@ impl Place {
     fn with<T>(&self, site: &Site, act: impl FnOnce(&Catalog<'_>) -> T) -> T {
         let (limits, stop) = (Limits::default(), Stop::new());
         let folder = self.folder.path();
-        act(&Catalog { fetcher: &site.fetcher, folder, limits: &limits, stop: &stop, waiting: &|_, _| () })
+        act(&Catalog { fetcher: &site.fetcher, folder, limits: &limits, stop: &stop, waiting: &|_| () })
     }
 
     /// The entities' files, and what else is in the folder besides marks.
