@@ -74,7 +74,6 @@ fn listing(entries: &Value) -> Listing {
         };
         (path, what)
     });
-
     entries.filter(|(path, _)| is_compared(path)).collect()
 }
 
