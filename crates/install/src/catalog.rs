@@ -5,7 +5,7 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
-use std::io::{self, Read as _};
+use std::io::{self, ErrorKind, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -39,6 +39,8 @@ const MEMORY: &str = ".butler-plugins.catalog";
 const MEMORY_LIMIT: u64 = 8 * MAX_CONFIG_BYTES as u64;
 /// Most bytes of a mark.
 const MARK_LIMIT: u64 = 256;
+/// How often entities are put into a place that another installer was faster to take.
+const TRIES: usize = 16;
 /// How often a wish to stop is looked for while the network is asked.
 const POLL: Duration = Duration::from_millis(20);
 
@@ -326,19 +328,32 @@ impl<'a> Incoming<'a> {
             if above.kind(own)? != Some(Kind::Directory) {
                 continue;
             }
-            // In one step where the file system can, so that a reader finds the old ones or the new ones.
-            if above.exchange(own, self.parent, ENTITIES_FOLDER).is_err() {
-                self.clear_place()?;
-                above.rename(own, self.parent, ENTITIES_FOLDER)?;
-            }
+            self.put(&above, own)?;
             return Ok(Entities::There);
         }
-        self.clear_place()?;
+        self.clear_place(0)?;
         Ok(Entities::None)
     }
 
-    fn clear_place(&self) -> io::Result<()> {
-        match self.parent.rename(ENTITIES_FOLDER, &self.dir, "before") {
+    /// Another installer may put its own there meanwhile, which then give way in turn.
+    fn put(&self, above: &Dir, own: &str) -> io::Result<()> {
+        let mut put = Ok(());
+        for number in 0..TRIES {
+            // In one step where the file system can, so that a reader finds the old ones or the new ones.
+            put = above.exchange(own, self.parent, ENTITIES_FOLDER).or_else(|_| {
+                self.clear_place(number)?;
+                above.rename(own, self.parent, ENTITIES_FOLDER)
+            });
+            match &put {
+                Err(error) if matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists) => {}
+                _ => break,
+            }
+        }
+        put
+    }
+
+    fn clear_place(&self, number: usize) -> io::Result<()> {
+        match self.parent.rename(ENTITIES_FOLDER, &self.dir, format!("before-{number}")) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             cleared => cleared,
         }
