@@ -185,7 +185,7 @@ impl Catalog<'_> {
             Index { defaults: memory.defaults.into_bytes(), entities, stale, memory: None }
         };
         let is_unpacked = |memory: &IndexMemory| mark(&folder).is_some_and(|mark| mark == memory.digest);
-        let is_fixed = matches!(source.subject(), Source::Oci(reference) if reference.digest().is_some());
+        let is_fixed = pinned(source).is_some();
         let memory = match memory {
             Some(memory) if is_fixed && is_unpacked(&memory) => return Ok(serves(memory, None)),
             memory => memory,
@@ -219,10 +219,15 @@ impl Catalog<'_> {
         let all = Dir::open(self.folder).map_err(host("open the folder of entities"))?;
         let opened = open_or_make(&all, EXTRA).and_then(|extra| open_or_make(&extra, name));
         let folder = opened.map_err(host("make a folder"))?;
+        let is_there = |digest: &str| {
+            mark(&folder).is_some_and(|mark| mark == digest)
+                && folder.kind(ENTITIES_FOLDER).is_ok_and(|kind| kind.is_some())
+        };
+        if pinned(source).is_some_and(|digest| is_there(&digest)) {
+            return Ok(Entities::There);
+        }
         let located = self.locate(source)??;
-        if mark(&folder).is_some_and(|mark| mark == digest_of(&located))
-            && folder.kind(ENTITIES_FOLDER).is_ok_and(|kind| kind.is_some())
-        {
+        if is_there(&digest_of(&located)) {
             return Ok(Entities::There);
         }
         self.renew(located, &image, &folder, |_| Ok(())).map(|((), entities)| entities)
@@ -387,6 +392,14 @@ fn host<'a>(act: &'static str, image: &'a str) -> impl Fn(io::Error) -> CatalogE
 /// The digest of an image's manifest; what is no image has none.
 fn digest_of(located: &Located) -> String {
     located.manifest().map(ToString::to_string).unwrap_or_default()
+}
+
+/// The digest that a reference names.
+fn pinned(source: &Allowed<Source>) -> Option<String> {
+    match source.subject() {
+        Source::Oci(reference) => reference.digest().map(ToString::to_string),
+        _ => None,
+    }
 }
 
 /// What is remembered; what cannot be read is as good as nothing.

@@ -312,3 +312,22 @@ fn installers_that_start_together_all_succeed() {
         assert_eq!(hub.plugins(), ["one"]);
     }
 }
+
+#[test]
+fn pinned_extra_index_is_asked_for_once() {
+    let (registry, image) = distribution();
+    let mut hub = Hub::new();
+    let folder = hub.path("extensions");
+    hub.set("CATALOG_ENTITIES_EXTRACT_DIR", folder);
+    hub.set("EXTRA_CATALOG_INDEX_IMAGES", format!("more={}", written(&pinned(&image))));
+    hub.list("plugins: []\n");
+    hub.install().exits(0);
+    registry.recorder().clear();
+    hub.install().exits(0);
+    assert_eq!(asked(registry.recorder()), [""; 0]);
+    // Another one of that name is another one.
+    let other = index(&registry, "other", "1", None, Some("other"));
+    hub.set("EXTRA_CATALOG_INDEX_IMAGES", format!("more={}", written(&pinned(&other))));
+    hub.install().exits(0);
+    assert_eq!(entities(&hub), ["extra/more/catalog-entities/plugins/other.yaml"]);
+}
