@@ -32,12 +32,22 @@ pub enum Progress<'a> {
         /// How many are worked on at once.
         workers: usize,
     },
-    /// A plugin is about to be fetched.
+    /// A plugin is about to be asked for.
     Installing {
         /// The source, safe to show.
         package: &'a str,
         /// Its kind.
         kind: PluginKind,
+    },
+    /// An image is about to be fetched, for every plugin that is in it.
+    Downloading {
+        /// The image, safe to show.
+        image: &'a str,
+    },
+    /// Bytes are about to be compared with the pinned ones.
+    Verifying {
+        /// The source, safe to show.
+        package: &'a str,
     },
 }
 
@@ -100,13 +110,19 @@ impl Progress<'_> {
             Self::Lock { .. } => "lock",
             Self::Queued { .. } => "queued",
             Self::Installing { .. } => "installing",
+            Self::Downloading { .. } => "downloading",
+            Self::Verifying { .. } => "verifying",
         }
     }
 
     pub(crate) const fn level(&self) -> Level {
         match self {
             Self::Note { .. } => Level::Info,
-            Self::Lock { .. } | Self::Queued { .. } | Self::Installing { .. } => Level::Debug,
+            Self::Lock { .. }
+            | Self::Queued { .. }
+            | Self::Installing { .. }
+            | Self::Downloading { .. }
+            | Self::Verifying { .. } => Level::Debug,
         }
     }
 
@@ -126,6 +142,8 @@ impl Progress<'_> {
                 record.text("package", package);
                 record.text("kind", kind.name());
             }
+            Self::Downloading { image } => record.text("image", image),
+            Self::Verifying { package } => record.text("package", package),
         }
     }
 }

@@ -157,6 +157,8 @@ fn write_progress(out: &mut String, progress: Progress<'_>) {
         Progress::Installing { package, kind } => {
             heading(out, &format!("Installing {} plugin {package}", label(kind)));
         }
+        Progress::Downloading { image } => line(out, ITEM, &format!("Downloading {image}")),
+        Progress::Verifying { .. } => line(out, ITEM, "Verifying package integrity"),
     }
 }
 

@@ -138,6 +138,8 @@ fn write_all_events(log: &mut Log) {
         log.record(&Event::Progress(Progress::Queued { kind, plugin_count: 3, workers }));
         log.record(&Event::Progress(Progress::Installing { package: PACKAGE, kind }));
     }
+    log.record(&Event::Progress(Progress::Downloading { image: PACKAGE }));
+    log.record(&Event::Progress(Progress::Verifying { package: PACKAGE }));
     for (reason, hint) in [("continueOnError_false", Some("ask the publisher")), ("interrupted", None)] {
         log.record(&Event::Fatal { reason, detail: "1 of 2 plugins rejected", hint, blame: Blame::Operator });
     }

@@ -6,6 +6,8 @@ use crate::scalar::{Scalar, boolean_word};
 
 /// Keys with this prefix are the writer's own and are passed over.
 const PRIVATE_PREFIX: &str = "x-";
+/// Keys that forbid something: where one is misspelt, nothing may come to be allowed.
+const GUARDS: [&str; 2] = ["allowedSources", "integrity"];
 /// A longer key is no typing error.
 const MAX_SUGGESTED_FROM: usize = 40;
 
@@ -44,18 +46,28 @@ impl Reader {
     /// The fields of a mapping; a key that is not among the known ones is a fault.
     pub(crate) fn fields(&mut self, what: &str, node: Node, known: &[&'static str]) -> Fields {
         let (fields, unknown) = self.known_and_unknown(what, node, known);
-        self.faults.extend(unknown);
+        self.faults.extend(unknown.into_iter().map(|(_, fault)| fault));
         fields
     }
 
-    /// The fields of a mapping; a key that is not among the known ones is ignored with a warning.
+    /// The fields of a mapping; a key that is not among the known ones is ignored with a warning, unless it was meant to
+    /// be one that forbids something.
     pub(crate) fn lenient_fields(&mut self, what: &str, node: Node, known: &[&'static str]) -> Fields {
         let (fields, unknown) = self.known_and_unknown(what, node, known);
-        self.warnings.extend(unknown);
+        for (meant, fault) in unknown {
+            let is_guard = meant.is_some_and(|meant| GUARDS.contains(&meant));
+            if is_guard { self.fault(fault) } else { self.warning(fault) }
+        }
         fields
     }
 
-    fn known_and_unknown(&mut self, what: &str, node: Node, known: &[&'static str]) -> (Fields, Vec<Fault>) {
+    /// The known fields, and complaints about the others, each with what was probably meant.
+    fn known_and_unknown(
+        &mut self,
+        what: &str,
+        node: Node,
+        known: &[&'static str],
+    ) -> (Fields, Vec<(Option<&'static str>, Fault)>) {
         let mut fields = Vec::new();
         let mut unknown = Vec::new();
         match node.value {
@@ -104,7 +116,7 @@ impl Reader {
         let Value::Scalar(scalar) = &node.value else { return self.boolean(&format!("`{key}`"), node) };
         match scalar {
             Scalar::Text(text) if let Some(value) = boolean_word(text) => {
-                let message = format!("`{text}` is taken for `{value}` as value of `{key}`");
+                let message = format!("the text `{text}` is taken for `{value}` as value of `{key}`");
                 self.warnings.push(Fault::new(node.span, message).hint(boolean_hint(text)));
                 Some(value)
             }
@@ -162,14 +174,16 @@ fn boolean_hint(text: &str) -> String {
 }
 
 /// A missing blank makes a value part of the key, so only what stands before it is shown.
-fn unknown_key(span: Span, key: &str, known: &[&'static str]) -> Fault {
+fn unknown_key(span: Span, key: &str, known: &[&'static str]) -> (Option<&'static str>, Fault) {
     let key = key.split([':', '=']).next().unwrap_or_default();
     let span = Span { end: span.end.min(span.start + key.chars().count().max(1)), ..span };
     let fault = Fault::new(span, format!("unknown key `{key}`"));
-    match nearest(key, known) {
-        Some(nearest) => fault.hint(format!("did you mean `{nearest}`?")),
-        None => fault.hint(format!("known here: {}; keys that start with `x-` are ignored", known.join(", "))),
-    }
+    let meant = nearest(key, known);
+    let hint = match meant {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => format!("known here: {}; keys that start with `x-` are ignored", known.join(", ")),
+    };
+    (meant, fault.hint(hint))
 }
 
 /// The word that was meant, when there is one so like.

@@ -100,16 +100,16 @@ fn a_boolean_is_honoured_however_it_is_written() {
     let rows = [
         ("true", Some(true), None),
         ("False", Some(false), None),
-        ("yes", Some(true), Some("`yes` is taken for `true` as value of")),
-        ("NO", Some(false), Some("`NO` is taken for `false` as value of")),
-        ("On", Some(true), Some("`On` is taken for `true` as value of")),
-        ("off", Some(false), Some("`off` is taken for `false` as value of")),
-        ("y", Some(true), Some("`y` is taken for `true` as value of")),
-        ("N", Some(false), Some("`N` is taken for `false` as value of")),
-        ("'true'", Some(true), Some("`true` is taken for `true` as value of")),
-        ("\"FALSE\"", Some(false), Some("`FALSE` is taken for `false` as value of")),
-        ("tRue", Some(true), Some("`tRue` is taken for `true` as value of")),
-        ("'yes'", Some(true), Some("`yes` is taken for `true` as value of")),
+        ("yes", Some(true), Some("the text `yes` is taken for `true` as value of")),
+        ("NO", Some(false), Some("the text `NO` is taken for `false` as value of")),
+        ("On", Some(true), Some("the text `On` is taken for `true` as value of")),
+        ("off", Some(false), Some("the text `off` is taken for `false` as value of")),
+        ("y", Some(true), Some("the text `y` is taken for `true` as value of")),
+        ("N", Some(false), Some("the text `N` is taken for `false` as value of")),
+        ("'true'", Some(true), Some("the text `true` is taken for `true` as value of")),
+        ("\"FALSE\"", Some(false), Some("the text `FALSE` is taken for `false` as value of")),
+        ("tRue", Some(true), Some("the text `tRue` is taken for `true` as value of")),
+        ("'yes'", Some(true), Some("the text `yes` is taken for `true` as value of")),
         ("", None, Some("has no value and counts as absent")),
         ("~", None, Some("has no value and counts as absent")),
     ];
@@ -162,6 +162,8 @@ fn each_mistake_is_named_where_it_stands() {
         ("config list", inside("pluginConfig: []"), "3:17 expected a mapping for `pluginConfig`, found a list"),
         ("quoted merge", inside("pluginConfig: {'<<': 1}"), "3:18 the key `<<` is not allowed in `pluginConfig`"),
         ("sources", "allowedSources:\n".to_owned(), "1:15 expected a list for `allowedSources`, found nothing"),
+        ("misspelt sources", "allowedSource: []\n".to_owned(), "1:1 unknown key `allowedSource`"),
+        ("misspelt integrity", inside("integrety: x"), "3:3 unknown key `integrety`"),
         ("doubled", inside("package: ./b"), "3:3 duplicate key `package`"),
         ("tag", inside("integrity: !mine x"), "3:14 a YAML tag does not fit here"),
         ("second", "plugins: []\n---\n{}\n".to_owned(), "2:1 expected one YAML document, found a second"),
@@ -224,7 +226,7 @@ fn a_warning_reads_well() {
     assert_eq!(
         file("plugins:\n- package: ./a\n  disabled: Yes\n").warnings[0].render(),
         "\
-warning: `Yes` is taken for `true` as value of `disabled`
+warning: the text `Yes` is taken for `true` as value of `disabled`
  --> dynamic-plugins.yaml:3:13
   |
 3 |   disabled: Yes
@@ -317,7 +319,7 @@ fn what_is_repeated_is_complained_about_once() {
     assert_eq!(
         warnings(text),
         [
-            "1:34 `yes` is taken for `true` as value of `disabled`",
+            "1:34 the text `yes` is taken for `true` as value of `disabled`",
             "1:39 the YAML 1.1 merge key `<<` is honoured",
             "1:44 unknown key `c`",
             "2:20 the YAML 1.1 merge key `<<` is honoured",

@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use transport::{Clock, Deadline, Stop};
 
 /// How often a running git is looked at.
 const POLL: Duration = Duration::from_millis(20);
+/// How long git's words are waited for once it has ended: what it started may hold its end open and live on.
+const LISTENED: Duration = Duration::from_secs(1);
 /// Bytes of what git says that are kept.
 const SAID: u64 = 2 * 1024;
 /// What a repository may not make git do: run anything, ask anybody, go on to other servers, repositories or to this
@@ -169,7 +172,11 @@ impl GitProgram {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|source| GitFailure::Start { repository: repository.clone(), source })?;
-        let listener = child.stderr.take().map(|stderr| thread::spawn(move || last_words(stderr)));
+        let (speaker, words) = channel();
+        if let Some(stderr) = child.stderr.take() {
+            // Who does not listen any more misses nothing.
+            thread::spawn(move || drop(speaker.send(last_words(stderr))));
+        }
         let status = loop {
             match child.try_wait() {
                 Ok(Some(status)) => break status,
@@ -188,7 +195,7 @@ impl GitProgram {
         if status.success() {
             return Ok(());
         }
-        let said = listener.and_then(|listener| listener.join().ok()).unwrap_or_default();
+        let said = words.recv_timeout(LISTENED).unwrap_or_default();
         let said = if said.is_empty() { status.to_string() } else { said };
         Err(GitFailure::Failed { act, repository, said })
     }
@@ -247,6 +254,12 @@ mod tests {
         stop.ask();
         let error = check_out("exec sleep 600", &stop).unwrap_err();
         assert!(matches!(error, GitFailure::Stopped), "{error}");
+    }
+
+    #[test]
+    fn git_that_has_failed_is_not_waited_for_because_of_what_it_left_running() {
+        let error = check_out("sleep 20 & echo lost >&2; exit 128", &Stop::new()).unwrap_err();
+        assert_eq!(error.to_string(), "git failed to make a repository for `github:u/r#v1`: exit status: 128");
     }
 
     #[test]

@@ -19,14 +19,14 @@ const FILE_LIMIT: usize = 64;
 /// A client for all hosts, and one for each that has CA certificates of its own.
 #[derive(Debug)]
 pub struct HostClients {
-    common: HttpClient,
+    for_all: HttpClient,
     /// By host, with its port where that is not 443.
     of_host: BTreeMap<String, HttpClient>,
 }
 
 impl HostClients {
-    pub(crate) const fn of(common: HttpClient) -> Self {
-        Self { common, of_host: BTreeMap::new() }
+    pub(crate) const fn of(for_all: HttpClient) -> Self {
+        Self { for_all, of_host: BTreeMap::new() }
     }
 
     pub(crate) fn add(&mut self, host: String, client: HttpClient) {
@@ -36,7 +36,7 @@ impl HostClients {
 
 impl Transport for HostClients {
     fn send(&self, request: &Request, within: Duration) -> Result<Response, TransportError> {
-        self.of_host.get(&request.url.authority()).unwrap_or(&self.common).send(request, within)
+        self.of_host.get(&request.url.authority()).unwrap_or(&self.for_all).send(request, within)
     }
 }
 

@@ -13,7 +13,7 @@
 //!
 //! - [`Fetcher::fetch`]: [`Allowed`](source::Allowed)`<Source>` → [`Fetched`]; in two steps by way of [`Located`], for
 //!   those who have many and want to know their sizes first.
-//! - [`Fetched::verify`]: → [`Verified`](integrity::Verified)`<Spool>`, the promised bytes.
+//! - [`Fetched::verify`]: → [`Verified`](integrity::Verified)`<Spool>`, the promised bytes, one for each layer of an image.
 //! - [`Fetcher::probe`]: asks whether a source is there and may be read, without its bytes.
 //! - [`Spool`]: an unnamed file; what was hashed is what is read back.
 //! - [`Surroundings`]: what the environment says about logins, proxies, certificates and mirrors. [`HostClients`]: a
@@ -24,7 +24,7 @@
 //!
 //! # What this crate refuses
 //! It takes nothing that the policy has not let through, and shows each redirect of an https source to the policy
-//! again. It parses no archive, and gives out no byte that was not compared with its promise.
+//! again; a registry of npm may redirect to https or within its own origin. It parses no archive, and gives out no byte that was not compared with its promise.
 
 mod access;
 mod download;

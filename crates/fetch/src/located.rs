@@ -54,6 +54,14 @@ impl Located {
         }
     }
 
+    /// The folder of an image that holds the plugin, if it is not all of it.
+    pub fn plugin_path(&self) -> Option<&PluginPath> {
+        match &self.place {
+            Place::Oci(_, resolved) => resolved.plugin_path.as_ref(),
+            Place::Https(_) | Place::Npm(..) => None,
+        }
+    }
+
     /// Which of a registry's places answered.
     pub fn answered(&self) -> Option<&Answered> {
         match &self.place {

@@ -4,8 +4,10 @@
 //! is named by its digest is not asked again at all.
 
 use std::collections::hash_map::RandomState;
+use std::fs::File;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::io::{self, ErrorKind, Read as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -16,7 +18,7 @@ use fetch::{FetchError, Fetcher, Located, Spool, Waiting};
 use integrity::{Blame, Mismatch, Promise};
 use serde::{Deserialize, Serialize};
 use source::{Allowed, Source};
-use tarball::{Dir, EntryPath, Kind, Limits, Record, UnpackError, Written, extract};
+use tarball::{Dir, EntryPath, FileMode, Kind, Limits, Record, UnpackError, Written, extract};
 use transport::Stop;
 
 use crate::Chain;
@@ -31,6 +33,10 @@ const ENTITIES: [&str; 2] = ["catalog-entities/extensions", "catalog-entities/ma
 const ENTITIES_FOLDER: &str = "catalog-entities";
 /// Says which image the entities beside it are of.
 const ENTITIES_MARK: &str = ".catalog-entities.digest";
+/// How folders that are being filled are named, and what they go on with.
+const INCOMING: &str = ".incoming-";
+/// Locked by whoever fills one.
+const INCOMING_LOCK: &str = ".catalog-entities.lock";
 /// The folder of what extra indexes bring.
 const EXTRA: &str = "extra";
 /// What is remembered, in the root.
@@ -316,13 +322,25 @@ struct Incoming<'a> {
     parent: &'a Dir,
     name: String,
     dir: Dir,
+    _lock: File,
 }
 
 impl<'a> Incoming<'a> {
+    /// Makes one, and removes what killed runs left where nobody else is filling any. Where there are no locks it stays.
     fn make(parent: &'a Dir) -> io::Result<Self> {
-        let name = format!(".incoming-{:016x}", RandomState::new().build_hasher().finish());
+        let lock = parent.open_or_create_file(INCOMING_LOCK, FileMode::Plain)?;
+        if lock.try_lock().is_ok() {
+            for entry in parent.entries()?.collect::<io::Result<Vec<_>>>()? {
+                if entry.0.as_bytes().starts_with(INCOMING.as_bytes()) {
+                    parent.remove_tree(entry.0)?;
+                }
+            }
+        }
+        // At once, unless somebody is removing just now.
+        drop(lock.lock_shared());
+        let name = format!("{INCOMING}{:016x}", RandomState::new().build_hasher().finish());
         let dir = parent.create_dir(&name)?;
-        Ok(Self { parent, name, dir })
+        Ok(Self { parent, name, dir, _lock: lock })
     }
 
     /// Puts the entities into their place, whole; those that are there go.
@@ -421,3 +439,7 @@ fn read(dir: &Dir, name: &str, limit: u64) -> io::Result<Option<Vec<u8>>> {
     file.take(limit + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(Some(bytes)) }
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test works with paths")]
+mod tests;

@@ -15,11 +15,16 @@
 //! - [`run`]: a [`Job`] from its plan to its [`Report`], told to the audit log.
 //! - [`Inventory`]: what is installed; [`verify`]: each [`Difference`] from what was installed. Neither needs more than
 //!   to read the root.
+//! - [`Local`]: what is no server's: folders and tarballs of the container, and what git checks out.
+//! - [`Catalog`] → [`Index`]: an index image to the list of plugins it brings, and its [`Entities`] in place.
 //! - [`Rejection`]: why one plugin is not installed. [`RootError`], [`RunError`]: why none is.
+//!   [`CatalogError`]: why an index cannot be used.
 //!
 //! # What this crate refuses
-//! It unpacks no byte that was not verified, replaces nothing it did not make (save a copy of the same plugin, told
-//! as adopted), follows no symlink, and shows no plugin before all of the run's plugins are ready.
+//! It unpacks no byte that was not verified, or that the operator has not put there or let pass by name; replaces
+//! nothing it did not make (save a copy of the same plugin, told as adopted, and in the rhdh dialect a folder that carries
+//! the mark of Red Hat Developer Hub's installer); follows no symlink that is not the operator's; and shows no plugin
+//! before all of the run's plugins are ready.
 
 mod cache;
 mod catalog;
@@ -41,6 +46,8 @@ mod run;
 mod select;
 mod shared;
 mod shop;
+#[cfg(test)]
+mod site;
 mod slot;
 mod stage;
 mod staging;

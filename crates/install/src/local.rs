@@ -128,3 +128,119 @@ fn copied(file: &mut File, staging: &Staging, limits: &Limits, stop: &Stop) -> R
         }
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test works with paths")]
+mod tests {
+    use super::*;
+    use crate::site::bytes_of;
+    use source::Source;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::sync::Arc;
+    use std::time::Duration;
+    use tempfile::TempDir;
+    use testkit::Plugin;
+    use transport::SystemClock;
+
+    use crate::lock::{RootLock, Waiting};
+
+    /// A folder that `./` means, and a root.
+    struct Place {
+        local: Local,
+        folder: TempDir,
+        root: TempDir,
+        stop: Stop,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let (folder, root) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            let local = Local { folder: folder.path().to_owned(), git: None };
+            Self { local, folder, root, stop: Stop::new() }
+        }
+
+        fn staging(&self) -> Staging {
+            let (root, clock) = (Dir::open(self.root.path()).unwrap(), SystemClock::start());
+            let waiting = Waiting { holder: "a test", timeout: Duration::ZERO, clock: &clock, stop: &Stop::new() };
+            let lock = RootLock::take(&root, &waiting, &mut |_| ()).unwrap();
+            Staging::of_this_run(&root, &Arc::new(lock), &clock).unwrap()
+        }
+
+        fn look(&self, path: &str, limits: &Limits) -> Result<Found, Rejection> {
+            let Ok(Source::Local(path)) = Source::parse_rhdh(path) else { panic!("{path}") };
+            self.local.look(&path, None, &self.staging(), limits, &self.stop)
+        }
+
+        fn artifact(&self, path: &str) -> Vec<u8> {
+            match self.look(path, &Limits::default()).unwrap() {
+                Found::Artifact(hashed) => bytes_of(hashed),
+                Found::Nothing | Found::Same => panic!("{path}"),
+            }
+        }
+
+        fn reason(&self, path: &str, limits: &Limits) -> Option<&'static str> {
+            self.look(path, limits).err().map(|why| why.reason())
+        }
+
+        fn put(&self, path: &str, bytes: &[u8]) {
+            let path = self.folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+    }
+
+    #[test]
+    fn folder_is_packed_the_same_each_time_whatever_leads_to_it() {
+        let place = Place::new();
+        place.put("plugin/package.json", br#"{"name":"x","version":"1.0.0","backstage":{"role":"backend-plugin"}}"#);
+        place.put("plugin/.env", b"it stays on this machine");
+        symlink("plugin", place.folder.path().join("link")).unwrap();
+        let packed = place.artifact("./plugin");
+        for path in ["./link", "./plugin/"] {
+            assert_eq!(place.artifact(path), packed, "{path}");
+        }
+        place.put("plugin/dist/index.cjs.js", b"");
+        assert_ne!(place.artifact("./plugin"), packed);
+    }
+
+    #[test]
+    fn tarball_is_taken_as_it_is_up_to_what_a_plugin_may_have() {
+        let place = Place::new();
+        let tarball = Plugin::backend("x").tarball();
+        place.put("plugin.tgz", &tarball);
+        assert_eq!(place.artifact("./plugin.tgz"), tarball);
+        for (less, expected) in [(0, None), (1, Some("io_error"))] {
+            let limits = Limits { expanded: tarball.len() as u64 - less, ..Limits::default() };
+            assert_eq!(place.reason("./plugin.tgz", &limits), expected);
+        }
+        place.stop.ask();
+        assert_eq!(place.reason("./plugin.tgz", &Limits::default()), Some("interrupted"));
+    }
+
+    #[test]
+    fn nothing_is_told_from_what_cannot_be_read() {
+        let place = Place::new();
+        place.put("file", b"");
+        symlink("nowhere", place.folder.path().join("dangling")).unwrap();
+        symlink("loop", place.folder.path().join("loop")).unwrap();
+        for path in ["./none", "./dangling"] {
+            assert!(matches!(place.look(path, &Limits::default()), Ok(Found::Nothing)), "{path}");
+        }
+        for path in ["./loop", "./file/below"] {
+            assert_eq!(place.reason(path, &Limits::default()), Some("io_error"), "{path}");
+        }
+    }
+
+    #[test]
+    fn repository_without_a_git_is_a_rejection_and_leaves_nothing() {
+        let place = Place::new();
+        let Ok(Source::Git(spec)) = Source::parse_rhdh("git+https://example.com/repo.git") else { panic!() };
+        let staging = place.staging();
+        let clock: (&dyn Clock, _) = (&SystemClock::start(), &place.stop);
+        let at = (&staging, 0, place.root.path());
+        let why = place.local.check_out(&spec, &Promise::Registry, at, &Limits::default(), clock).err().unwrap();
+        assert_eq!(why.reason(), GitFailure::Missing { repository: spec.to_string() }.reason());
+        assert_eq!(Dir::open(place.root.path()).unwrap().kind(crate::staging::STAGING).unwrap(), None);
+    }
+}

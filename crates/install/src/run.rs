@@ -7,9 +7,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use audit::{Event, LockState, Log, NoteShape, PluginKind};
+use audit::{Event, LockState, Log, PluginKind};
 use config::{Admitted, Dialect, Entry, OnReject, Pull, Request};
 use fetch::Fetcher;
+use integrity::Promise;
 use transport::Stop;
 
 use crate::cache::Cache;
@@ -18,7 +19,7 @@ use crate::shared::Shared;
 use crate::shop::Shop;
 use crate::slot::{Pending, Progress, Slot};
 use crate::state::Known;
-use crate::tell::{kind_of, millis, tell_lock, tell_progress, tell_start, tell_step, tell_warning};
+use crate::tell::{kind_of, millis, tell_lock, tell_progress, tell_start, tell_step, tell_stretch, tell_warning};
 use crate::workers::{Task, Word, work};
 use crate::{Belief, Chain, Job, Rejected, Report, Root, RootError, RunError};
 
@@ -195,7 +196,7 @@ impl Run {
             belief: self.job.belief,
             dialect: self.job.plan.dialect,
             local: self.job.local.clone(),
-            shared: Shared::among(tasks.iter().map(|task| task.source.subject())),
+            shared: Shared::among(tasks.iter().map(|task| (task.source.subject(), &task.promise))),
             path: self.job.root.clone(),
             clock: Arc::clone(&self.job.clock),
             stop: Stop::new(),
@@ -206,12 +207,8 @@ impl Run {
         let slots = &mut self.slots;
         let worked = work(shop, self.job.jobs, tasks, &interrupt, |word| {
             let finished = match word {
-                Word::Fetching { number } => {
-                    let Slot { package, progress, .. } = &slots[number];
-                    return tell_progress(audit::Progress::Installing { package, kind: kind_of(progress) }, log);
-                }
-                Word::Elsewhere { detail } => {
-                    let shape = NoteShape::Item;
+                Word::Stretch { number, stretch } => return tell_stretch(&slots[number], stretch, log),
+                Word::Note { shape, detail } => {
                     return tell_progress(audit::Progress::Note { shape, detail: &detail }, log);
                 }
                 Word::Waiting { number, detail } => {
@@ -252,7 +249,8 @@ impl Run {
 
     /// How many plugins of each kind are fetched, as far as that is known before anything is looked at.
     fn tell_queued(&self, tasks: &VecDeque<Task>, log: &mut Log) {
-        let is_wanted = |task: &&Task| task.known.is_none() || task.pull == Pull::Force;
+        let is_asked = |task: &Task| task.pull == Pull::Always && !matches!(task.promise, Promise::Hashes(_));
+        let is_wanted = |task: &&Task| task.known.is_none() || task.pull == Pull::Force || is_asked(task);
         for kind in [PluginKind::Oci, PluginKind::Npm] {
             let of_kind = tasks.iter().filter(is_wanted);
             let plugin_count = of_kind.filter(|task| kind_of(&self.slots[task.number].progress) == kind).count();

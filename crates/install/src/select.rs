@@ -222,3 +222,62 @@ fn is_originals(folder: &Dir) -> io::Result<bool> {
     file.take(MARK_LEN + 1).read_to_end(&mut mark)?;
     Ok(mark.len() as u64 == MARK_LEN && mark.iter().all(u8::is_ascii_hexdigit))
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test works with paths")]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+
+    const MARK: &str = "0123456789abcdefABCDEF0123456789abcdef0123456789abcdef0123456789";
+
+    fn put(root: &Path, folder: &str, mark: &str) {
+        fs::create_dir(root.join(folder)).unwrap();
+        fs::write(root.join(folder).join(ORIGINALS_MARK), mark).unwrap();
+    }
+
+    #[test]
+    fn folder_with_the_originals_mark_and_nobody_who_claims_it_is_an_original() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        for (folder, mark) in [
+            ("z", MARK),
+            ("a", MARK),
+            ("claimed", MARK),
+            (".hidden", MARK),
+            ("short", &MARK[1..]),
+            ("long", &format!("{MARK}0")),
+            ("newline", &format!("{}\n", &MARK[1..])),
+            ("no-digest", &MARK.replace('0', "g")),
+            ("empty", ""),
+        ] {
+            put(root.path(), folder, mark);
+        }
+        fs::create_dir(at("unmarked")).unwrap();
+        fs::create_dir_all(at("folder").join(ORIGINALS_MARK)).unwrap();
+        fs::write(at("mark"), MARK).unwrap();
+        fs::create_dir(at("linked-mark")).unwrap();
+        symlink("../mark", at("linked-mark").join(ORIGINALS_MARK)).unwrap();
+        symlink("a", at("link")).unwrap();
+        let (dir, limits) = (Dir::open(root.path()).unwrap(), Limits::default());
+        let selection = Selection::new(&dir, None, &limits, Dialect::Rhdh);
+        let found = selection.originals(&HashSet::from(["claimed".to_owned()])).unwrap();
+        let found: Vec<_> = found.iter().map(|removal| (removal.dest.as_str(), removal.name.as_deref())).collect();
+        assert_eq!(found, [("a", None), ("z", None)]);
+    }
+
+    #[test]
+    fn original_gives_way_in_its_own_dialect_and_in_no_other() {
+        let root = tempfile::tempdir().unwrap();
+        put(root.path(), "plugin", MARK);
+        let (dir, limits) = (Dir::open(root.path()).unwrap(), Limits::default());
+        for (dialect, expected) in [(Dialect::Rhdh, Some(Before::Adopted)), (Dialect::Butler, None)] {
+            let selection = Selection::new(&dir, None, &limits, dialect);
+            assert_eq!(selection.make_way("plugin", "@org/other").ok(), expected, "{dialect:?}");
+            let is_removable = matches!(selection.retire("plugin", None).unwrap(), Retired::Removable);
+            assert_eq!(is_removable, expected.is_some(), "{dialect:?}");
+        }
+    }
+}

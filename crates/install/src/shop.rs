@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use audit::NoteShape;
 use config::{Dialect, Pull};
 use fetch::{Answered, FetchError, Fetcher, Origin, Spool};
-use integrity::{Hashed, Verified};
+use integrity::{Hashed, Promise, Verified};
 use source::{AllowedKind, GitSpec, LocalPath, PluginPath, Source};
 use tarball::{Dir, Limits};
 use transport::{Clock, Stop};
@@ -19,7 +20,7 @@ use crate::root::Remark;
 use crate::shared::Shared;
 use crate::staging::Staging;
 use crate::state::Known;
-use crate::workers::{Ready, Task, Word};
+use crate::workers::{Ready, Stretch, Task, Word};
 use crate::{Belief, Chain, Rejection, Staged};
 
 /// What all workers share.
@@ -72,9 +73,10 @@ impl Shop {
             None => None,
         };
         match task.source.kind() {
-            AllowedKind::Local(path) => self.take_local(task, path.subject(), intact).map(Begun::Ready),
+            AllowedKind::Local(path) => self.take_local(task, path.subject(), intact, words).map(Begun::Ready),
             AllowedKind::Git(spec) => self.check_out(task, spec.subject(), intact, words).map(Begun::Ready),
             AllowedKind::Oci(_) | AllowedKind::Https(_) | AllowedKind::Npm(_) => {
+                tell_stretch(task.number, Stretch::Installing, words);
                 match self.take_from_cache(task, words)? {
                     Some(staged) => Ok(Ready::Staged(Box::new(staged)).into()),
                     None => self.locate(task, intact, words),
@@ -91,10 +93,19 @@ impl Shop {
         condition.map_err(|source| Rejection::Host { act: "inspect the installed plugin", source })
     }
 
-    fn take_local(&self, task: &Task, path: &LocalPath, intact: Option<Known>) -> Result<Ready, Rejection> {
+    fn take_local(
+        &self,
+        task: &Task,
+        path: &LocalPath,
+        intact: Option<Known>,
+        words: &Sender<Word>,
+    ) -> Result<Ready, Rejection> {
         let found = self.local.look(path, intact.as_ref(), &self.staging, &self.limits, &self.stop)?;
         match (found, intact) {
-            (Found::Artifact(hashed), _) => self.stage_own(task, hashed),
+            (Found::Artifact(hashed), _) => {
+                tell_stretch(task.number, Stretch::Installing, words);
+                self.stage_own(task, hashed)
+            }
             (Found::Same, Some(known)) => Ok(Ready::unchanged(known)),
             (Found::Same | Found::Nothing, _) => Ok(Ready::Absent),
         }
@@ -107,6 +118,7 @@ impl Shop {
         intact: Option<Known>,
         words: &Sender<Word>,
     ) -> Result<Ready, Rejection> {
+        tell_stretch(task.number, Stretch::Installing, words);
         let place = (&*self.staging, task.number, &*self.path);
         let clock = (&*self.clock, &self.stop);
         match (self.local.check_out(spec, &task.promise, place, &self.limits, clock), intact) {
@@ -123,9 +135,13 @@ impl Shop {
             (Err(why), None) => Err(why.into()),
             (Ok(artifact), Some(known)) if leads_to(&artifact, &known) => Ok(Ready::SameDigest(Box::new(known)).into()),
             (Ok(artifact), _) => {
-                if let Some(detail) = elsewhere(&artifact, task.source.subject()) {
+                let source = task.source.subject();
+                let place = elsewhere(&artifact, source).map(|detail| (NoteShape::Item, detail));
+                let folder = found_folder(&artifact, source).map(|detail| (NoteShape::Heading, detail));
+                let folder = folder.filter(|_| self.dialect == Dialect::Rhdh);
+                for (shape, detail) in place.into_iter().chain(folder) {
                     // Nobody listens any more after a stop.
-                    drop(words.send(Word::Elsewhere { detail }));
+                    drop(words.send(Word::Note { shape, detail }));
                 }
                 Ok(Begun::Located(Box::new(artifact)))
             }
@@ -163,14 +179,19 @@ impl Shop {
         artifact: fetch::Located,
         words: &Sender<Word>,
     ) -> Result<Staged, Rejection> {
-        // Nobody listens any more after a stop.
-        drop(words.send(Word::Fetching { number: task.number }));
+        let source = task.source.subject();
         let spools = || self.staging.spool();
         let retry = tell_retry(task.number, words);
-        let fetched = self.shared.fetch(task.source.subject(), artifact, |artifact| {
+        let fetched = self.shared.fetch((source, &task.promise), artifact, |artifact| {
+            if matches!(source, Source::Oci(_)) {
+                tell_stretch(task.number, Stretch::Downloading, words);
+            }
             self.fetcher.fetch_located(artifact, &task.promise, &spools, &self.stop, &retry)
         })?;
         let origin = fetched.origin().clone();
+        if matches!(task.promise, Promise::Hashes(_)) {
+            tell_stretch(task.number, Stretch::Verifying, words);
+        }
         let mut layers = fetched.verify(&task.promise)?;
         let staged = self.stage(task.number, &mut layers, &origin)?;
         if let [artifact] = &mut *layers {
@@ -233,6 +254,11 @@ impl Shop {
     }
 }
 
+fn tell_stretch(number: usize, stretch: Stretch, words: &Sender<Word>) {
+    // Nobody listens any more after a stop.
+    drop(words.send(Word::Stretch { number, stretch }));
+}
+
 fn tell_retry(number: usize, words: &Sender<Word>) -> impl Fn(&FetchError, Duration) {
     move |error, wait| {
         let detail = format!("{}; next try in {:.1} s", Chain(error), wait.as_secs_f64());
@@ -256,6 +282,12 @@ fn elsewhere(artifact: &fetch::Located, source: &Source) -> Option<String> {
             Some(format!("Falling back to {}/{namespace}/ for {source}", place.registry()))
         }
     }
+}
+
+/// What is told of a folder that the image itself named.
+fn found_folder(artifact: &fetch::Located, source: &Source) -> Option<String> {
+    let folder = artifact.plugin_path().filter(|_| named_folder(source).is_none())?;
+    Some(format!("Auto-resolving OCI package {source} to use plugin path: {folder}"))
 }
 
 /// The folder of an image that the operator chose.

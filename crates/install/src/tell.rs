@@ -7,8 +7,8 @@ use config::OnReject;
 use source::Source;
 
 use crate::lock::LOCK;
-use crate::slot::Progress;
-use crate::workers::{Finished, Ready};
+use crate::slot::{Progress, Slot};
+use crate::workers::{Finished, Ready, Stretch};
 use crate::{Chain, Job, Rejection, Report, RootError, RunError};
 
 impl Job {
@@ -43,6 +43,16 @@ pub(crate) fn tell_warning(reason: &str, detail: &str, log: &mut Log) {
 
 pub(crate) fn tell_progress(progress: audit::Progress<'_>, log: &mut Log) {
     log.record(&Event::Progress(progress));
+}
+
+pub(crate) fn tell_stretch(Slot { package, progress, .. }: &Slot, stretch: Stretch, log: &mut Log) {
+    let image = package.split('!').next().unwrap_or_default();
+    let told = match stretch {
+        Stretch::Installing => audit::Progress::Installing { package, kind: kind_of(progress) },
+        Stretch::Downloading => audit::Progress::Downloading { image },
+        Stretch::Verifying => audit::Progress::Verifying { package },
+    };
+    tell_progress(told, log);
 }
 
 pub(crate) fn tell_lock(job: &Job, state: LockState, log: &mut Log) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
+use audit::NoteShape;
 use config::Pull;
 use integrity::Promise;
 use source::{Allowed, Source};
@@ -56,7 +57,15 @@ impl Task {
         match self.pull {
             Pull::Force => false,
             Pull::IfNotPresent => !is_local,
-            Pull::Always => !is_local && matches!(self.promise, Promise::Hashes(_)),
+            Pull::Always => self.is_pinned(),
+        }
+    }
+
+    fn is_pinned(&self) -> bool {
+        match (&self.promise, self.source.subject()) {
+            (Promise::Hashes(_), _) => true,
+            (Promise::Registry, Source::Oci(reference)) => reference.digest().is_some(),
+            (Promise::Registry | Promise::Unchecked(_), _) => false,
         }
     }
 }
@@ -92,12 +101,23 @@ pub(crate) enum Word {
     Remark(Remark),
     /// What the cache had to do with a task.
     Cache { number: usize, detail: String },
-    /// An artifact is about to be fetched.
-    Fetching { number: usize },
-    /// Its registry's own place did not answer.
-    Elsewhere { detail: String },
+    /// A task comes to the next stretch of its way.
+    Stretch { number: usize, stretch: Stretch },
+    /// What a registry answered otherwise than by what was asked for.
+    Note { shape: NoteShape, detail: String },
     /// A task is done.
     Finished(Finished),
+}
+
+/// What is about to be done for a task.
+#[derive(Clone, Copy)]
+pub(crate) enum Stretch {
+    /// Something has to be, after all.
+    Installing,
+    /// Its image comes, for all tasks that need it.
+    Downloading,
+    /// Its bytes are compared with the pinned ones.
+    Verifying,
 }
 
 /// Sees to all tasks, and tells `heard` what comes from the workers. Ends early when `interrupt` is asked, or when

@@ -367,6 +367,12 @@ Environment, where no flag above says otherwise:
                                    read in place of the include of that name
   EXTRA_CATALOG_INDEX_IMAGES       images with more catalog entities: [NAME=]REFERENCE,…
   CATALOG_ENTITIES_EXTRACT_DIR     where entities go [default: extensions in $TMPDIR]
+  XDG_RUNTIME_DIR, HOME            where containers/auth.json and .config/containers/auth.json
+                                   are looked for before config.json
+  CONTAINERS_REGISTRIES_CONF       mirrors [default: registries.conf in
+                                   $HOME/.config/containers, else in /etc/containers]
+  NPM_CONFIG_USERCONFIG            npm's configuration [default: .npmrc in $HOME]
+  NPM_CONFIG_REGISTRY              npm's registry, whatever that file says
   NODE_EXTRA_CA_CERTS              one more file as for --ca-file
   HTTPS_PROXY, NO_PROXY            proxy for all but the hosts, suffixes and networks named
   SSL_CERT_FILE, SSL_CERT_DIR      CA certificates instead of the system's

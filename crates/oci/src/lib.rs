@@ -23,6 +23,7 @@
 //! ```
 //!
 //! - [`Client::resolve`]: reference → [`Resolved`] (one manifest, its layers' [`Descriptor`]s, the plugin's folder).
+//!   [`Client::resolve_image`]: the same for an image that is wanted as a whole.
 //! - [`Registries`]: a `registries.conf`, which sends a reference to mirrors first; [`Answered`]: where it was found.
 //! - [`Client::open_blob`]: descriptor → an answer whose body is the blob, from a byte offset on.
 //! - [`Client::push_blob`]: [`Blob`] → [`Stored`], seen in the registry. Two of them → [`Artifact`], a manifest.

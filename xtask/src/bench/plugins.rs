@@ -257,6 +257,18 @@ mod tests {
     }
 
     #[test]
+    fn a_layer_is_the_same_plugin_below_its_own_name() {
+        let tar = |recipes: &[Recipe]| {
+            let mut tar = Vec::new();
+            GzDecoder::new(&make(&recipes[..1])[0].tarball[..]).read_to_end(&mut tar).unwrap();
+            tar
+        };
+        let (plugin, layer) = (tar(&even()), tar(&images()));
+        assert_eq!(plugin.len(), layer.len());
+        assert!(plugin.starts_with(b"package/package.json\0") && layer.starts_with(b"plugin-0000/package.json\0"));
+    }
+
+    #[test]
     fn every_making_gives_the_same_bytes() {
         let recipes = [small(2), even()[..1].to_vec()].concat();
         let (one, other) = (make(&recipes), make(&recipes));

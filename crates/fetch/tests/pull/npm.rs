@@ -78,3 +78,15 @@ fn what_no_server_has_is_not_asked_for() {
     }
     assert!(bench.world.recorder().requests().is_empty());
 }
+
+#[test]
+fn tarball_that_never_comes_whole_is_told_as_npms() {
+    let bench = Bench::new();
+    let registry = npm(&bench, &sri(TARBALL), Some(TARBALL));
+    let is_tarball = |request: &Request| request.path.contains("/-/");
+    let cut = || Reply::ok().body(TARBALL).broken_after(7, Fault::Close);
+    registry.first(1, is_tarball, cut);
+    assert_eq!(outcome(&fetch_npm(&bench, "plugin")), "installed");
+    registry.first(usize::MAX, is_tarball, cut);
+    assert_eq!(outcome(&fetch_npm(&bench, "plugin")), "npm_pull_failed truncated");
+}

@@ -41,6 +41,55 @@ const ENDS: [&str; 5] = [
 /// Behind these, lines say more.
 const CUTS: [&str; 3] = [" (CPUs: ", " not found, skipping", " because of install failures."];
 
+/// The parts of a log whose lines have an order. Among the parts there is none: ours takes the lock when it knows what
+/// there is to do, asks an image for its folders when it is about to fetch it, works on all kinds at once, and tells what
+/// became of the plugins when it is known of all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Lock,
+    Plan,
+    Folder,
+    Warning,
+    Queue,
+    Oci,
+    Npm,
+    Skipped,
+    Outcome,
+}
+
+impl Part {
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Lock,
+        Self::Plan,
+        Self::Folder,
+        Self::Warning,
+        Self::Queue,
+        Self::Oci,
+        Self::Npm,
+        Self::Skipped,
+        Self::Outcome,
+    ];
+
+    pub(crate) fn of(line: &str) -> Self {
+        let begins = |beginnings: &[&str]| beginnings.iter().any(|begin| line.starts_with(begin));
+        match line {
+            _ if line.contains(" lock file: ") => Self::Lock,
+            _ if line.contains(" plugin(s) (") => Self::Queue,
+            _ if begins(&["======= Auto-resolving "]) => Self::Folder,
+            _ if begins(&["WARNING: "]) => Self::Warning,
+            _ if begins(&["======= Installing OCI ", "\t==> Downloading ", "\t==> Falling back "]) => Self::Oci,
+            _ if begins(&["======= Installing NPM ", "\t==> Running ", "\t==> Verifying "]) => Self::Npm,
+            _ if begins(&["======= Skipping disabled "]) || line.contains(" local plugins (") => Self::Skipped,
+            _ if begins(&["\t==> ", "  - ", "======= Skipping ", "======= Removing ", "======= All "])
+                || line.ends_with(" failed:") =>
+            {
+                Self::Outcome
+            }
+            _ => Self::Plan,
+        }
+    }
+}
+
 /// Those lines, in their order.
 pub(crate) fn client_lines(text: &str) -> Vec<String> {
     text.lines().filter_map(client_line).collect()

@@ -56,8 +56,8 @@ impl Outcome {
 
 /// Neither program's own files are compared.
 fn is_compared(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    !(path.starts_with(".butler-plugins.") || name.ends_with(".hash") || name == ".catalog-entities.digest")
+    let is_hash = Path::new(path).extension().is_some_and(|extension| extension == "hash");
+    !(is_hash || path.starts_with(".butler-plugins.") || path.ends_with(".catalog-entities.digest"))
 }
 
 fn listing(entries: &Value) -> Listing {

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use testkit::{Fault, Registry};
+use testkit::{Fault, Registry, Tarball};
 
 use crate::portal::{OnReject, Portal, Run, entry, publish, wait_until, wrong_entry};
 
@@ -244,6 +244,26 @@ fn whatever_fails_ends_with_one_and_changes_nothing() {
 }
 
 #[test]
+fn plugins_of_one_image_may_each_be_promised_in_another_way() {
+    let (registry, portal) = (Registry::start(), Portal::new());
+    let manifest =
+        |name: &str| format!(r#"{{"name":"{name}","version":"1.0.0","backstage":{{"role":"backend-plugin"}}}}"#);
+    let tarball = Tarball::new().file("a/package.json", manifest("a")).file("b/package.json", manifest("b")).gzip();
+    let image = registry.push("my-org/two", "1", &tarball).reference;
+    let with = |integrity: &str| {
+        let entries =
+            [format!("  - package: {image}!a\n"), format!("  - package: {image}!b\n    integrity: {integrity}\n")];
+        list(&portal, &entries);
+        install_with(&portal, |command| command.arg("--jobs=1"))
+    };
+    let wrong = format!("sha384-{}", "A".repeat(64));
+    let run = with(&wrong).exits(1).says("integrity check failed — got sha384-");
+    let (_, said) = run.stdout.split_once("got ").unwrap();
+    with(said.split(',').next().unwrap()).exits(0);
+    assert_eq!(portal.plugins(), ["a", "b"]);
+}
+
+#[test]
 fn stopped_run_ends_as_one_and_nothing_is_installed() {
     for (signal, status) in [("TERM", 143), ("INT", 130)] {
         let (registry, portal) = (Registry::start(), Portal::new());
@@ -282,6 +302,8 @@ fn outcomes_are_told_in_the_lines_that_clients_of_rhdh_match() {
     ======= Created lock file: /dynamic-plugins-root/.butler-plugins.lock
     ======= Installing 1 OCI plugin(s) (1 worker)
     ======= Installing OCI plugin oci://127.0.0.1:…/my-org/hello:1
+    	==> Downloading oci://127.0.0.1:…/my-org/hello:1
+    	==> Verifying package integrity
     	==> Installed oci://127.0.0.1:…/my-org/hello:1
     ======= Skipping disabled plugin oci://127.0.0.1:…/my-org/other:1
     ======= Removed lock file: /dynamic-plugins-root/.butler-plugins.lock
@@ -296,6 +318,8 @@ fn outcomes_are_told_in_the_lines_that_clients_of_rhdh_match() {
     ======= Created lock file: /dynamic-plugins-root/.butler-plugins.lock
     ======= Installing 1 OCI plugin(s) (1 worker)
     ======= Installing OCI plugin oci://127.0.0.1:…/my-org/other:1
+    	==> Downloading oci://127.0.0.1:…/my-org/other:1
+    	==> Verifying package integrity
     	==> Installed oci://127.0.0.1:…/my-org/other:1
     ======= Removing obsolete plugin hello-dynamic
     ======= Removed lock file: /dynamic-plugins-root/.butler-plugins.lock
@@ -304,6 +328,8 @@ fn outcomes_are_told_in_the_lines_that_clients_of_rhdh_match() {
     ======= Created lock file: /dynamic-plugins-root/.butler-plugins.lock
     ======= Installing 1 OCI plugin(s) (1 worker)
     ======= Installing OCI plugin oci://127.0.0.1:…/my-org/hello:1
+    	==> Downloading oci://127.0.0.1:…/my-org/hello:1
+    	==> Verifying package integrity
     	==> ERROR: oci://127.0.0.1:…/my-org/hello:1: integrity check failed — got sha512-…, expected sha512-…
     	    help: if the publisher confirms the computed value, pin it; otherwise someone changed the artifact
     	==> oci://127.0.0.1:…/my-org/other:1: not touched, since the run failed

@@ -130,6 +130,17 @@ fn only_what_leads_to_other_bytes_is_fetched_anew() {
 }
 
 #[test]
+fn what_is_pinned_is_not_asked_for_even_with_always() {
+    let registry = Registry::start();
+    let pushed = push(&registry, "one", "1", &["one"], "1");
+    let hub = Hub::listing(&[&format!("{}!one\npullPolicy: Always", pinned(&pushed))]);
+    hub.install().exits(0).says("\t==> Installed ");
+    registry.recorder().clear();
+    hub.install().exits(0).says(": already installed, skipping");
+    assert_eq!(asked(registry.recorder()), [""; 0]);
+}
+
+#[test]
 fn always_asks_once_and_fetches_what_has_changed() {
     for (row, written, path) in [
         ("a tag that is asked for", ":1!one\npullPolicy: Always", true),
