@@ -19,8 +19,12 @@ impl Place {
         Self { root: tempfile::tempdir().unwrap(), folder: tempfile::tempdir().unwrap() }
     }
 
+    /// What a run finds that then succeeds.
     fn primary(&self, site: &Site, image: &str) -> Result<Index, CatalogError> {
-        self.with(site, |catalog| catalog.primary(&site.allowed(image), self.root.path()))
+        let index = self.with(site, |catalog| catalog.primary(&site.allowed(image), self.root.path()))?;
+        let root = Dir::open(self.root.path()).unwrap();
+        index.memory.iter().for_each(|memory| memory.keep(&root).unwrap());
+        Ok(index)
     }
 
     fn extra(&self, site: &Site, image: &str, name: &str) -> Result<Entities, CatalogError> {
