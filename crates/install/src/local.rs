@@ -58,6 +58,10 @@ impl Local {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
             real => real.map_err(failed)?,
         };
+        // A process that the kernel confines could not read it, and one that is not must not do more.
+        if !real.starts_with(self.folder.canonicalize().map_err(failed)?) {
+            return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "it leads out of the working folder")));
+        }
         let (Some(parent), Some(name)) = (real.parent(), real.file_name().and_then(|name| name.to_str())) else {
             return Err(failed(io::ErrorKind::InvalidInput.into()));
         };

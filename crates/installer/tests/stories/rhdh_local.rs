@@ -97,25 +97,36 @@ fn local_path_with_nothing_at_it_is_skipped_and_its_config_is_not() {
 #[test]
 fn local_plugin_that_reaches_out_of_its_folder_is_rejected() {
     type Spoil = fn(&Hub, &Path);
-    let rows: [(&str, &str, Spoil); 6] = [
-        ("a link upwards", "./mine", |_, mine| symlink("../../secret", mine.join("dist/link")).unwrap()),
-        ("a link to a path", "./mine", |_, mine| symlink("/etc/passwd", mine.join("dist/link")).unwrap()),
-        ("no package.json", "./mine", |_, mine| fs::remove_file(mine.join("package.json")).unwrap()),
-        ("a link in its place", "./mine", |_, mine| {
+    let rows: [(&str, &str, &str, Spoil); 6] = [
+        ("a link upwards", "./mine", "/dist/link` (expected a link that stays in the plugin", |_, mine| {
+            symlink("../../secret", mine.join("dist/link")).unwrap();
+        }),
+        ("a link to a path", "./mine", "/dist/link` (expected a relative link, found an absolute one)", |_, mine| {
+            symlink("/etc/passwd", mine.join("dist/link")).unwrap();
+        }),
+        ("no package.json", "./mine", "package.json", |_, mine| fs::remove_file(mine.join("package.json")).unwrap()),
+        ("a link in its place", "./mine", "package.json", |_, mine| {
             fs::rename(mine.join("package.json"), mine.join("other.json")).unwrap();
             symlink("other.json", mine.join("package.json")).unwrap();
         }),
-        ("a link to somewhere else", "./linked", |hub, _| symlink("/usr", hub.path("linked")).unwrap()),
-        ("a path upwards", "./mine/../../x", |_, _| ()),
+        ("a link to somewhere else", "./linked", "it leads out of the working folder", |hub, _| {
+            symlink("/usr", hub.path("linked")).unwrap();
+        }),
+        ("a path upwards", "./mine/../../x", "must have no empty, `.` or `..` components", |_, _| ()),
     ];
-    for (row, package, spoil) in rows {
+    for (row, package, said, spoil) in rows {
         let hub = Hub::listing(&[package]);
         let mine = folder(&hub, "mine");
         hub.write("secret", "s3cret");
         spoil(&hub, &mine);
-        let run = hub.install().exits(1);
-        assert!(run.stdout.contains("ERROR: "), "{row}: {}", run.stdout);
-        assert_eq!(hub.plugins(), [""; 0], "{row}");
+        // With the kernel's help and without.
+        let told = [&[][..], &["--without-sandbox"]].map(|flags| {
+            let run = hub.install_with(flags).exits(1);
+            assert_eq!(hub.plugins(), [""; 0], "{row}");
+            run.stdout.lines().filter(|line| line.contains("ERROR: ")).map(str::to_owned).collect::<Vec<_>>()
+        });
+        assert_eq!(told[0], told[1], "{row}");
+        assert!(told[0].iter().any(|line| line.contains(said)), "{row}: {told:?}");
     }
 }
 
