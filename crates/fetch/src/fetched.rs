@@ -1,6 +1,6 @@
 //! Bytes that came, on their way to being proved.
 
-use integrity::{Hashed, Integrity, Mismatch, Promise, Verified};
+use integrity::{Algorithm, Hashed, Integrity, Mismatch, OciDigest, Promise, Verified};
 
 use crate::Spool;
 use crate::located::{Located, Origin};
@@ -57,6 +57,11 @@ impl Fetched {
     /// that they are the wanted ones.
     pub const fn integrity(&self) -> Integrity {
         self.lowest.integrity()
+    }
+
+    /// The same as a registry would write it.
+    pub fn digest(&self) -> Option<OciDigest> {
+        self.lowest.digest(Algorithm::Sha512)
     }
 
     /// The same bytes for another source that has led to the same layers.

@@ -153,8 +153,10 @@ impl Shop {
         if self.stop.is_asked() {
             return Err(Rejection::Interrupted);
         }
-        let detail =
-            format!("`{}` could not be asked, and what was installed from it stays: {why}", task.source.subject());
+        let detail = format!(
+            "`{}` could not be looked up again, and what was installed from it stays: {why}",
+            task.source.subject()
+        );
         // Nobody listens any more after a stop.
         drop(words.send(Word::Remark(Remark { reason: "source_unreachable", detail })));
         Ok(Ready::unchanged(known))
@@ -188,7 +190,11 @@ impl Shop {
             }
             self.fetcher.fetch_located(artifact, &task.promise, &spools, &self.stop, &retry)
         })?;
-        let origin = fetched.origin().clone();
+        let mut origin = fetched.origin().clone();
+        if let (Promise::Unchecked(_), None) = (&task.promise, origin.manifest) {
+            // Nobody said what it would be: what it was is remembered.
+            origin.manifest = fetched.digest();
+        }
         if matches!(task.promise, Promise::Hashes(_)) {
             tell_stretch(task.number, Stretch::Verifying, words);
         }

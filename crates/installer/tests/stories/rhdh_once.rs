@@ -165,8 +165,11 @@ fn always_asks_once_and_fetches_what_has_changed() {
 
         registry.fail_first(usize::MAX, 503);
         let before = without_state(&hub);
-        let run =
-            hub.install().exits(0).says("WARNING: ").says("could not be asked, and what was installed from it stays");
+        let run = hub
+            .install()
+            .exits(0)
+            .says("WARNING: ")
+            .says("could not be looked up again, and what was installed from it stays");
         assert!(!run.stdout.contains("==> Installed"), "{row}: {}", run.stdout);
         assert_eq!(without_state(&hub), before, "{row}");
     }
@@ -255,6 +258,22 @@ fn folders_of_the_original_are_replaced_or_removed_when_all_else_went_well() {
     assert_eq!(hub.installed("one/dist/mark"), "1");
     assert!(!hub.root().join("one/dynamic-plugin-config.hash").exists());
     assert!(hub.root().join("left-1.0.0.tgz").exists());
+}
+
+#[test]
+fn what_a_killed_run_of_the_original_left_at_a_plugins_name_is_no_obstacle() {
+    let registry = Registry::start();
+    let package = format!("{}!one", push(&registry, "one", "1", &["one"], "1").reference);
+    for manifest in [None, Some(""), Some("{\"name\":")] {
+        let hub = Hub::listing(&[&package]);
+        fs::create_dir_all(hub.root().join("one/dist")).unwrap();
+        fs::write(hub.root().join("one/dist/mark"), "half").unwrap();
+        if let Some(manifest) = manifest {
+            fs::write(hub.root().join("one/package.json"), manifest).unwrap();
+        }
+        hub.install().exits(0).says("\t==> Installed ");
+        assert_eq!(hub.installed("one/dist/mark"), "1", "{manifest:?}");
+    }
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn path_less_reference_is_resolved_by_the_mirror_and_survives_it() {
     hub.install().exits(0);
     assert_eq!(hub.plugins(), ["one"]);
     drop(mirror);
-    hub.install().exits(0).says("could not be asked, and what was installed from it stays");
+    hub.install().exits(0).says("could not be looked up again, and what was installed from it stays");
     assert_eq!(hub.plugins(), ["one"]);
 }
 
