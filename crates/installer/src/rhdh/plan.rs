@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use audit::{Event, NoteShape};
-use config::rhdh::{Mark, Planning};
+use config::rhdh::{Include, Mark, Planning};
 use config::{Dialect, Plan, Warning};
 use fetch::GitProgram;
 use install::{IndexMemory, Local};
 
-use super::includes::Include;
+use super::includes::Includes;
 use super::variables::Wishes;
 use super::{catalog, includes, note};
 use crate::environment::Environment;
@@ -34,9 +34,10 @@ pub(super) fn plan(
 ) -> Result<Planned, Failure> {
     let file = front.config.display().to_string();
     let folder = front.config.parent().unwrap_or(front.config);
-    let mut includes = includes::read(folder, planning.includes(), wishes.catalog.index.as_deref())?;
+    let Includes { mut files, of_index } =
+        includes::read(folder, planning.includes(), wishes.catalog.index.as_deref(), planning.room(), &session.stop)?;
     let entities = catalog::folder(&wishes.catalog)?;
-    let names_git = supplied(planning.clone(), &includes).names_git();
+    let names_git = planning.names_git() || files.iter().any(Include::names_git);
     let local = Local { folder: Path::new(".").to_owned(), git: git(front, names_git) };
     let mut rules = Rules { read: vec![local.folder.clone()], ..Rules::default() };
     rules.programs.extend(local.git.iter().flat_map(|git| git_programs(git, front.environment)));
@@ -49,10 +50,14 @@ pub(super) fn plan(
         let at = (&confined.fetcher, &**entities);
         if let Some(mut defaults) = catalog::bring(front, session, &wishes.catalog, policy, at)? {
             index = defaults.memory.take();
-            includes::put(&mut includes, defaults);
+            if let Some(place) = of_index {
+                files[place] = Include::read(&defaults.shown_as, Some(&defaults.yaml));
+            }
         }
     }
-    planning = supplied(planning, &includes);
+    for file in files {
+        planning.supply(file);
+    }
     let config::rhdh::Planned { plan, notes, warnings, .. } =
         planning.finish().map_err(|problems| session.tell_problems(&file, &problems))?;
     for line in &notes {
@@ -66,13 +71,6 @@ pub(super) fn plan(
         tell(session, warning);
     }
     Ok(Planned { plan, local, index, confined })
-}
-
-fn supplied(mut planning: Planning, includes: &[Include]) -> Planning {
-    for Include { shown_as, yaml } in includes {
-        planning.supply(shown_as, yaml.as_deref());
-    }
-    planning
 }
 
 /// The git of this system, where somebody asks for it.
