@@ -56,6 +56,14 @@ pub enum GitFailure {
         /// The source, safe to show.
         repository: String,
     },
+    /// Nobody who is trusted with that had named a repository before the process was confined.
+    #[error(
+        "expected the list, or a file that it includes, to name a git repository, found `{repository}` in the catalog index alone"
+    )]
+    Unnamed {
+        /// The source, safe to show.
+        repository: String,
+    },
     /// It did not start.
     #[error("failed to start git for `{repository}`")]
     Start {
@@ -103,16 +111,18 @@ impl GitFailure {
         match self {
             Self::Stopped => "interrupted",
             Self::TooLarge { .. } => "artifact_too_large",
-            Self::Missing { .. } | Self::Start { .. } | Self::Failed { .. } | Self::TimedOut { .. } => {
-                "git_pull_failed"
-            }
+            Self::Missing { .. }
+            | Self::Unnamed { .. }
+            | Self::Start { .. }
+            | Self::Failed { .. }
+            | Self::TimedOut { .. } => "git_pull_failed",
         }
     }
 
     /// Whose move it is.
     pub const fn blame(&self) -> Blame {
         match self {
-            Self::Missing { .. } | Self::Stopped => Blame::Operator,
+            Self::Missing { .. } | Self::Unnamed { .. } | Self::Stopped => Blame::Operator,
             Self::Start { .. } => Blame::Host,
             Self::TooLarge { .. } => Blame::Publisher,
             Self::Failed { .. } | Self::TimedOut { .. } => Blame::Network,
@@ -124,6 +134,9 @@ impl GitFailure {
         match self {
             Self::Missing { .. } => {
                 Some("publish the plugin to a registry, or install from an image that has git in it")
+            }
+            Self::Unnamed { .. } => {
+                Some("list the plugin in the main file, too: an index alone may not have programs started")
             }
             Self::Failed { .. } => Some("try the same with `git fetch --depth 1 URL REF` from the pod's network"),
             Self::TooLarge { .. } => Some(

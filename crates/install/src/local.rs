@@ -29,8 +29,20 @@ const GIT_FOLDER: &str = ".git";
 pub struct Local {
     /// The folder that `./` means.
     pub folder: PathBuf,
-    /// The git that checks repositories out; `None` where there is none.
-    pub git: Option<GitProgram>,
+    /// What checks repositories out.
+    pub git: Git,
+}
+
+/// Whether there is a git.
+#[derive(Debug, Clone, Default)]
+pub enum Git {
+    /// This one.
+    Found(GitProgram),
+    /// There is none.
+    #[default]
+    Missing,
+    /// It was not looked for, as no file of the operator names a repository: the process may not start it.
+    Unwanted,
 }
 
 /// What is at a local path.
@@ -87,7 +99,12 @@ impl Local {
         clock: (&dyn Clock, &Stop),
     ) -> Result<Hashed<Spool>, Rejection> {
         let failed = |source| Rejection::Host { act: "make a folder for git", source };
-        let git = self.git.as_ref().ok_or_else(|| GitFailure::Missing { repository: spec.to_string() })?;
+        let repository = || spec.to_string();
+        let git = match &self.git {
+            Git::Found(git) => git,
+            Git::Missing => return Err(GitFailure::Missing { repository: repository() }.into()),
+            Git::Unwanted => return Err(GitFailure::Unnamed { repository: repository() }.into()),
+        };
         let name = Staging::check_out(number);
         let dir = staging.dir().and_then(|dir| dir.create_dir(&name)).map_err(failed)?;
         git.check_out(spec, &staging.path_in(root).join(&name), &of_check_out(limits), clock)?;
@@ -161,7 +178,7 @@ mod tests {
     impl Place {
         fn new() -> Self {
             let (folder, root) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-            let local = Local { folder: folder.path().to_owned(), git: None };
+            let local = Local { folder: folder.path().to_owned(), git: Git::Missing };
             Self { local, folder, root, stop: Stop::new() }
         }
 

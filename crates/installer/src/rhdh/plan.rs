@@ -6,7 +6,7 @@ use audit::{Event, NoteShape};
 use config::rhdh::{Include, Mark, Planning};
 use config::{Dialect, Plan, Warning};
 use fetch::GitProgram;
-use install::{IndexMemory, Local};
+use install::{Git, IndexMemory, Local};
 
 use super::includes::Includes;
 use super::variables::Wishes;
@@ -40,7 +40,9 @@ pub(super) fn plan(
     let names_git = planning.names_git() || files.iter().any(Include::names_git);
     let local = Local { folder: Path::new(".").to_owned(), git: git(front, names_git) };
     let mut rules = Rules { read: vec![local.folder.clone()], ..Rules::default() };
-    rules.programs.extend(local.git.iter().flat_map(|git| git_programs(git, front.environment)));
+    if let Git::Found(git) = &local.git {
+        rules.programs.extend(git_programs(git, front.environment));
+    }
     rules.changed.extend(entities.clone());
     // Nobody is asked for anything on behalf of a list that is wrong, and says what is wrong with it below.
     let policy = planning.policy().cloned();
@@ -73,10 +75,15 @@ pub(super) fn plan(
     Ok(Planned { plan, local, index, confined })
 }
 
-/// The git of this system, where somebody asks for it.
-fn git(front: &Front<'_>, names_git: bool) -> Option<GitProgram> {
-    let path = (front.environment.variable)("PATH").filter(|_| names_git)?;
-    GitProgram::find(&path, front.args.limits.plugin_timeout)
+/// The git of this system, where a file of the operator asks for it. A catalog index is read by a process that is
+/// confined already, and does not decide what may be started.
+fn git(front: &Front<'_>, names_git: bool) -> Git {
+    if !names_git {
+        return Git::Unwanted;
+    }
+    let found =
+        (front.environment.variable)("PATH").and_then(|path| GitProgram::find(&path, front.args.limits.plugin_timeout));
+    found.map_or(Git::Missing, Git::Found)
 }
 
 /// What is started for a repository.
