@@ -1,6 +1,6 @@
 //! A `dynamic-plugins.yaml`: a plan or problems with their places, and an app-config that reads as it was meant.
 
-use config::rhdh::{MissingIntegrity, Planning};
+use config::rhdh::{Include, MissingIntegrity, Planning};
 use config::{AppConfig, Fragment, MAX_PROBLEMS, Plan, Problems, Request};
 use source::is_invisible;
 
@@ -117,7 +117,7 @@ fn rhdh_plan(bytes: &[u8]) {
     let mut planning = Planning::begin("f", bytes, MissingIntegrity::IsSkipped);
     let mut itself = Some(bytes);
     while planning.needs().is_some() {
-        planning.supply("f", itself.take());
+        planning.supply(Include::read("f", itself.take()));
     }
     match planning.finish() {
         Ok(planned) => {

@@ -1,7 +1,7 @@
 //! The rhdh dialect: `dynamic-plugins.yaml` as Red Hat Developer Hub's installer reads it, with the files it includes.
 //!
 //! ```
-//! use config::rhdh::{MissingIntegrity, Planning};
+//! use config::rhdh::{Include, MissingIntegrity, Planning};
 //!
 //! let main = b"
 //! includes: [dynamic-plugins.default.yaml]
@@ -17,7 +17,7 @@
 //! let mut planning = Planning::begin("dynamic-plugins.yaml", main, MissingIntegrity::IsRefused);
 //! while let Some(path) = planning.needs() {
 //!     let path = path.to_owned();
-//!     planning.supply(&path, Some(default));
+//!     planning.supply(Include::read(&path, Some(default)));
 //! }
 //! let planned = planning.finish()?;
 //! assert_eq!(planned.plan.entries[0].package, "oci://quay.io/my-org/my-plugin:1.2.3!my-plugin");
@@ -25,7 +25,7 @@
 //! ```
 //!
 //! - [`read`]: one file as it is written.
-//! - [`Planning`]: the main file and those that it includes, supplied one by one, to a [plan](crate::Plan).
+//! - [`Planning`]: the main file and those that it [includes](Include), supplied one by one, to a [plan](crate::Plan).
 //! - [`Note`]: what the original installer's log says of it.
 //!
 //! Entries go through it in this order: what each asks for is understood (`asked`), placeholders are resolved against
@@ -36,6 +36,7 @@ mod asked;
 mod file;
 mod findings;
 mod images;
+mod include;
 mod item;
 mod merge;
 mod note;
@@ -44,6 +45,7 @@ mod planning;
 mod resolve;
 
 pub use file::{File, PullPolicy, RawEntry, read};
+pub use include::Include;
 pub use note::{Mark, Note};
 pub use place::{Place, Written};
-pub use planning::{MAX_INCLUDES, MissingIntegrity, Planned, Planning};
+pub use planning::{MAX_INCLUDES, MAX_TOTAL_BYTES, MissingIntegrity, Planned, Planning};

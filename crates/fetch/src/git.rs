@@ -1,7 +1,10 @@
 //! Checks out git repositories, by the `git` that is on PATH.
 
+mod size;
+
 use std::ffi::{OsStr, OsString};
-use std::io::Read;
+use std::io::{self, Read};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
@@ -9,11 +12,16 @@ use std::thread;
 use std::time::Duration;
 
 use integrity::Blame;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use source::GitSpec;
 use transport::{Clock, Deadline, Stop};
 
+pub use self::size::CheckOutLimits;
+
 /// How often a running git is looked at.
 const POLL: Duration = Duration::from_millis(20);
+/// How many looks at git there are for one at what it wrote, which is a walk through all of it.
+const LOOKS: u32 = 10;
 /// How long git's words are waited for once it has ended: what it started may hold its end open and live on.
 const LISTENED: Duration = Duration::from_secs(1);
 /// Bytes of what git says that are kept.
@@ -48,6 +56,14 @@ pub enum GitFailure {
         /// The source, safe to show.
         repository: String,
     },
+    /// Nobody who is trusted with that had named a repository before the process was confined.
+    #[error(
+        "expected the list, or a file that it includes, to name a git repository, found `{repository}` in the catalog index alone"
+    )]
+    Unnamed {
+        /// The source, safe to show.
+        repository: String,
+    },
     /// It did not start.
     #[error("failed to start git for `{repository}`")]
     Start {
@@ -74,6 +90,16 @@ pub enum GitFailure {
         /// What it was given.
         seconds: u64,
     },
+    /// It wrote too much.
+    #[error("expected at most {max} {what} in the check-out of `{repository}`, found more")]
+    TooLarge {
+        /// The source, safe to show.
+        repository: String,
+        /// Bytes, or files and folders.
+        what: &'static str,
+        /// How many there may be.
+        max: u64,
+    },
     /// The run was asked to stop.
     #[error("the run was stopped")]
     Stopped,
@@ -84,17 +110,21 @@ impl GitFailure {
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Stopped => "interrupted",
-            Self::Missing { .. } | Self::Start { .. } | Self::Failed { .. } | Self::TimedOut { .. } => {
-                "git_pull_failed"
-            }
+            Self::TooLarge { .. } => "artifact_too_large",
+            Self::Missing { .. }
+            | Self::Unnamed { .. }
+            | Self::Start { .. }
+            | Self::Failed { .. }
+            | Self::TimedOut { .. } => "git_pull_failed",
         }
     }
 
     /// Whose move it is.
     pub const fn blame(&self) -> Blame {
         match self {
-            Self::Missing { .. } | Self::Stopped => Blame::Operator,
+            Self::Missing { .. } | Self::Unnamed { .. } | Self::Stopped => Blame::Operator,
             Self::Start { .. } => Blame::Host,
+            Self::TooLarge { .. } => Blame::Publisher,
             Self::Failed { .. } | Self::TimedOut { .. } => Blame::Network,
         }
     }
@@ -105,7 +135,13 @@ impl GitFailure {
             Self::Missing { .. } => {
                 Some("publish the plugin to a registry, or install from an image that has git in it")
             }
+            Self::Unnamed { .. } => {
+                Some("list the plugin in the main file, too: an index alone may not have programs started")
+            }
             Self::Failed { .. } => Some("try the same with `git fetch --depth 1 URL REF` from the pod's network"),
+            Self::TooLarge { .. } => Some(
+                "publish the built plugin to a registry: of a repository, what is no part of the plugin counts, too",
+            ),
             Self::Start { .. } | Self::TimedOut { .. } | Self::Stopped => None,
         }
     }
@@ -133,8 +169,14 @@ impl GitProgram {
     /// Checks the source's commit out into the empty folder `into`; its `.git` is there afterwards.
     ///
     /// # Errors
-    /// When git says that it failed; the end of time; a wish to stop, after which it runs no more.
-    pub fn check_out(&self, spec: &GitSpec, into: &Path, clock: &dyn Clock, stop: &Stop) -> Result<(), GitFailure> {
+    /// When git says that it failed; the end of time; too much written; a wish to stop. Nothing that it started runs on.
+    pub fn check_out(
+        &self,
+        spec: &GitSpec,
+        into: &Path,
+        limits: &CheckOutLimits,
+        (clock, stop): (&dyn Clock, &Stop),
+    ) -> Result<(), GitFailure> {
         let deadline = Deadline::after(clock, self.time);
         let url = spec.url();
         let steps: [(&'static str, Vec<&str>); 3] = [
@@ -146,7 +188,7 @@ impl GitProgram {
             ("check out", vec!["checkout", "--quiet", "--detach", "FETCH_HEAD"]),
         ];
         for (act, arguments) in steps {
-            self.run(act, spec, into, &arguments, (clock, deadline, stop))?;
+            self.run(act, spec, (into, limits), &arguments, (clock, deadline, stop))?;
         }
         Ok(())
     }
@@ -155,7 +197,7 @@ impl GitProgram {
         &self,
         act: &'static str,
         spec: &GitSpec,
-        into: &Path,
+        (into, limits): (&Path, &CheckOutLimits),
         arguments: &[&str],
         (clock, deadline, stop): (&dyn Clock, Deadline, &Stop),
     ) -> Result<(), GitFailure> {
@@ -170,6 +212,8 @@ impl GitProgram {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
+            // It starts what talks to the server, which is to end with it.
+            .process_group(0)
             .spawn()
             .map_err(|source| GitFailure::Start { repository: repository.clone(), source })?;
         let (speaker, words) = channel();
@@ -177,21 +221,13 @@ impl GitProgram {
             // Who does not listen any more misses nothing.
             thread::spawn(move || drop(speaker.send(last_words(stderr))));
         }
-        let status = loop {
-            match child.try_wait() {
-                Ok(Some(status)) => break status,
-                Ok(None) if stop.is_asked() => {
-                    end(&mut child);
-                    return Err(GitFailure::Stopped);
-                }
-                Ok(None) if deadline.left(clock).is_zero() => {
-                    end(&mut child);
-                    return Err(GitFailure::TimedOut { repository, seconds: self.time.as_secs() });
-                }
-                Ok(None) => thread::sleep(POLL),
-                Err(source) => return Err(GitFailure::Start { repository, source }),
-            }
-        };
+        let ended = self.watch(&child, &repository, (into, limits), (clock, deadline, stop));
+        // Not before this may its number, which is the group's, become another's.
+        let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
+        let status = child.wait();
+        ended?;
+        limits.hold(into, &repository)?;
+        let status = status.map_err(|source| GitFailure::Start { repository: repository.clone(), source })?;
         if status.success() {
             return Ok(());
         }
@@ -199,11 +235,38 @@ impl GitProgram {
         let said = if said.is_empty() { status.to_string() } else { said };
         Err(GitFailure::Failed { act, repository, said })
     }
+
+    /// Waits for its end, or for the first reason to end it. Its number stays its own.
+    fn watch(
+        &self,
+        child: &Child,
+        repository: &str,
+        (into, limits): (&Path, &CheckOutLimits),
+        (clock, deadline, stop): (&dyn Clock, Deadline, &Stop),
+    ) -> Result<(), GitFailure> {
+        let repository = repository.to_owned();
+        for look in 1_u32.. {
+            if has_ended(child).map_err(|source| GitFailure::Start { repository: repository.clone(), source })? {
+                break;
+            }
+            if stop.is_asked() {
+                return Err(GitFailure::Stopped);
+            }
+            if deadline.left(clock).is_zero() {
+                return Err(GitFailure::TimedOut { repository, seconds: self.time.as_secs() });
+            }
+            if look % LOOKS == 0 {
+                limits.hold(into, &repository)?;
+            }
+            thread::sleep(POLL);
+        }
+        Ok(())
+    }
 }
 
-fn end(child: &mut Child) {
-    // It is gone already, or goes now.
-    drop(child.kill().and_then(|()| child.wait()));
+fn has_ended(child: &Child) -> io::Result<bool> {
+    let leaving_it = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    Ok(waitid(WaitId::Pid(Pid::from_child(child)), leaving_it)?.is_some())
 }
 
 /// The last line, which is where git says what was wrong. What git repeats of a URL has no password: none is passed.
@@ -222,6 +285,8 @@ mod tests {
     use super::*;
     use transport::SystemClock;
 
+    const LIMITS: CheckOutLimits = CheckOutLimits { bytes: 10_000, entries: 10 };
+
     /// A made-up git that does what a script says.
     fn git(script: &str) -> (tempfile::TempDir, GitProgram) {
         let folder = tempfile::tempdir().unwrap();
@@ -235,7 +300,7 @@ mod tests {
     fn check_out(script: &str, stop: &Stop) -> Result<(), GitFailure> {
         let (folder, git) = git(script);
         let source::Source::Git(spec) = source::Source::parse_rhdh("github:u/r#v1").unwrap() else { panic!() };
-        git.check_out(&spec, folder.path(), &SystemClock::start(), stop)
+        git.check_out(&spec, folder.path(), &LIMITS, (&SystemClock::start(), stop))
     }
 
     #[test]
@@ -257,9 +322,42 @@ mod tests {
     }
 
     #[test]
-    fn git_that_has_failed_is_not_waited_for_because_of_what_it_left_running() {
-        let error = check_out("sleep 20 & echo lost >&2; exit 128", &Stop::new()).unwrap_err();
+    fn git_that_has_failed_is_not_waited_for_because_of_what_left_its_group() {
+        let error = check_out("setsid sleep 20 & sleep .2; echo lost >&2; exit 128", &Stop::new()).unwrap_err();
         assert_eq!(error.to_string(), "git failed to make a repository for `github:u/r#v1`: exit status: 128");
+    }
+
+    #[test]
+    fn what_git_started_ends_with_it() {
+        for end in ["exit 128", "sleep 600"] {
+            let log = tempfile::tempdir().unwrap();
+            let fifo = log.path().join("fifo");
+            assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+            let reader = fifo.clone();
+            // Ends once the last that writes is gone.
+            let listening = thread::spawn(move || std::fs::read(reader).unwrap());
+            let script = format!("exec 3> '{}'; echo started >&3; sleep 600 & {end}", fifo.display());
+            check_out(&script, &Stop::new()).unwrap_err();
+            assert_eq!(listening.join().unwrap(), b"started\n", "{end}");
+        }
+    }
+
+    #[test]
+    fn git_that_writes_too_much_is_ended_while_it_runs_and_refused_when_it_is_done() {
+        for (script, what) in [
+            ("head -c 10001 /dev/zero > big", Some("bytes")),
+            ("head -c 10001 /dev/zero > big; exec sleep 600", Some("bytes")),
+            ("mkdir -p a/b/c && touch a/b/c/1 a/b/c/2 a/b/c/3 a/4 a/5 a/6 a/7", Some("files and folders")),
+            ("mkdir -p a/b/c && touch a/b/c/1 a/b/c/2 a/b/c/3 a/4 a/5 a/6", None),
+            ("ln -sfn / root", None),
+        ] {
+            let found = match check_out(script, &Stop::new()) {
+                Ok(()) => None,
+                Err(GitFailure::TooLarge { what, .. }) => Some(what),
+                Err(error) => panic!("{script}: {error}"),
+            };
+            assert_eq!(found, what, "{script}");
+        }
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub use error::{FetchError, HttpsFailure, Server, TransferFailure};
 pub use fetched::Fetched;
 pub use fetcher::{FetchLimits, Fetcher, Probe, Spools, Waiting};
 pub use file::{Unreadable, read_file};
-pub use git::{GitFailure, GitProgram};
+pub use git::{CheckOutLimits, GitFailure, GitProgram};
 pub use helper::HelperProcess;
 pub use hosts::HostClients;
 pub use located::{Located, Origin};

@@ -61,7 +61,7 @@ pub use inspect::Difference;
 pub use integrity::Chain;
 pub use inventory::{Commit, InstalledPlugin, Inventory, InventoryError, Told, Verification, Writing, verify};
 pub use job::{Belief, Caching, Job};
-pub use local::Local;
+pub use local::{Git, Local};
 pub use outcome::{Rejected, Report, RunError};
 pub use root::{LockedRoot, Locking, Root};
 pub use run::run;

@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use fetch::{GitFailure, GitProgram, Spool};
+use fetch::{CheckOutLimits, GitFailure, GitProgram, Spool};
 use integrity::{Algorithm, Hashed, HashingWriter, OciDigest, Promise};
 use source::{GitSpec, LocalPath};
 use tarball::{Dir, Folder, Kind, Limits, Packing, SecretFiles, pack};
@@ -29,8 +29,20 @@ const GIT_FOLDER: &str = ".git";
 pub struct Local {
     /// The folder that `./` means.
     pub folder: PathBuf,
-    /// The git that checks repositories out; `None` where there is none.
-    pub git: Option<GitProgram>,
+    /// What checks repositories out.
+    pub git: Git,
+}
+
+/// Whether there is a git.
+#[derive(Debug, Clone, Default)]
+pub enum Git {
+    /// This one.
+    Found(GitProgram),
+    /// There is none.
+    #[default]
+    Missing,
+    /// It was not looked for, as no file of the operator names a repository: the process may not start it.
+    Unwanted,
 }
 
 /// What is at a local path.
@@ -88,16 +100,26 @@ impl Local {
         promise: &Promise,
         (staging, number, root): (&Staging, usize, &Path),
         limits: &Limits,
-        (clock, stop): (&dyn Clock, &Stop),
+        clock: (&dyn Clock, &Stop),
     ) -> Result<Hashed<Spool>, Rejection> {
         let failed = |source| Rejection::Host { act: "make a folder for git", source };
-        let git = self.git.as_ref().ok_or_else(|| GitFailure::Missing { repository: spec.to_string() })?;
+        let repository = || spec.to_string();
+        let git = match &self.git {
+            Git::Found(git) => git,
+            Git::Missing => return Err(GitFailure::Missing { repository: repository() }.into()),
+            Git::Unwanted => return Err(GitFailure::Unnamed { repository: repository() }.into()),
+        };
         let name = Staging::check_out(number);
         let dir = staging.dir().and_then(|dir| dir.create_dir(&name)).map_err(failed)?;
-        git.check_out(spec, &staging.path_in(root).join(&name), clock, stop)?;
+        git.check_out(spec, &staging.path_in(root).join(&name), &of_check_out(limits), clock)?;
         dir.remove_tree(GIT_FOLDER).map_err(failed)?;
         packed(dir, promise, staging, limits)
     }
+}
+
+/// Git keeps each file a second time in its own records.
+const fn of_check_out(limits: &Limits) -> CheckOutLimits {
+    CheckOutLimits { bytes: limits.expanded.saturating_mul(2), entries: limits.entries.saturating_mul(2) }
 }
 
 /// The digest by which the state remembers an artifact that nobody names.
@@ -160,7 +182,7 @@ mod tests {
     impl Place {
         fn new() -> Self {
             let (folder, root) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-            let local = Local { folder: folder.path().to_owned(), git: None };
+            let local = Local { folder: folder.path().to_owned(), git: Git::Missing };
             Self { local, folder, root, stop: Stop::new() }
         }
 

@@ -6,16 +6,19 @@ use source::{Source, SourcePolicy};
 use super::file::{File, PullPolicy, RawEntry, read_in_part};
 use super::findings::{Finding, Findings};
 use super::images::{is_off, settle};
+use super::include::{Include, name_git};
 use super::item::{Item, Level, Switch};
 use super::merge::{Merged, merge};
 use super::note::Note;
 use super::place::Written;
 use super::resolve::{Included, resolve};
 use crate::plan::{Dialect, Entry, EntryError, Form, OnReject, Plan, Pull, Request, Wanted};
-use crate::{Problems, Warning};
+use crate::{MAX_CONFIG_BYTES, Problems, Warning};
 
 /// Files that one file may include.
 pub const MAX_INCLUDES: usize = 64;
+/// Bytes of the main file and all that it includes: places show lines, so all texts are kept.
+pub const MAX_TOTAL_BYTES: usize = 4 * MAX_CONFIG_BYTES;
 
 /// What becomes of a plugin that needs an `integrity` and has none. One that is written counts either way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,7 +31,7 @@ pub enum MissingIntegrity {
 }
 
 /// A plan in the making: the main file was read, the included ones are asked for one after the other.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Planning {
     missing_integrity: MissingIntegrity,
     includes: Vec<Written<String>>,
@@ -36,6 +39,8 @@ pub struct Planning {
     main: Vec<RawEntry>,
     included: Vec<RawEntry>,
     supplied: usize,
+    /// Of all files so far.
+    bytes: usize,
     /// The first included file that is not there.
     missing: Option<String>,
     is_empty: bool,
@@ -67,6 +72,7 @@ impl Planning {
             main: Vec::new(),
             included: Vec::new(),
             supplied: 0,
+            bytes: bytes.len(),
             missing: None,
             is_empty: false,
             problems: None,
@@ -100,10 +106,9 @@ impl Planning {
         (self.problems.is_none() && self.findings.are_harmless()).then_some(&self.policy)
     }
 
-    /// Whether an entry, switched on or not, is a git repository.
+    /// Whether an entry of the main file, switched on or not, is a git repository.
     pub fn names_git(&self) -> bool {
-        let mut entries = self.main.iter().chain(&self.included);
-        entries.any(|entry| matches!(Source::parse_rhdh(&entry.package.value), Ok(Source::Git(_))))
+        name_git(&self.main)
     }
 
     /// The included files as they are written, in the order in which they are to be supplied.
@@ -111,24 +116,38 @@ impl Planning {
         self.includes.iter().map(|path| path.value.as_str())
     }
 
+    /// Bytes that the files still to be supplied may have together.
+    pub const fn room(&self) -> usize {
+        MAX_TOTAL_BYTES.saturating_sub(self.bytes)
+    }
+
     /// The included file that is to be supplied next, as it is written.
     pub fn needs(&self) -> Option<&str> {
         self.includes.get(self.supplied).map(|path| path.value.as_str())
     }
 
-    /// Supplies the file that was [needed](Self::needs): its bytes, unless there is no such file. `shown_as` is what
-    /// people know it by.
-    pub fn supply(&mut self, shown_as: &str, bytes: Option<&[u8]>) {
+    /// Supplies the file that was [needed](Self::needs). One that is too much for [`MAX_TOTAL_BYTES`] is a problem, and
+    /// nothing of it counts.
+    pub fn supply(&mut self, include: Include) {
         let Some(path) = self.includes.get(self.supplied) else { return };
         self.supplied += 1;
-        let Some(bytes) = bytes else {
+        let Include { shown_as, size, found } = include;
+        let is_within = self.bytes <= MAX_TOTAL_BYTES;
+        self.bytes = self.bytes.saturating_add(size);
+        if self.bytes > MAX_TOTAL_BYTES {
+            if is_within {
+                let message = format!("expected at most {MAX_TOTAL_BYTES} bytes in all files together, found more");
+                self.findings.problem(Finding::new(&path.place, message, "include fewer or smaller files"));
+            }
+            return;
+        }
+        let Some((file, problems)) = found else {
             let message = format!("include file {shown_as} not found, skipping");
             self.findings.warning(Finding::new(&path.place, message, "create it, or remove it from `includes`"));
-            self.missing.get_or_insert_with(|| shown_as.to_owned());
+            self.missing.get_or_insert(shown_as);
             return;
         };
         self.findings.heading(&format!("Including plugins from {shown_as}"));
-        let (file, problems) = read_in_part(bytes, shown_as);
         if let Some(file) = file {
             self.include(file);
         }
@@ -161,10 +180,21 @@ impl Planning {
     /// Everything that is wrong with the files, sources and integrities of the entries included. Whether a source is
     /// allowed is asked later, of [`Wanted::admit`](crate::Wanted::admit).
     pub fn finish(self) -> Result<Planned, Problems> {
-        let Self { missing_integrity, policy, main, included, missing, problems, mut warnings, mut findings, .. } =
-            self;
+        let Self {
+            missing_integrity,
+            policy,
+            main,
+            included,
+            missing,
+            bytes,
+            problems,
+            mut warnings,
+            mut findings,
+            ..
+        } = self;
         let known = match (&problems, missing) {
             (Some(_), _) => Included::InPart,
+            _ if bytes > MAX_TOTAL_BYTES => Included::InPart,
             (None, Some(file)) => Included::Without(file),
             (None, None) => Included::Whole,
         };

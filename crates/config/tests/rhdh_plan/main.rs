@@ -7,7 +7,7 @@ mod merge;
 mod placeholders;
 mod planning;
 
-use config::rhdh::{Mark, MissingIntegrity, Note, Planned, Planning};
+use config::rhdh::{Include, Mark, MissingIntegrity, Note, Planned, Planning};
 use config::{Admitted, Plan, Problems, Request};
 
 const SRI: &str = "sha512-m3HSJL1i83hdltRq0+o9czGb+8KJDKra4t/3JRlnPKcjI8PZm6XBHXx6zG4UuMXaDEZjR1wuXDre9G9zvN7AQw==";
@@ -26,7 +26,7 @@ fn plan_of(mut planning: Planning, included: &[(&str, &str)]) -> Result<Planned,
     while let Some(path) = planning.needs() {
         let path = path.to_owned();
         let text = included.iter().find(|(name, _)| *name == path).map(|(_, text)| text.as_bytes());
-        planning.supply(&path, text);
+        planning.supply(Include::read(&path, text));
     }
     planning.finish()
 }

@@ -1,6 +1,6 @@
 //! The files: which are needed, which may say what, and how all that is wrong is told.
 
-use config::rhdh::MAX_INCLUDES;
+use config::rhdh::{MAX_INCLUDES, MAX_TOTAL_BYTES};
 use config::{Dialect, EntryError, Form, OnReject};
 
 use super::*;
@@ -11,10 +11,10 @@ fn included_files_are_asked_for_in_their_order() {
     let mut asked = Vec::new();
     while let Some(path) = planning.needs() {
         asked.push(path.to_owned());
-        planning.supply("x", Some(b""));
+        planning.supply(Include::read("x", Some(b"")));
     }
     assert_eq!(asked, ["b.yaml", "a.yaml", "b.yaml"]);
-    planning.supply("y", Some(b"plugins: 1"));
+    planning.supply(Include::read("y", Some(b"plugins: 1")));
     assert!(planning.finish().is_ok());
 }
 
@@ -134,11 +134,48 @@ fn as_many_files_are_included_as_the_limit_says() {
     assert!(plan_of(begin(&main(MAX_INCLUDES)), &included).is_ok());
     let mut planning = begin(&main(MAX_INCLUDES + 1));
     for _ in 0..MAX_INCLUDES {
-        planning.supply("a.yaml", Some(b""));
+        planning.supply(Include::read("a.yaml", Some(b"")));
     }
     assert_eq!(planning.needs(), None);
     let problems = planning.finish().unwrap_err();
     assert_eq!(problems.iter().next().unwrap().message, "expected at most 64 included files, found 65");
+}
+
+#[test]
+fn all_files_together_are_as_large_as_the_limit_says() {
+    let main = format!("includes: [{}]\n", ["a", "b", "c", "d", "e", "f"].join(", "));
+    let large = format!("#{}\n", "x".repeat(MAX_TOTAL_BYTES / 4 - 2));
+    let rest = |more: usize| format!("#{}", "x".repeat(MAX_TOTAL_BYTES / 4 - main.len() + more - 1));
+    for (more, expected) in [(0, None), (1, Some(("d", "dynamic-plugins.yaml:1:21")))] {
+        let mut planning = begin(&main);
+        for name in ["a", "b", "c"] {
+            planning.supply(Include::read(name, Some(large.as_bytes())));
+        }
+        assert_eq!(planning.room(), MAX_TOTAL_BYTES / 4 - main.len());
+        planning.supply(Include::read("d", Some(rest(more).as_bytes())));
+        planning.supply(Include::read("e", Some(b"")));
+        planning.supply(Include::read("f", None));
+        assert_eq!(planning.policy().is_some(), expected.is_none());
+        let problems = planning.finish().err();
+        assert_eq!(problems.as_ref().map(Problems::count), expected.map(|_| 1));
+        let rendered = problems.map_or(String::new(), |problems| problems.render(""));
+        let (name, place) = expected.unwrap_or_default();
+        assert!(rendered.contains(place) && rendered.contains(name), "{rendered}");
+        assert_eq!(rendered.contains("expected at most 16777216 bytes in all files together"), expected.is_some());
+    }
+}
+
+#[test]
+fn git_is_named_by_the_file_that_has_an_entry_of_it() {
+    for (entries, expected) in [
+        ("plugins: [{package: 'github:u/r#v1', enabled: false}]", true),
+        ("plugins: [{package: 'oci://quay.io/o/x:1!p'}, {package: 'ref://github:u/r'}]", false),
+        ("plugins: {", false),
+    ] {
+        assert_eq!(begin(entries).names_git(), expected, "{entries}");
+        assert_eq!(Include::read("a", Some(entries.as_bytes())).names_git(), expected, "{entries}");
+    }
+    assert!(!Include::read("a", None).names_git());
 }
 
 #[test]
@@ -192,11 +229,11 @@ fn no_note_shows_a_secret() {
 fn a_note_is_one_line() {
     let main = "includes: ['a.yaml']\nplugins: [{package: \"ref://a\\nb\", disabled: true}]";
     let mut planning = begin(main);
-    planning.supply("a\n======= b", Some(b""));
+    planning.supply(Include::read("a\n======= b", Some(b"")));
     let rendered = planning.finish().unwrap_err().render("");
     assert!(rendered.contains("`ref://a\\nb`"), "{rendered}");
     let mut planning = begin("includes: ['a.yaml']");
-    planning.supply("a\n======= b", Some(b""));
+    planning.supply(Include::read("a\n======= b", Some(b"")));
     assert_eq!(notes(&planning.finish().unwrap()), ["======= Including plugins from a\\n======= b"]);
 }
 

@@ -3,53 +3,57 @@
 use std::path::Path;
 
 use config::MAX_CONFIG_BYTES;
+use config::rhdh::Include;
 use fetch::Unreadable;
+use transport::Stop;
 
-use super::catalog::IndexDefaults;
 use crate::front::Failure;
 
 /// The file whose place a catalog index's takes.
 pub(super) const DEFAULTS: &str = "dynamic-plugins.default.yaml";
 
-/// One of `includes`.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Include {
-    /// What the log calls it.
-    pub(super) shown_as: String,
-    /// Its text; `None` where there is no such file.
-    pub(super) yaml: Option<Vec<u8>>,
+/// What a list includes.
+#[derive(Debug)]
+pub(super) struct Includes {
+    /// In their order; where there are too many bytes, no further than to the file that has them.
+    pub(super) files: Vec<Include>,
+    /// Which of them a catalog index takes the place of.
+    pub(super) of_index: Option<usize>,
 }
 
-/// Reads them, in their order, from `folder` unless they say where. The first that a catalog index takes the place of is
-/// not read.
+/// Reads them, from `folder` unless they say where, as long as there are no more than `room` bytes. The first that a
+/// catalog index takes the place of is not read.
 pub(super) fn read<'a>(
     folder: &Path,
     written: impl IntoIterator<Item = &'a str>,
     index: Option<&str>,
-) -> Result<Vec<Include>, Failure> {
-    let mut is_open = index.is_some();
-    let read = |written: &str| {
-        let yaml = if is_open && is_defaults(written) {
-            is_open = false;
+    mut room: usize,
+    stop: &Stop,
+) -> Result<Includes, Failure> {
+    let mut includes = Includes { files: Vec::new(), of_index: None };
+    for written in written {
+        if stop.is_asked() {
+            let detail = "the run was stopped while it read what the list includes".to_owned();
+            return Err(Failure::of_operator("interrupted", detail, None));
+        }
+        let path = folder.join(written);
+        let yaml = if index.is_some() && includes.of_index.is_none() && is_defaults(written) {
+            includes.of_index = Some(includes.files.len());
             None
         } else {
-            let path = folder.join(written);
             match fetch::read_file(&path, MAX_CONFIG_BYTES) {
                 Ok(yaml) => Some(yaml),
                 Err(Unreadable::Absent) => None,
                 Err(why) => return Err(Failure::unreadable(&path, &why)),
             }
         };
-        Ok(Include { shown_as: folder.join(written).display().to_string(), yaml })
-    };
-    written.into_iter().map(read).collect()
-}
-
-/// Puts a catalog index's file in the place of the first that has its name, if there is one.
-pub(super) fn put(includes: &mut [Include], defaults: IndexDefaults) {
-    if let Some(include) = includes.iter_mut().find(|include| is_defaults(&include.shown_as)) {
-        *include = Include { shown_as: defaults.shown_as, yaml: Some(defaults.yaml) };
+        includes.files.push(Include::read(&path.display().to_string(), yaml.as_deref()));
+        match room.checked_sub(yaml.map_or(0, |yaml| yaml.len())) {
+            Some(left) => room = left,
+            None => break,
+        }
     }
+    Ok(includes)
 }
 
 fn is_defaults(written: &str) -> bool {
@@ -60,69 +64,86 @@ fn is_defaults(written: &str) -> bool {
 #[expect(clippy::disallowed_methods, reason = "a test works with paths")]
 mod tests {
     use super::*;
+    use config::rhdh::{MissingIntegrity, Planning};
     use std::fs;
     use tempfile::TempDir;
 
     fn folder() -> TempDir {
         let folder = tempfile::tempdir().unwrap();
         for name in [DEFAULTS, "more.yaml"] {
-            fs::write(folder.path().join(name), name).unwrap();
+            fs::write(folder.path().join(name), "{}\n").unwrap();
         }
         folder
     }
 
-    /// What each is called, below `folder` where it lies there, and its text.
-    fn texts<'a>(folder: &TempDir, includes: &'a [Include]) -> Vec<(&'a str, Option<&'a str>)> {
+    /// The names that the log of a plan has: of what was found, and of what was not.
+    fn names(folder: &TempDir, includes: Includes) -> Vec<String> {
+        let list = format!("includes: [{}]", vec!["x"; includes.files.len()].join(", "));
+        let mut planning = Planning::begin("list", list.as_bytes(), MissingIntegrity::IsRefused);
+        includes.files.into_iter().for_each(|file| planning.supply(file));
+        let planned = planning.finish().unwrap();
+        let found = planned.notes.into_iter().map(|note| note.text);
+        let missing = planned.warnings.iter().map(|warning| warning.as_problem().message.clone());
         let above = format!("{}/", folder.path().display());
-        let text = |yaml: &'a Vec<u8>| str::from_utf8(yaml).unwrap();
-        includes
-            .iter()
-            .map(|Include { shown_as, yaml }| {
-                (shown_as.strip_prefix(&above).unwrap_or(shown_as), yaml.as_ref().map(text))
-            })
-            .collect()
+        found.chain(missing).map(|text| text.replace(&above, "").replace("Including plugins from ", "")).collect()
+    }
+
+    fn read_all(folder: &TempDir, written: &[&str], index: Option<&str>) -> Includes {
+        read(folder.path(), written.iter().copied(), index, 1000, &Stop::new())
+            .unwrap_or_else(|why| panic!("{}", why.detail))
     }
 
     #[test]
     fn includes_are_read_beside_the_list_unless_they_say_where() {
         let (folder, other) = (folder(), folder());
         let elsewhere = other.path().join("more.yaml").display().to_string();
-        let written = [DEFAULTS, "./more.yaml", "none.yaml", &elsewhere];
-        assert_eq!(
-            texts(&folder, &read(folder.path(), written, None).unwrap_or_default()),
-            [
-                (DEFAULTS, Some(DEFAULTS)),
-                ("./more.yaml", Some("more.yaml")),
-                ("none.yaml", None),
-                (&elsewhere, Some("more.yaml")),
-            ]
-        );
+        let includes = read_all(&folder, &[DEFAULTS, "./more.yaml", "none.yaml", &elsewhere], None);
+        assert_eq!(includes.of_index, None);
+        let missing = "include file none.yaml not found, skipping";
+        assert_eq!(names(&folder, includes), [DEFAULTS, "./more.yaml", &elsewhere, missing]);
     }
 
     #[test]
     fn index_takes_the_place_of_the_first_file_of_that_name_alone() {
         let folder = folder();
         let second = folder.path().join(DEFAULTS).display().to_string();
-        let index = || IndexDefaults { shown_as: "index".to_owned(), yaml: b"of the index".to_vec(), memory: None };
         for (written, expected) in [
-            (
-                vec!["more.yaml", "gone/dynamic-plugins.default.yaml", &second],
-                vec![("more.yaml", Some("more.yaml")), ("index", Some("of the index")), (DEFAULTS, Some(DEFAULTS))],
-            ),
-            (vec!["more.yaml"], vec![("more.yaml", Some("more.yaml"))]),
-            (vec!["other-dynamic-plugins.default.yaml"], vec![("other-dynamic-plugins.default.yaml", None)]),
+            (vec!["more.yaml", "gone/dynamic-plugins.default.yaml", &second], Some(1)),
+            (vec!["more.yaml"], None),
+            (vec!["other-dynamic-plugins.default.yaml"], None),
         ] {
-            let mut includes = read(folder.path(), written, Some("quay.io/rhdh/index:1")).unwrap_or_default();
-            put(&mut includes, index());
-            assert_eq!(texts(&folder, &includes), expected);
+            assert_eq!(read_all(&folder, &written, Some("quay.io/rhdh/index:1")).of_index, expected);
         }
+        let includes = read_all(&folder, &[DEFAULTS, &second], Some("quay.io/rhdh/index:1"));
+        let missing = "include file dynamic-plugins.default.yaml not found, skipping";
+        assert_eq!(names(&folder, includes), [DEFAULTS, missing]);
+    }
+
+    #[test]
+    fn no_more_is_read_than_there_is_room_for() {
+        let folder = folder();
+        let size = b"{}\n".len();
+        for (room, expected) in [(3 * size, 3), (2 * size, 3), (2 * size - 1, 2), (0, 1)] {
+            let includes = read(folder.path(), ["more.yaml"; 3], None, room, &Stop::new()).ok();
+            assert_eq!(includes.map(|includes| includes.files.len()), Some(expected), "{room}");
+        }
+    }
+
+    #[test]
+    fn wish_to_stop_is_heard_before_the_next_file() {
+        let stop = Stop::new();
+        stop.ask();
+        let failure = read(folder().path(), ["more.yaml"], None, 1000, &stop).err();
+        assert_eq!(failure.map(|failure| failure.reason), Some("interrupted"));
     }
 
     #[test]
     fn include_that_cannot_be_read_ends_the_run() {
         let folder = folder();
         fs::create_dir(folder.path().join("folder")).unwrap();
-        let failure = read(folder.path(), ["folder"], None).err().map(|failure| (failure.reason, failure.detail));
+        let failure = read(folder.path(), ["folder"], None, 0, &Stop::new())
+            .err()
+            .map(|failure| (failure.reason, failure.detail));
         let detail = format!("failed to read `{}`: ", folder.path().join("folder").display());
         assert!(failure.is_some_and(|(reason, told)| reason == "config_unreadable" && told.starts_with(&detail)));
     }

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use audit::{Event, NoteShape};
-use config::rhdh::{Mark, Planning};
+use config::rhdh::{Include, Mark, Planning};
 use config::{Dialect, Plan, Warning};
 use fetch::GitProgram;
-use install::{IndexMemory, Local};
+use install::{Git, IndexMemory, Local};
 
-use super::includes::Include;
+use super::includes::Includes;
 use super::variables::Wishes;
 use super::{catalog, includes, note};
 use crate::environment::Environment;
@@ -34,12 +34,15 @@ pub(super) fn plan(
 ) -> Result<Planned, Failure> {
     let file = front.config.display().to_string();
     let folder = front.config.parent().unwrap_or(front.config);
-    let mut includes = includes::read(folder, planning.includes(), wishes.catalog.index.as_deref())?;
+    let Includes { mut files, of_index } =
+        includes::read(folder, planning.includes(), wishes.catalog.index.as_deref(), planning.room(), &session.stop)?;
     let entities = catalog::folder(&wishes.catalog)?;
-    let names_git = supplied(planning.clone(), &includes).names_git();
+    let names_git = planning.names_git() || files.iter().any(Include::names_git);
     let local = Local { folder: Path::new(".").to_owned(), git: git(front, names_git) };
     let mut rules = Rules { read: vec![local.folder.clone()], ..Rules::default() };
-    rules.programs.extend(local.git.iter().flat_map(|git| git_programs(git, front.environment)));
+    if let Git::Found(git) = &local.git {
+        rules.programs.extend(git_programs(git, front.environment));
+    }
     rules.changed.extend(entities.clone());
     // Nobody is asked for anything on behalf of a list that is wrong, and says what is wrong with it below.
     let policy = planning.policy().cloned();
@@ -49,10 +52,14 @@ pub(super) fn plan(
         let at = (&confined.fetcher, &**entities);
         if let Some(mut defaults) = catalog::bring(front, session, &wishes.catalog, policy, at)? {
             index = defaults.memory.take();
-            includes::put(&mut includes, defaults);
+            if let Some(place) = of_index {
+                files[place] = Include::read(&defaults.shown_as, Some(&defaults.yaml));
+            }
         }
     }
-    planning = supplied(planning, &includes);
+    for file in files {
+        planning.supply(file);
+    }
     let config::rhdh::Planned { plan, notes, warnings, .. } =
         planning.finish().map_err(|problems| session.tell_problems(&file, &problems))?;
     for line in &notes {
@@ -68,17 +75,15 @@ pub(super) fn plan(
     Ok(Planned { plan, local, index, confined })
 }
 
-fn supplied(mut planning: Planning, includes: &[Include]) -> Planning {
-    for Include { shown_as, yaml } in includes {
-        planning.supply(shown_as, yaml.as_deref());
+/// The git of this system, where a file of the operator asks for it. A catalog index is read by a process that is
+/// confined already, and does not decide what may be started.
+fn git(front: &Front<'_>, names_git: bool) -> Git {
+    if !names_git {
+        return Git::Unwanted;
     }
-    planning
-}
-
-/// The git of this system, where somebody asks for it.
-fn git(front: &Front<'_>, names_git: bool) -> Option<GitProgram> {
-    let path = (front.environment.variable)("PATH").filter(|_| names_git)?;
-    GitProgram::find(&path, front.args.limits.plugin_timeout)
+    let found =
+        (front.environment.variable)("PATH").and_then(|path| GitProgram::find(&path, front.args.limits.plugin_timeout));
+    found.map_or(Git::Missing, Git::Found)
 }
 
 /// What is started for a repository.

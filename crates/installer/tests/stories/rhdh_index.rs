@@ -110,6 +110,23 @@ fn index_that_no_include_makes_room_for_brings_entities_alone() {
 }
 
 #[test]
+fn repository_that_the_index_alone_names_is_not_checked_out() {
+    let registry = Registry::start();
+    let defaults = format!("plugins:\n  - package: git://127.0.0.1:1/repo\n    integrity: {}\n", testkit::sri(b""));
+    let index = index(&registry, "index", "1", Some(&defaults), Some("one"));
+    let mut hub = hub(&index.reference);
+    hub.set("PATH", std::env::var_os("PATH").unwrap());
+    hub.list(&format!("{OF_INCLUDE} []\n"));
+    hub.install()
+        .exits(1)
+        .says("found `git://127.0.0.1:1/repo` in the catalog index alone")
+        .says("help: list the plugin");
+    // As soon as the list names it, git is asked, and says that nobody serves it there.
+    hub.list(&format!("{OF_INCLUDE}\n  - package: git://127.0.0.1:1/repo\n"));
+    hub.install().exits(1).says("git failed to fetch `git://127.0.0.1:1/repo`");
+}
+
+#[test]
 fn index_is_remembered_when_it_cannot_be_asked() {
     let (registry, index) = distribution();
     let hub = hub(&index.reference);
