@@ -1,6 +1,6 @@
 //! The files, as one plan.
 
-use std::path::Path;
+use std::path::{Path, PathBuf, absolute};
 
 use audit::{Event, NoteShape};
 use config::rhdh::{Mark, Planning};
@@ -37,7 +37,9 @@ pub(super) fn plan(
     let mut includes = includes::read(folder, planning.includes(), wishes.catalog.index.as_deref())?;
     let entities = catalog::folder(&wishes.catalog)?;
     let names_git = supplied(planning.clone(), &includes).names_git();
-    let local = Local { folder: Path::new(".").to_owned(), git: git(front, names_git) };
+    let here = Path::new(".");
+    let folder = absolute(here).unwrap_or_else(|_| here.to_owned());
+    let local = Local { folder, git: git(front, names_git) };
     let mut rules = Rules { read: vec![local.folder.clone()], ..Rules::default() };
     rules.programs.extend(local.git.iter().flat_map(|git| git_programs(git, front.environment)));
     rules.changed.extend(entities.clone());
@@ -82,7 +84,7 @@ fn git(front: &Front<'_>, names_git: bool) -> Option<GitProgram> {
 }
 
 /// What is started for a repository.
-fn git_programs(git: &GitProgram, environment: &Environment) -> Vec<std::path::PathBuf> {
+fn git_programs(git: &GitProgram, environment: &Environment) -> Vec<PathBuf> {
     let path = (environment.variable)("PATH").unwrap_or_default();
     let own = program::needed_by(git.path(), &path);
     let shells = ["sh", "ssh"].iter().filter_map(|name| {
