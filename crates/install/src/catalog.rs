@@ -6,7 +6,7 @@
 use std::collections::hash_map::RandomState;
 use std::fs::File;
 use std::hash::{BuildHasher as _, Hasher as _};
-use std::io::{self, Read as _};
+use std::io::{self, ErrorKind, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -47,6 +47,8 @@ const MEMORY: &str = ".butler-plugins.catalog";
 const MEMORY_LIMIT: u64 = 8 * MAX_CONFIG_BYTES as u64;
 /// Most bytes of a mark.
 const MARK_LIMIT: u64 = 256;
+/// How often entities are put into a place that another installer was faster to take.
+const TRIES: usize = 16;
 /// How often a wish to stop is looked for while the network is asked.
 const POLL: Duration = Duration::from_millis(20);
 
@@ -208,7 +210,7 @@ impl Catalog<'_> {
             Index { defaults: memory.defaults.into_bytes(), entities, stale, memory: None }
         };
         let is_unpacked = |memory: &IndexMemory| unpacked(&folder, &memory.digest).is_some();
-        let is_fixed = matches!(source.subject(), Source::Oci(reference) if reference.digest().is_some());
+        let is_fixed = pinned(source).is_some();
         let memory = match memory {
             Some(memory) if is_fixed && is_unpacked(&memory) => return Ok(serves(memory, None)),
             memory => memory,
@@ -239,6 +241,9 @@ impl Catalog<'_> {
         let all = Dir::open(self.folder).map_err(host("open the folder of entities"))?;
         let opened = open_or_make(&all, EXTRA).and_then(|extra| open_or_make(&extra, name));
         let folder = opened.map_err(host("make a folder"))?;
+        if let Some(entities) = pinned(source).and_then(|digest| unpacked(&folder, &digest)) {
+            return Ok(entities);
+        }
         let located = self.locate(source)??;
         if let Some(entities) = unpacked(&folder, &digest_of(&located)) {
             return Ok(entities);
@@ -361,19 +366,32 @@ impl<'a> Incoming<'a> {
             if above.kind(own)? != Some(Kind::Directory) {
                 continue;
             }
-            // In one step where the file system can, so that a reader finds the old ones or the new ones.
-            if above.exchange(own, self.parent, ENTITIES_FOLDER).is_err() {
-                self.clear_place()?;
-                above.rename(own, self.parent, ENTITIES_FOLDER)?;
-            }
+            self.put(&above, own)?;
             return Ok(Entities::There);
         }
-        self.clear_place()?;
+        self.clear_place(0)?;
         Ok(Entities::None)
     }
 
-    fn clear_place(&self) -> io::Result<()> {
-        match self.parent.rename(ENTITIES_FOLDER, &self.dir, "before") {
+    /// Another installer may put its own there meanwhile, which then give way in turn.
+    fn put(&self, above: &Dir, own: &str) -> io::Result<()> {
+        let mut put = Ok(());
+        for number in 0..TRIES {
+            // In one step where the file system can, so that a reader finds the old ones or the new ones.
+            put = above.exchange(own, self.parent, ENTITIES_FOLDER).or_else(|_| {
+                self.clear_place(number)?;
+                above.rename(own, self.parent, ENTITIES_FOLDER)
+            });
+            match &put {
+                Err(error) if matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists) => {}
+                _ => break,
+            }
+        }
+        put
+    }
+
+    fn clear_place(&self, number: usize) -> io::Result<()> {
+        match self.parent.rename(ENTITIES_FOLDER, &self.dir, format!("before-{number}")) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             cleared => cleared,
         }
@@ -407,6 +425,14 @@ fn host<'a>(act: &'static str, image: &'a str) -> impl Fn(io::Error) -> CatalogE
 /// The digest of an image's manifest; what is no image has none.
 fn digest_of(located: &Located) -> String {
     located.manifest().map(ToString::to_string).unwrap_or_default()
+}
+
+/// The digest that a reference names.
+fn pinned(source: &Allowed<Source>) -> Option<String> {
+    match source.subject() {
+        Source::Oci(reference) => reference.digest().map(ToString::to_string),
+        _ => None,
+    }
 }
 
 /// What is remembered; what cannot be read is as good as nothing.

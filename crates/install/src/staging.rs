@@ -154,7 +154,11 @@ pub(crate) fn run_folder(run: u64) -> String {
 pub(crate) fn open_or_make(parent: &Dir, name: impl AsRef<OsStr>) -> io::Result<Dir> {
     let name = name.as_ref();
     match parent.open_dir(name) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => parent.create_dir(name),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match parent.create_dir(name) {
+            // Somebody was faster.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => parent.open_dir(name),
+            made => made,
+        },
         opened => opened,
     }
 }

@@ -20,12 +20,11 @@ impl Place {
         Self { root: tempfile::tempdir().unwrap(), folder: tempfile::tempdir().unwrap() }
     }
 
-    /// Brings an index, and remembers it as a run does whose plugins became visible.
+    /// What a run finds that then succeeds.
     fn primary(&self, site: &Site, image: &str) -> Result<Index, CatalogError> {
         let index = self.with(site, |catalog| catalog.primary(&site.allowed(image), self.root.path()))?;
-        if let Some(memory) = &index.memory {
-            memory.keep(&Dir::open(self.root.path()).unwrap()).unwrap();
-        }
+        let root = Dir::open(self.root.path()).unwrap();
+        index.memory.iter().for_each(|memory| memory.keep(&root).unwrap());
         Ok(index)
     }
 

@@ -97,6 +97,8 @@ fn git_programs(git: &GitProgram, environment: &Environment) -> Vec<PathBuf> {
 fn tell(session: &mut Session, warning: &Warning) {
     let problem = warning.as_problem();
     let file = problem.file.as_deref().unwrap_or_default();
-    let detail = format!("{} ({file}:{})", problem.message, problem.position);
-    session.log.record(&Event::Warning { reason: "config", detail: &detail, hint: problem.hint.as_deref() });
+    let hint = problem.hint.as_deref().map_or_else(String::new, |hint| format!("{hint}; "));
+    // Clients match the message as a line of its own.
+    let hint = format!("{hint}see {file}:{}", problem.position);
+    session.log.record(&Event::Warning { reason: "config", detail: &problem.message, hint: Some(&hint) });
 }

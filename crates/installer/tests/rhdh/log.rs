@@ -39,7 +39,7 @@ const ENDS: [&str; 5] = [
     " (not found at ",
 ];
 /// Behind these, lines say more.
-const CUTS: [&str; 3] = [" (CPUs: ", " not found, skipping", " because of install failures."];
+const CUTS: [&str; 2] = [" (CPUs: ", " because of install failures."];
 
 /// The parts of a log whose lines have an order. Among the parts there is none: ours takes the lock when it knows what
 /// there is to do, asks an image for its folders when it is about to fetch it, works on all kinds at once, and tells what

@@ -62,7 +62,7 @@ fn each_scene_has_a_fact_of_either_original() {
 
 #[test]
 fn each_difference_has_a_row_in_the_guide() {
-    let Ok(guide) = fs::read_to_string(GUIDE) else { return };
+    let guide = fs::read_to_string(GUIDE).unwrap();
     let rows: Vec<_> = guide.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" |")).collect();
     for (row, difference) in written_down() {
         assert!(rows.iter().any(|(name, _)| *name == row), "the guide has no row `{row}` for `{difference}`");

@@ -57,7 +57,7 @@ impl Outcome {
 /// Neither program's own files are compared.
 fn is_compared(path: &str) -> bool {
     let is_hash = Path::new(path).extension().is_some_and(|extension| extension == "hash");
-    !(is_hash || path.starts_with(".butler-plugins.") || path.ends_with(".catalog-entities.digest"))
+    !(is_hash || path.starts_with(".butler-plugins.") || path.contains(".catalog-entities."))
 }
 
 fn listing(entries: &Value) -> Listing {
@@ -74,7 +74,6 @@ fn listing(entries: &Value) -> Listing {
         };
         (path, what)
     });
-
     entries.filter(|(path, _)| is_compared(path)).collect()
 }
 

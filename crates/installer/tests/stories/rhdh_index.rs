@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 
 use testkit::{Fault, Image, OCI_LAYER, Pushed, Registry, Reply, Request, Tarball, Tree};
 
@@ -285,4 +286,48 @@ fn index_whose_plugins_cannot_be_installed_is_not_the_one_that_serves() {
     assert_eq!(hub.untouched(), before);
     drop(registry);
     hub.install().exits(0).says("what it said the last time serves: ").says(": already installed, skipping");
+}
+
+#[test]
+fn installers_that_start_together_all_succeed() {
+    for _ in 0..3 {
+        let (_registry, image) = distribution();
+        let mut hub = hub(&image.reference);
+        hub.set("EXTRA_CATALOG_INDEX_IMAGES", format!("more={}", written(&image.reference)));
+        hub.list(&format!("{OF_INCLUDE}\n  - package: ref://one\n    enabled: true\n"));
+        let started: Vec<_> = (0..6)
+            .map(|_| {
+                let mut command = hub.command();
+                command.stdout(Stdio::piped()).stderr(Stdio::piped());
+                command.spawn().unwrap()
+            })
+            .collect();
+        for running in started {
+            let output = running.wait_with_output().unwrap();
+            let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{text}");
+        }
+        let own = "catalog-entities/plugins/one.yaml";
+        assert_eq!(entities(&hub), [own, &format!("extra/more/{own}")]);
+        assert_eq!(hub.plugins(), ["one"]);
+    }
+}
+
+#[test]
+fn pinned_extra_index_is_asked_for_once() {
+    let (registry, image) = distribution();
+    let mut hub = Hub::new();
+    let folder = hub.path("extensions");
+    hub.set("CATALOG_ENTITIES_EXTRACT_DIR", folder);
+    hub.set("EXTRA_CATALOG_INDEX_IMAGES", format!("more={}", written(&pinned(&image))));
+    hub.list("plugins: []\n");
+    hub.install().exits(0);
+    registry.recorder().clear();
+    hub.install().exits(0);
+    assert_eq!(asked(registry.recorder()), [""; 0]);
+    // Another one of that name is another one.
+    let other = index(&registry, "other", "1", None, Some("other"));
+    hub.set("EXTRA_CATALOG_INDEX_IMAGES", format!("more={}", written(&pinned(&other))));
+    hub.install().exits(0);
+    assert_eq!(entities(&hub), ["extra/more/catalog-entities/plugins/other.yaml"]);
 }

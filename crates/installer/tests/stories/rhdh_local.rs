@@ -1,10 +1,12 @@
 //! Plugins of the container itself, and those that git checks out.
 
 use std::fs;
+use std::io::Read as _;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::hub::{Hub, manifest, plugin};
 use crate::portal::wait_until;
@@ -258,4 +260,30 @@ fn without_git_a_repository_is_rejected_with_what_to_do() {
         assert!(run.stdout.contains("help: publish the plugin to a registry"), "{}", run.stdout);
         assert_eq!(hub.untouched(), before);
     }
+}
+
+#[test]
+fn git_that_waits_is_ended_with_the_run() {
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    silent.set_nonblocking(true).unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let hub = with_git(&[&format!("git://127.0.0.1:{port}/repo"), "./mine"]);
+    folder(&hub, "mine");
+    let before = hub.untouched();
+    let mut running = hub.start();
+    let mut accepted = None;
+    wait_until("git connects", || {
+        accepted = silent.accept().ok();
+        accepted.is_some()
+    });
+    let started = Instant::now();
+    running.signal("TERM");
+    running.end().exits(143);
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert_eq!(hub.untouched(), before);
+    // Whoever is still there would hold the other end.
+    let (mut connection, _) = accepted.unwrap();
+    connection.set_nonblocking(false).unwrap();
+    connection.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    connection.read_to_end(&mut Vec::new()).unwrap();
 }

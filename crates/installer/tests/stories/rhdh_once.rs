@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use serde_json::Value;
 use testkit::{Ca, HttpServer, Recorder, Registry, Reply, sri};
 
 use crate::hub::{Hub, Npm, asked, bare_image, image, manifest, pinned, plugin, push};
@@ -309,4 +310,67 @@ fn root_goes_from_one_dialect_to_the_other_and_back() {
     hub.plugins_are(&[&format!("{}!hello", ours.reference)]);
     hub.install().exits(0);
     assert_eq!(hub.plugins(), ["hello"]);
+}
+
+#[test]
+fn image_whose_only_plugin_has_another_folder_now_leaves_the_earlier_one() {
+    let registry = Registry::start();
+    let package = push(&registry, "image", "1", &["one"], "1").reference;
+    let hub = Hub::listing(&[&format!("{package}\npullPolicy: Always")]);
+    hub.install().exits(0);
+    push(&registry, "image", "1", &["two"], "1");
+    hub.install().exits(0).says("Removing obsolete plugin one");
+    assert_eq!(hub.plugins(), ["two"]);
+    let before = without_state(&hub);
+    push(&registry, "image", "1", &["one", "two"], "1");
+    hub.install().exits(0).says("what was installed from it stays: ").says("the image holds 2 plugins");
+    assert_eq!(without_state(&hub), before);
+}
+
+#[test]
+fn report_tells_of_every_kind_what_came_from_where() {
+    let everywhere = Everywhere::new();
+    let entries = everywhere.entries();
+    let hub = everywhere.hub();
+    hub.plugins_are(&entries.iter().map(|(_, text, _)| &**text).collect::<Vec<_>>());
+    fs::create_dir(hub.path("reports")).unwrap();
+    let file = hub.path("reports/report.json");
+    for outcome in ["installed", "unchanged"] {
+        hub.install_with(&["--report", file.to_str().unwrap()]).exits(0);
+        let report: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        let told = report["plugins"].as_array().unwrap();
+        assert_eq!(told.len(), entries.len());
+        for ((kind, text, folder), told) in entries.iter().zip(told) {
+            let source = text.lines().next().unwrap().trim_matches('"');
+            let [dest, from, came] = ["dest", "source", "outcome"].map(|key| told[key].as_str().unwrap());
+            assert_eq!((dest, from, came), (*folder, source, outcome), "{kind}");
+            let digests = ["integrity", "manifest"].map(|key| told[key].as_str().unwrap_or_default());
+            assert!(digests.iter().any(|text| text.starts_with("sha")), "{kind}: {told}");
+        }
+    }
+}
+
+#[test]
+fn pinned_tarball_stays_where_the_other_dialect_put_it() {
+    let everywhere = Everywhere::new();
+    let url = everywhere.server.url("/web.tgz");
+    let hub = everywhere.hub();
+    let list = format!("plugins:\n  - package: {url}\n    integrity: {}\n", everywhere.integrity);
+    hub.list(&format!("allowedSources: [{url}]\n{list}"));
+    hub.portal().install_with(|command| command.env("SSL_CERT_FILE", hub.path("ca.pem"))).exits(0);
+    assert_eq!(hub.plugins(), ["web-dynamic"]);
+    everywhere.recorder.clear();
+    hub.list(&list);
+    hub.install().exits(0).says(": already installed, skipping");
+    assert_eq!(asked(&everywhere.recorder), [""; 0]);
+    assert_eq!(hub.plugins(), ["web-dynamic"]);
+}
+
+#[test]
+fn one_plugin_of_an_image_is_not_installed_twice() {
+    let registry = Registry::start();
+    let package = push(&registry, "image", "1", &["one"], "1").reference;
+    let hub = Hub::listing(&[&package, &format!("{package}!one")]);
+    hub.install().exits(1);
+    assert_eq!(hub.plugins(), [""; 0]);
 }

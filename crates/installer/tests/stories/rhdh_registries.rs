@@ -1,8 +1,10 @@
 //! Registries by other names: mirrors, blocked ones, the fallback of Red Hat's own, and logins for each.
 
+use std::os::unix::fs::symlink;
+
 use testkit::{Auth, Ca, Proxy, Quirks, Registry, World, docker_config};
 
-use crate::hub::{Hub, asked, image, push};
+use crate::hub::{Hub, Npm, asked, image, plugin, push};
 
 /// An origin that nobody reaches.
 const ORIGIN: &str = "127.0.0.1:1";
@@ -225,4 +227,53 @@ fn drop_in_file_adds_a_mirror() {
     hub.set("HOME", home);
     hub.install().exits(0);
     assert_eq!(hub.plugins(), ["one"]);
+}
+
+/// Puts a file where it is as Kubernetes mounts one: behind two links, the first of which is replaced by updates.
+fn mount(hub: &Hub, name: &str, text: &str) {
+    let path = hub.path(name);
+    let folder = path.parent().unwrap();
+    let file = path.file_name().unwrap();
+    let content = folder.join("..2026_11_21");
+    std::fs::create_dir_all(&content).unwrap();
+    std::fs::write(content.join(file), text).unwrap();
+    if !folder.join("..data").exists() {
+        symlink("..2026_11_21", folder.join("..data")).unwrap();
+    }
+    std::fs::remove_file(&path).ok();
+    symlink(std::path::Path::new("..data").join(file), path).unwrap();
+}
+
+#[test]
+fn files_are_read_where_kubernetes_mounts_them() {
+    let ca = Ca::new();
+    let mirror = Registry::builder().tls(&ca).auth(Auth::basic("robot", "made-for-mirror")).start();
+    push(&mirror, "one", "1", &["one"], "1");
+    let npm = Npm::new("@my/package", &["1.0.0"]);
+    let integrity = npm.integrity("1.0.0");
+    let npm = npm.serve();
+    let mut hub = Hub::new();
+    let list = format!(
+        "includes: [more/defaults.yaml]\nplugins:\n  - package: '@my/package'\n    integrity: {integrity}\n  - package: ./mine.tgz\n"
+    );
+    mount(&hub, "dynamic-plugins.yaml", &list);
+    mount(&hub, "more/defaults.yaml", &format!("plugins:\n  - package: oci://{ORIGIN}/rhdh/one:1!one\n"));
+    mount(&hub, "secrets/auth.json", &docker_config(mirror.host(), "robot", "made-for-mirror"));
+    mount(&hub, "secrets/npmrc", &format!("registry={}\n", npm.url("/npm/")));
+    mount(&hub, "secrets/ca.pem", &ca.pem());
+    mount(&hub, "secrets/registries.conf", &registries("", &format!("{}/rhdh", mirror.host())));
+    std::fs::create_dir_all(hub.path("local")).unwrap();
+    std::fs::write(hub.path("local/mine.tgz"), plugin("mine", "1").tarball()).unwrap();
+    symlink("local/mine.tgz", hub.path("mine.tgz")).unwrap();
+    for (variable, file) in [
+        ("REGISTRY_AUTH_FILE", "auth.json"),
+        ("NPM_CONFIG_USERCONFIG", "npmrc"),
+        ("SSL_CERT_FILE", "ca.pem"),
+        ("CONTAINERS_REGISTRIES_CONF", "registries.conf"),
+    ] {
+        let path = hub.path("secrets").join(file);
+        hub.set(variable, path);
+    }
+    hub.install().exits(0);
+    assert_eq!(hub.plugins(), ["mine-1.0.0", "my-package-1.0.0", "one"]);
 }
