@@ -20,6 +20,8 @@ COPY --from=build /butler-plugins/dist /
 FROM scratch
 COPY dist/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY dist/butler-plugin-installer /usr/local/bin/butler-plugin-installer
+# Another name for it, by which it speaks the rhdh dialect: a link, which stays one only if its folder is copied.
+COPY dist/names/ /
 # By number: there is no passwd file. It is the user that the chart's fsGroup is made for.
 USER 65532:65532
 ENTRYPOINT ["/usr/local/bin/butler-plugin-installer"]

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
@@ -13,6 +15,13 @@ const TARGET: &str = "x86_64-unknown-linux-musl";
 /// Where Debian's `ca-certificates` keeps the bundle, and where the image will have it.
 const CA_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 const DIST_CA_BUNDLE: &str = "ca-certificates.crt";
+
+/// The folder of names that the image has in its own root, and the name by which the installer is called where it takes
+/// the place of Red Hat Developer Hub's.
+const DIST_NAMES: &str = "names";
+const RHDH_NAME: &str = "install-dynamic-plugins";
+/// What that name leads to, from the image's root.
+const IMAGE_INSTALLER: &str = "usr/local/bin/butler-plugin-installer";
 
 /// What an initContainer may weigh, as every node pulls it before a portal can boot, and what one person can still
 /// read through in a review of dependencies.
@@ -69,6 +78,7 @@ pub(crate) fn run() -> anyhow::Result<Dist> {
     let installer = INSTALLER.binary(&built, &folder)?;
     let publisher = PUBLISHER.binary(&built, &folder)?;
     copy(Path::new(CA_BUNDLE), &folder.join(DIST_CA_BUNDLE)).context("install Debian's `ca-certificates`")?;
+    name_installer(&folder.join(DIST_NAMES)).context("could not give the installer its other name")?;
     Ok(Dist { folder, installer, publisher })
 }
 
@@ -111,6 +121,14 @@ fn add_target() -> anyhow::Result<()> {
 fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     fs::copy(from, to).with_context(|| format!("could not copy `{}` to `{}`", from.display(), to.display()))?;
     Ok(())
+}
+
+fn name_installer(names: &Path) -> io::Result<()> {
+    fs::create_dir_all(names)?;
+    match symlink(IMAGE_INSTALLER, names.join(RHDH_NAME)) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        linked => linked,
+    }
 }
 
 /// Counts the different packages in what `cargo tree --prefix none` prints: `name v1.2.3 (…)` a line, many twice.

@@ -76,7 +76,7 @@ pub enum Event<'a> {
         /// The source, safe to show.
         package: &'a str,
         /// Why.
-        reason: SkipReason,
+        reason: SkipReason<'a>,
     },
     /// A plugin is not installed.
     PluginRejected {
@@ -152,11 +152,14 @@ pub enum Event<'a> {
 
 /// Why a plugin was left as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SkipReason {
+pub enum SkipReason<'a> {
     /// The entry says so.
     Disabled,
     /// There is nothing at its local path.
-    Absent,
+    Absent {
+        /// Where it was looked for.
+        path: &'a str,
+    },
     /// Same source, same integrity, files as they were installed.
     Unchanged,
     /// The registry was asked, and still has for it what is installed.
@@ -165,12 +168,12 @@ pub enum SkipReason {
     Aborted,
 }
 
-impl SkipReason {
+impl SkipReason<'_> {
     /// The reason code.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Disabled => "disabled",
-            Self::Absent => "absent",
+            Self::Absent { .. } => "absent",
             Self::Unchanged => "unchanged",
             Self::SameDigest => "digest_unchanged",
             Self::Aborted => "aborted",
@@ -263,6 +266,9 @@ impl Event<'_> {
             Self::PluginSkipped { package, reason } => {
                 record.text("package", package);
                 record.text("reason", reason.name());
+                if let SkipReason::Absent { path } = reason {
+                    record.text("path", path);
+                }
             }
             Self::PluginRejected { package, reason, mismatch, cause, detail, hint, blame, line } => {
                 record.text("package", package);

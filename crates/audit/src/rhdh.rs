@@ -12,7 +12,14 @@ use crate::{Event, Level, LockState, NoteShape, PluginKind, Progress, SkipReason
 #[derive(Debug, Default)]
 pub(crate) struct Rhdh {
     root: String,
-    failed: Vec<String>,
+    failed: Vec<Failed>,
+}
+
+#[derive(Debug)]
+struct Failed {
+    /// The plugin, and what is wrong with it.
+    told: String,
+    reason: String,
 }
 
 /// What one event adds to the two streams.
@@ -35,10 +42,10 @@ impl Rhdh {
     fn remember(&mut self, event: &Event<'_>) {
         match *event {
             Event::Startup { root, .. } => root.clone_into(&mut self.root),
-            Event::PluginRejected { package, detail, mismatch, .. } => {
-                let mut kept = String::new();
-                push_plain(&mut kept, &failure(package, detail, mismatch));
-                self.failed.push(kept);
+            Event::PluginRejected { package, reason, detail, mismatch, .. } => {
+                let mut told = String::new();
+                push_plain(&mut told, &failure(package, detail, mismatch));
+                self.failed.push(Failed { told, reason: reason.to_owned() });
             }
             _ => {}
         }
@@ -68,9 +75,9 @@ impl Rhdh {
             Event::PluginInstalled { package, .. } => line(out, ITEM, &format!("Installed {package}")),
             Event::PluginSkipped { package, reason } => match reason {
                 SkipReason::Disabled => heading(out, &format!("Skipping disabled plugin {package}")),
-                SkipReason::Absent => {
+                SkipReason::Absent { path } => {
                     heading(out, "Skipping 1 local plugins (directories not found)");
-                    line(out, ITEM, &format!("{package} (not found at {package})"));
+                    line(out, ITEM, &format!("{package} (not found at {path})"));
                 }
                 SkipReason::Unchanged => line(out, ITEM, &format!("{package}: already installed, skipping")),
                 SkipReason::SameDigest => line(out, ITEM, &format!("{package}: digest unchanged, skipping")),
@@ -95,10 +102,15 @@ impl Rhdh {
             Event::Fatal { reason, detail, hint, .. } => {
                 self.write_failed(out);
                 // Another end may have left a commit half done, and says so itself.
-                if reason == "continueOnError_false" {
+                let is_for_failures = reason == "continueOnError_false";
+                if is_for_failures {
                     heading(out, NOT_WRITTEN);
                 }
                 page.err.push('\n');
+                let detail = match self.failed.first() {
+                    Some(Failed { told, reason }) if is_for_failures => &format!("{told} ({reason})"),
+                    _ => detail,
+                };
                 line(&mut page.err, "install-dynamic-plugins failed: ", detail);
                 if let Some(hint) = hint {
                     line(&mut page.err, "help: ", hint);
@@ -118,8 +130,8 @@ impl Rhdh {
     fn write_failed(&self, out: &mut String) {
         if !self.failed.is_empty() {
             heading(out, &format!("{} plugin(s) failed:", self.failed.len()));
-            for failure in &self.failed {
-                line(out, "  - ", failure);
+            for Failed { told, .. } in &self.failed {
+                line(out, "  - ", told);
             }
         }
     }

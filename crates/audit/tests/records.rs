@@ -97,9 +97,13 @@ fn write_all_events(log: &mut Log) {
             cached: adopted,
         });
     }
-    for reason in
-        [SkipReason::Disabled, SkipReason::Unchanged, SkipReason::SameDigest, SkipReason::Absent, SkipReason::Aborted]
-    {
+    for reason in [
+        SkipReason::Disabled,
+        SkipReason::Unchanged,
+        SkipReason::SameDigest,
+        SkipReason::Absent { path: "/app/my-plugin" },
+        SkipReason::Aborted,
+    ] {
         log.record(&Event::PluginSkipped { package: PACKAGE, reason });
     }
     let mismatch = Mismatch { expected: Some(promised.into()), computed: other.into(), len: 5 };

@@ -116,7 +116,11 @@ impl Reader {
         let Value::Scalar(scalar) = &node.value else { return self.boolean(&format!("`{key}`"), node) };
         match scalar {
             Scalar::Text(text) if let Some(value) = boolean_word(text) => {
-                let message = format!("the text `{text}` is taken for `{value}` as value of `{key}`");
+                let message = if Scalar::plain(text) == Ok(Scalar::Bool(value)) {
+                    format!("the quoted text `{text}` is taken for the boolean as value of `{key}`")
+                } else {
+                    format!("the text `{text}` is taken for `{value}` as value of `{key}`")
+                };
                 self.warnings.push(Fault::new(node.span, message).hint(boolean_hint(text)));
                 Some(value)
             }

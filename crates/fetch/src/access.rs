@@ -108,6 +108,9 @@ impl AccessError {
     /// What to do about it.
     pub fn hint(&self) -> String {
         let text = match self {
+            Self::Credentials { path, source: CredentialsError::Json { at } } => {
+                return format!("look at {at} of `{}`", path.display());
+            }
             Self::Credentials { source, .. } => return source.hint(),
             Self::TokenRealm { .. } => "as in `--token-realm registry.example.com=login.example.com`",
             Self::Netrc { .. } => "write one login a line: `machine HOST login USER password PASSWORD`",

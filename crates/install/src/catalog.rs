@@ -31,8 +31,10 @@ const DEFAULTS: &str = "dynamic-plugins.default.yaml";
 const ENTITIES: [&str; 2] = ["catalog-entities/extensions", "catalog-entities/marketplace"];
 /// The folder they are put into.
 const ENTITIES_FOLDER: &str = "catalog-entities";
-/// Says which image the entities beside it are of.
+/// Says which image the entities beside it are of, or that it has none.
 const ENTITIES_MARK: &str = ".catalog-entities.digest";
+/// What follows the digest of an image that has none.
+const NO_ENTITIES: &str = " none";
 /// How folders that are being filled are named, and what they go on with.
 const INCOMING: &str = ".incoming-";
 /// Locked by whoever fills one.
@@ -111,6 +113,14 @@ pub enum CatalogError {
         /// The image.
         image: String,
     },
+    /// What has the list's name is none.
+    #[error("expected `{DEFAULTS}` in `{image}` to be a file of at most {MAX_CONFIG_BYTES} bytes, found {found}")]
+    NoList {
+        /// The image.
+        image: String,
+        /// What is there.
+        found: &'static str,
+    },
     /// A folder cannot be worked on.
     #[error("failed to {act} for the catalog index `{image}`")]
     Host {
@@ -130,7 +140,7 @@ impl CatalogError {
             Self::Fetch(error) => error.reason(),
             Self::Mismatch(error) => error.reason(),
             Self::Unpack { source, .. } => source.reason(),
-            Self::NoDefaults { .. } => "catalog_index_invalid",
+            Self::NoDefaults { .. } | Self::NoList { .. } => "catalog_index_invalid",
             Self::Host { .. } => "io_error",
         }
     }
@@ -142,6 +152,7 @@ impl CatalogError {
             Self::Mismatch(error) => error.blame(),
             Self::Unpack { source, .. } => source.blame(),
             Self::NoDefaults { .. } => Blame::Operator,
+            Self::NoList { .. } => Blame::Publisher,
             Self::Host { .. } => Blame::Host,
         }
     }
@@ -154,6 +165,7 @@ impl CatalogError {
             Self::NoDefaults { .. } => {
                 Some("`CATALOG_INDEX_IMAGE` must name a catalog index, not a plugin's image".to_owned())
             }
+            Self::NoList { .. } => Some("name another version of the index with `CATALOG_INDEX_IMAGE`".to_owned()),
             Self::Mismatch(_) | Self::Host { .. } => None,
         }
     }
@@ -168,8 +180,16 @@ pub struct IndexMemory {
 }
 
 impl IndexMemory {
-    /// Puts it into a root, in the place of what is remembered there.
+    /// Puts it into a root that is locked, in the place of what is remembered there. What a run left that was killed here
+    /// goes.
     pub(crate) fn keep(&self, root: &Dir) -> io::Result<()> {
+        for entry in root.entries()? {
+            let (name, kind) = entry?;
+            let rest = name.as_bytes().strip_prefix(MEMORY.as_bytes());
+            if kind == Kind::File && rest.is_some_and(|rest| rest.starts_with(b".")) {
+                root.remove_file(name)?;
+            }
+        }
         replace(root, MEMORY, &serde_json::to_vec(self)?)
     }
 }
@@ -186,11 +206,10 @@ impl Catalog<'_> {
         let root = Dir::open(root).map_err(host("open the plugin root"))?;
         let memory = recall(&root).filter(|memory| memory.image == image);
         let serves = |memory: IndexMemory, stale| {
-            let is_there = folder.kind(ENTITIES_FOLDER).is_ok_and(|kind| kind == Some(Kind::Directory));
-            let entities = if is_there { Entities::There } else { Entities::None };
+            let entities = unpacked(&folder, &memory.digest).unwrap_or(Entities::None);
             Index { defaults: memory.defaults.into_bytes(), entities, stale, memory: None }
         };
-        let is_unpacked = |memory: &IndexMemory| mark(&folder).is_some_and(|mark| mark == memory.digest);
+        let is_unpacked = |memory: &IndexMemory| unpacked(&folder, &memory.digest).is_some();
         let is_fixed = pinned(source).is_some();
         let memory = match memory {
             Some(memory) if is_fixed && is_unpacked(&memory) => return Ok(serves(memory, None)),
@@ -205,10 +224,7 @@ impl Catalog<'_> {
             (Err(why), _) => return Err(why.into()),
         };
         let digest = digest_of(&located);
-        let (defaults, entities) = self.renew(located, &image, &folder, |incoming| {
-            let defaults = read(incoming, DEFAULTS, MAX_CONFIG_BYTES as u64).map_err(host("read the list"))?;
-            defaults.ok_or_else(|| CatalogError::NoDefaults { image: image.clone() })
-        })?;
+        let (defaults, entities) = self.renew(located, &image, &folder, |incoming| read_list(incoming, &image))?;
         // A list that is no text is told by whoever reads it, and not remembered.
         let text = String::from_utf8(defaults.clone()).ok();
         let memory = text.map(|defaults| IndexMemory { image: image.clone(), digest, defaults });
@@ -225,16 +241,12 @@ impl Catalog<'_> {
         let all = Dir::open(self.folder).map_err(host("open the folder of entities"))?;
         let opened = open_or_make(&all, EXTRA).and_then(|extra| open_or_make(&extra, name));
         let folder = opened.map_err(host("make a folder"))?;
-        let is_there = |digest: &str| {
-            mark(&folder).is_some_and(|mark| mark == digest)
-                && folder.kind(ENTITIES_FOLDER).is_ok_and(|kind| kind.is_some())
-        };
-        if pinned(source).is_some_and(|digest| is_there(&digest)) {
-            return Ok(Entities::There);
+        if let Some(entities) = pinned(source).and_then(|digest| unpacked(&folder, &digest)) {
+            return Ok(entities);
         }
         let located = self.locate(source)??;
-        if is_there(&digest_of(&located)) {
-            return Ok(Entities::There);
+        if let Some(entities) = unpacked(&folder, &digest_of(&located)) {
+            return Ok(entities);
         }
         self.renew(located, &image, &folder, |_| Ok(())).map(|((), entities)| entities)
     }
@@ -248,12 +260,15 @@ impl Catalog<'_> {
         look: impl FnOnce(&Dir) -> Result<T, CatalogError>,
     ) -> Result<(T, Entities), CatalogError> {
         let host = |act| host(act, image);
-        let digest = digest_of(&located);
+        let mut mark = digest_of(&located);
         let incoming = Incoming::make(folder).map_err(host("make a folder"))?;
         self.unpack(located, image, &incoming.dir, folder)?;
         let seen = look(&incoming.dir)?;
         let entities = incoming.bring().map_err(host("put the entities in place"))?;
-        replace(folder, ENTITIES_MARK, digest.as_bytes()).map_err(host("mark the entities"))?;
+        if entities == Entities::None {
+            mark.push_str(NO_ENTITIES);
+        }
+        replace(folder, ENTITIES_MARK, mark.as_bytes()).map_err(host("mark the entities"))?;
         Ok((seen, entities))
     }
 
@@ -425,8 +440,28 @@ fn recall(root: &Dir) -> Option<IndexMemory> {
     serde_json::from_slice(&read(root, MEMORY, MEMORY_LIMIT).ok()??).ok()
 }
 
-fn mark(folder: &Dir) -> Option<String> {
-    String::from_utf8(read(folder, ENTITIES_MARK, MARK_LIMIT).ok()??).ok()
+/// What is in a folder of the image of this digest; `None` when it has to be unpacked.
+fn unpacked(folder: &Dir, digest: &str) -> Option<Entities> {
+    let mark = String::from_utf8(read(folder, ENTITIES_MARK, MARK_LIMIT).ok()??).ok()?;
+    match mark.strip_prefix(digest)? {
+        "" if folder.kind(ENTITIES_FOLDER).is_ok_and(|kind| kind == Some(Kind::Directory)) => Some(Entities::There),
+        NO_ENTITIES => Some(Entities::None),
+        _ => None,
+    }
+}
+
+/// The list that an image brings.
+fn read_list(incoming: &Dir, image: &str) -> Result<Vec<u8>, CatalogError> {
+    let image = || image.to_owned();
+    let found = match read(incoming, DEFAULTS, MAX_CONFIG_BYTES as u64) {
+        Ok(Some(bytes)) => return Ok(bytes),
+        Ok(None) => return Err(CatalogError::NoDefaults { image: image() }),
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => "a longer one",
+        // What is no file does not open as one.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => "a folder",
+        Err(source) => return Err(CatalogError::Host { act: "read the list", image: image(), source }),
+    };
+    Err(CatalogError::NoList { image: image(), found })
 }
 
 /// Reads a file of at most `limit` bytes; `None` when there is none.

@@ -56,6 +56,11 @@ pub(crate) enum Found {
 }
 
 impl Local {
+    /// Where a local path leads to, without the dots that may stand in it.
+    pub(crate) fn path_of(&self, path: &str) -> PathBuf {
+        self.folder.join(path).components().collect()
+    }
+
     /// Looks at a local path, and makes an artifact of what is there unless it is what was installed from there.
     pub(crate) fn look(
         &self,

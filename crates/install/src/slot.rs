@@ -88,7 +88,8 @@ impl Slot {
                 log.record(&Event::PluginSkipped { package, reason: SkipReason::Aborted });
             }
             Progress::Ready { ready: Ready::Absent, .. } => {
-                log.record(&Event::PluginSkipped { package, reason: SkipReason::Absent });
+                let path = job.local.path_of(package).display().to_string();
+                log.record(&Event::PluginSkipped { package, reason: SkipReason::Absent { path: &path } });
             }
             Progress::Ready { ready: Ready::SameDigest(_), .. } => {
                 log.record(&Event::PluginSkipped { package, reason: SkipReason::SameDigest });

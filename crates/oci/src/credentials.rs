@@ -117,7 +117,7 @@ impl CredentialsError {
     /// What to do about it.
     pub fn hint(&self) -> String {
         match self {
-            Self::Json { at } => format!("look at {at} of the mounted `config.json`"),
+            Self::Json { at } => format!("look at {at} of the file that holds the logins"),
             Self::Auth { .. } => "write it with `docker login` or `oras login`".to_owned(),
             Self::Helper { source: HelperError::Missing { helper }, .. } => format!(
                 "put `docker-credential-{helper}` into the image, or mount a `config.json` that holds the password itself"

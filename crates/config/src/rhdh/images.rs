@@ -96,12 +96,12 @@ fn last_switch<'a>(items: impl Iterator<Item = &'a Sourced>) -> Option<Switch> {
 }
 
 fn ambiguous(item: &Sourced, paths: &[PluginPath]) -> Finding {
-    let message = format!("ambiguous path-less reference `{}`: it may mean {}", item.source, listed(paths.iter()));
+    let message = format!("ambiguous path-less reference `{}`: it may mean {}", item.asked, listed(paths.iter()));
     Finding::new(&item.entry.package.place, message, "write `!` and one of these plugin paths behind it")
 }
 
 fn switched_off(item: &Sourced, by: &Sourced) -> Finding {
     let place = &by.entry.package.place;
-    let message = format!("`{}` is not installed: the entry at {place} switches off all of its image", item.source);
+    let message = format!("`{}` is not installed: the entry at {place} switches off all of its image", item.asked);
     Finding::new(&item.entry.package.place, message, "write `!` and a plugin path in that entry, or remove it")
 }

@@ -36,6 +36,8 @@ pub(super) struct Sourced {
     pub(super) level: Level,
     pub(super) entry: RawEntry,
     pub(super) source: Source,
+    /// What the file says of it.
+    pub(super) asked: Asked,
     /// It means every plugin of its image, since it takes over what was included.
     pub(super) means_all: bool,
 }

@@ -132,7 +132,7 @@ fn tell_override(earlier: &Source, later: &Source, findings: &mut Findings) {
 fn duplicate(item: &Sourced, earlier: &Place) -> Finding {
     Finding::new(
         &item.entry.package.place,
-        format!("duplicate plugin configuration for `{}`, which stands at {earlier} already", item.source),
+        format!("duplicate plugin configuration for `{}`, which stands at {earlier} already", item.asked),
         "keep one of the two entries",
     )
 }

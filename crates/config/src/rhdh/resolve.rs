@@ -44,7 +44,7 @@ pub(super) fn resolve(items: Vec<Item>, included: &Included, findings: &mut Find
         .collect();
     let sourced = |(item, source): (Item, Option<Source>)| {
         let means_all = item.is_off() && matches!(&item.asked, Asked::Inherit(asked) if asked.plugin_path().is_none());
-        Some(Sourced { level: item.level, entry: item.entry, source: source?, means_all })
+        Some(Sourced { level: item.level, entry: item.entry, source: source?, asked: item.asked, means_all })
     };
     items.into_iter().zip(found).filter_map(sourced).collect()
 }

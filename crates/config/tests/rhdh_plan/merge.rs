@@ -123,3 +123,10 @@ fn a_disabled_image_that_stands_twice_is_told_and_stays_off() {
         ]
     );
 }
+
+#[test]
+fn a_duplicate_is_told_as_it_is_written() {
+    let main = "- {package: 'oci://quay.io/o/x:1!p'}\n- {package: 'oci://quay.io/o/x:1'}";
+    let message = "duplicate plugin configuration for `oci://quay.io/o/x:1`, which stands at dynamic-plugins.yaml:3:3";
+    check(&[("reference that leaves the path open", "", main, Err(message))]);
+}

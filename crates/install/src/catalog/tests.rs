@@ -1,5 +1,6 @@
 //! Index images that change, that are none, and that cannot be asked.
 
+use std::collections::HashSet;
 use std::fs;
 
 use tempfile::TempDir;
@@ -103,6 +104,36 @@ fn index_that_cannot_be_asked_serves_as_it_was_and_no_other_does() {
 }
 
 #[test]
+fn entities_of_another_image_are_not_told_as_those_of_the_remembered_index() {
+    let (site, place) = (Site::new(), Place::new());
+    for (tag, entity) in [("1", "a"), ("2", "b")] {
+        push(&site, tag, &index("plugins: []", Some(entity)));
+    }
+    place.primary(&site, "oci://{}/index:1").unwrap();
+    let remembered = fs::read(place.root.path().join(MEMORY)).unwrap();
+    place.primary(&site, "oci://{}/index:2").unwrap();
+    fs::write(place.root.path().join(MEMORY), remembered).unwrap();
+    site.registry.server().intercept(|_, _| Reply::status(404));
+    let found = place.primary(&site, "oci://{}/index:1").unwrap();
+    assert_eq!(said(&found), ("plugins: []", Entities::None, true));
+}
+
+#[test]
+fn memory_that_a_killed_run_was_writing_goes_with_the_next() {
+    let root = tempfile::tempdir().unwrap();
+    let names = ["x", "0000000000000000"].map(|rest| root.path().join(format!("{MEMORY}.{rest}")));
+    let other = root.path().join(format!("{MEMORY}x"));
+    for file in names.iter().chain([&other]) {
+        fs::write(file, "").unwrap();
+    }
+    let text = String::new;
+    let memory = IndexMemory { image: text(), digest: text(), defaults: text() };
+    memory.keep(&Dir::open(root.path()).unwrap()).unwrap();
+    let left: HashSet<_> = root.path().read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(left, HashSet::from([root.path().join(MEMORY), other]));
+}
+
+#[test]
 fn entities_are_replaced_as_a_whole_and_those_of_before_go() {
     let (site, place) = (Site::new(), Place::new());
     let old = Tarball::new().file(DEFAULTS, "old").file("catalog-entities/marketplace/old.yaml", "kind: Plugin");
@@ -127,8 +158,8 @@ fn image_that_is_no_index_changes_nothing() {
     let before = folders.map(|folder| Tree::of(folder.path()).unwrap());
     for (name, archive, reason) in [
         ("no list", Tarball::new().file("catalog-entities/extensions/b.yaml", ""), "catalog_index_invalid"),
-        ("list that is too long", index(&" ".repeat(MAX_CONFIG_BYTES + 1), Some("b")), "io_error"),
-        ("list that is a folder", Tarball::new().file(format!("{DEFAULTS}/x"), ""), "io_error"),
+        ("list that is too long", index(&" ".repeat(MAX_CONFIG_BYTES + 1), Some("b")), "catalog_index_invalid"),
+        ("list that is a folder", Tarball::new().file(format!("{DEFAULTS}/x"), ""), "catalog_index_invalid"),
     ] {
         push(&site, "1", &archive);
         assert_eq!(place.primary(&site, "oci://{}/index:1").unwrap_err().reason(), reason, "{name}");
@@ -147,6 +178,9 @@ fn each_extra_index_has_a_folder_of_its_own() {
         ("oci://{}/index:1", "one", Entities::There, (1, 1)),
         ("oci://{}/index:2", "two", Entities::There, (1, 1)),
         ("oci://{}/index:1", "one", Entities::There, (0, 1)),
+        ("oci://{}/index:3", "three", Entities::None, (1, 1)),
+        ("oci://{}/index:3", "three", Entities::None, (0, 1)),
+        ("oci://{}/index:1", "three", Entities::There, (1, 1)),
         ("oci://{}/index:3", "three", Entities::None, (1, 1)),
     ] {
         assert_eq!(place.extra(&site, image, name).unwrap(), expected, "{image} {name}");

@@ -44,7 +44,7 @@ pub(super) fn read<'a>(
             match fetch::read_file(&path, MAX_CONFIG_BYTES) {
                 Ok(yaml) => Some(yaml),
                 Err(Unreadable::Absent) => None,
-                Err(why) => return Err(Failure::unreadable(&path, &why)),
+                Err(why) => return Err(unreadable(&path, &why)),
             }
         };
         includes.files.push(Include::read(&path.display().to_string(), yaml.as_deref()));
@@ -54,6 +54,16 @@ pub(super) fn read<'a>(
         }
     }
     Ok(includes)
+}
+
+/// The flag that names the main file is no help here.
+fn unreadable(path: &Path, why: &Unreadable) -> Failure {
+    let failure = Failure::unreadable(path, why);
+    let hint = match why {
+        Unreadable::Directory => Some("name a file in `includes`".to_owned()),
+        _ => failure.hint,
+    };
+    Failure { hint, ..failure }
 }
 
 fn is_defaults(written: &str) -> bool {
@@ -141,10 +151,9 @@ mod tests {
     fn include_that_cannot_be_read_ends_the_run() {
         let folder = folder();
         fs::create_dir(folder.path().join("folder")).unwrap();
-        let failure = read(folder.path(), ["folder"], None, 0, &Stop::new())
-            .err()
-            .map(|failure| (failure.reason, failure.detail));
+        let failure = read(folder.path(), ["folder"], None, 0, &Stop::new()).err().unwrap();
         let detail = format!("failed to read `{}`: ", folder.path().join("folder").display());
-        assert!(failure.is_some_and(|(reason, told)| reason == "config_unreadable" && told.starts_with(&detail)));
+        assert!(failure.reason == "config_unreadable" && failure.detail.starts_with(&detail), "{}", failure.detail);
+        assert_eq!(failure.hint.as_deref(), Some("name a file in `includes`"));
     }
 }

@@ -1,6 +1,6 @@
 //! The files, as one plan.
 
-use std::path::Path;
+use std::path::{Path, PathBuf, absolute};
 
 use audit::{Event, NoteShape};
 use config::rhdh::{Include, Mark, Planning};
@@ -38,7 +38,9 @@ pub(super) fn plan(
         includes::read(folder, planning.includes(), wishes.catalog.index.as_deref(), planning.room(), &session.stop)?;
     let entities = catalog::folder(&wishes.catalog)?;
     let names_git = planning.names_git() || files.iter().any(Include::names_git);
-    let local = Local { folder: Path::new(".").to_owned(), git: git(front, names_git) };
+    let here = Path::new(".");
+    let working_folder = absolute(here).unwrap_or_else(|_| here.to_owned());
+    let local = Local { folder: working_folder, git: git(front, names_git) };
     let mut rules = Rules { read: vec![local.folder.clone()], ..Rules::default() };
     if let Git::Found(git) = &local.git {
         rules.programs.extend(git_programs(git, front.environment));
@@ -87,7 +89,7 @@ fn git(front: &Front<'_>, names_git: bool) -> Git {
 }
 
 /// What is started for a repository.
-fn git_programs(git: &GitProgram, environment: &Environment) -> Vec<std::path::PathBuf> {
+fn git_programs(git: &GitProgram, environment: &Environment) -> Vec<PathBuf> {
     let path = (environment.variable)("PATH").unwrap_or_default();
     let own = program::needed_by(git.path(), &path);
     let shells = ["sh", "ssh"].iter().filter_map(|name| {

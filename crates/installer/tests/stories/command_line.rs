@@ -228,9 +228,9 @@ fn setting_that_cannot_be_used_ends_the_run_before_the_root_is_touched() {
             ["failed to read `/none`: there is no such file", "config_unreadable"]
         },
         |portal, command| {
-            portal.write("config.json", "{ s3cret");
-            command.env("DOCKER_CONFIG", portal.path("."));
-            ["`/./config.json` cannot be used", "config_invalid"]
+            portal.write("auth.json", "{ s3cret");
+            command.arg("--registry-auth-file").arg(portal.path("auth.json"));
+            ["look at line 1, column 3 of `/auth.json`", "config_invalid"]
         },
         |portal, command| {
             portal.write("config.json", "[\"s3cret\"]");

@@ -337,7 +337,7 @@ fn outcomes_are_told_in_the_lines_that_clients_of_rhdh_match() {
     ======= 1 plugin(s) failed:
       - oci://127.0.0.1:…/my-org/hello:1: integrity check failed — got sha512-…, expected sha512-…
     ======= Skipping app-config.dynamic-plugins.yaml write and cleanup because of install failures. Nothing on the volume was changed.
-    install-dynamic-plugins failed: plugin `oci://127.0.0.1:…/my-org/hello:1` was rejected with `integrity_mismatch`
+    install-dynamic-plugins failed: oci://127.0.0.1:…/my-org/hello:1: integrity check failed — got sha512-…, expected sha512-… (integrity_mismatch)
     help: if the publisher confirms the computed value, pin it; otherwise someone changed the artifact
     ");
 }

@@ -50,7 +50,8 @@ fn all_failures_are_told_and_nothing_changes() {
             "\n======= Skipping app-config.dynamic-plugins.yaml write and cleanup because of install failures."
         )
     );
-    assert!(run.stderr.starts_with("\ninstall-dynamic-plugins failed: "), "{}", run.stderr);
+    let last = format!("\ninstall-dynamic-plugins failed: {} (integrity_mismatch)\n", &failed[0]);
+    assert!(run.stderr.starts_with(&last), "{}", run.stderr);
     assert_eq!(hub.untouched(), before);
 
     // A first run leaves nothing at all.

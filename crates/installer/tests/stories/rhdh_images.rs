@@ -164,7 +164,7 @@ fn two_images_for_one_folder_leave_everything_as_it_was() {
     let before = hub.untouched();
     hub.plugins_are(&[&format!("{mine}!one"), &format!("{other}!one")]);
     let run = hub.install().exits(1).says("the destination `one` is taken: ").says("rhdh/mine:1!one");
-    assert!(run.stderr.contains("`destination_conflict`"), "{}", run.stderr);
+    assert!(run.stderr.contains(" (destination_conflict)\n"), "{}", run.stderr);
     assert_eq!(hub.untouched(), before);
     // Names that differ and folders that do not.
     let slashed = Image::new(OCI_LAYER, &plugin("b", "1").archive_under("a/b").gzip());

@@ -84,7 +84,7 @@ fn local_tarball_is_copied_again_when_its_bytes_have_changed() {
 fn local_path_with_nothing_at_it_is_skipped_and_its_config_is_not() {
     let hub = Hub::listing(&["./dynamic-plugins/dist/gone\npluginConfig: {kept: {a: 1}}", "./mine"]);
     folder(&hub, "mine");
-    let said = "\t==> ./dynamic-plugins/dist/gone (not found at ";
+    let said = "\t==> ./dynamic-plugins/dist/gone (not found at /dynamic-plugins/dist/gone)\n";
     hub.install().exits(0).says("\n======= Skipping 1 local plugins (directories not found)\n").says(said);
     assert_eq!(hub.plugins(), ["mine-1.0.0"]);
     assert!(hub.app_config().contains("\"kept\":"), "{}", hub.app_config());

@@ -293,7 +293,7 @@ fn folder_that_nobody_vouches_for_is_left_and_named_when_it_is_in_the_way() {
         }
         let before = hub.untouched();
         let run = hub.install().exits(1).says("the destination `one` is taken: ");
-        assert!(run.stderr.contains("`destination_conflict`"), "{row}: {}", run.stderr);
+        assert!(run.stderr.contains(" (destination_conflict)\n"), "{row}: {}", run.stderr);
         assert_eq!(hub.untouched(), before, "{row}");
         fs::remove_dir_all(hub.root().join("one")).unwrap();
         hub.install().exits(0);
