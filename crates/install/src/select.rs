@@ -177,10 +177,9 @@ impl<'a> Selection<'a> {
             Occupant::Nobody => Ok(Before::Ours),
             // Torn by a power cut, or tampered with: the state says that it was ours.
             Occupant::Same | Occupant::Original | Occupant::Unreadable if self.is_known(dest) => Ok(Before::Ours),
-            Occupant::Original if self.dialect == Dialect::Rhdh => Ok(Before::Adopted),
+            // The latter is what the original leaves when it is killed.
+            Occupant::Original | Occupant::Unreadable if self.dialect == Dialect::Rhdh => Ok(Before::Adopted),
             Occupant::Same => Ok(Before::Adopted),
-            // An installation of the original's that was killed is like that.
-            Occupant::Unreadable if self.dialect == Dialect::Rhdh => Ok(Before::Adopted),
             Occupant::Original | Occupant::Unreadable => Err(Obstacle::ForeignFolder),
             Occupant::Stranger(obstacle) => Err(obstacle),
         })
