@@ -19,8 +19,13 @@ impl Place {
         Self { root: tempfile::tempdir().unwrap(), folder: tempfile::tempdir().unwrap() }
     }
 
+    /// Brings the index, and the plugins of its list become visible.
     fn primary(&self, site: &Site, image: &str) -> Result<Index, CatalogError> {
-        self.with(site, |catalog| catalog.primary(&site.allowed(image), self.root.path()))
+        let mut index = self.with(site, |catalog| catalog.primary(&site.allowed(image), self.root.path()))?;
+        if let Some(memory) = index.memory.take() {
+            memory.keep(&Dir::open(self.root.path()).unwrap()).unwrap();
+        }
+        Ok(index)
     }
 
     fn extra(&self, site: &Site, image: &str, name: &str) -> Result<Entities, CatalogError> {
