@@ -144,6 +144,26 @@ pub enum Rejection {
     /// Another plugin's `pluginConfig` sets the same key differently.
     #[error(transparent)]
     PluginConfig(#[from] Conflict),
+    /// The installed copy cannot be moved.
+    #[error("failed to take the installed copy in `{dest}` out of the way")]
+    Immovable {
+        /// The folder's name in the root.
+        dest: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The local path leads elsewhere.
+    #[error("`{path}` leads out of the working folder, and what is there is out of reach")]
+    OutOfReach {
+        /// The path, as it is written.
+        path: String,
+    },
+    /// The local package would be installed into itself, or from what is being replaced.
+    #[error("expected the local package `{path}` and the plugin root to lie apart, found one in the other")]
+    InRoot {
+        /// The path, as it is written.
+        path: String,
+    },
     /// The volume could not take it.
     #[error("failed to {act}")]
     Host {
@@ -166,6 +186,13 @@ pub enum Obstacle {
         /// Its package.
         package: String,
     },
+    /// An earlier entry's plugin, in a folder of the same name but for its case.
+    OtherCase {
+        /// Its package.
+        package: String,
+        /// Its folder.
+        dest: String,
+    },
     /// A file.
     File,
     /// A symlink.
@@ -178,6 +205,9 @@ impl std::fmt::Display for Obstacle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Plugin { package } => write!(f, "`{package}` goes there"),
+            Self::OtherCase { package, dest } => {
+                write!(f, "`{package}` goes to `{dest}`, which is the same where case does not count")
+            }
             Self::File => f.write_str("it is a file"),
             Self::Symlink => f.write_str("it is a symlink"),
             Self::ForeignFolder => f.write_str("it is a folder that is no copy of this plugin and was not made by us"),
@@ -199,7 +229,8 @@ impl Rejection {
             Self::Unpack(error) => error.reason(),
             Self::Destination { .. } => "destination_conflict",
             Self::PluginConfig(error) => error.reason(),
-            Self::Host { .. } => "io_error",
+            Self::OutOfReach { .. } | Self::InRoot { .. } => "package_invalid",
+            Self::Host { .. } | Self::Immovable { .. } => "io_error",
             Self::Interrupted => "interrupted",
         }
     }
@@ -239,8 +270,12 @@ impl Rejection {
             Self::Pack(error) => error.blame(),
             Self::Git(error) => error.blame(),
             Self::PluginConfig(error) => error.blame(),
-            Self::PluginPath(_) | Self::Destination { .. } | Self::Interrupted => Blame::Operator,
-            Self::Host { .. } => Blame::Host,
+            Self::PluginPath(_)
+            | Self::Destination { .. }
+            | Self::OutOfReach { .. }
+            | Self::InRoot { .. }
+            | Self::Interrupted => Blame::Operator,
+            Self::Host { .. } | Self::Immovable { .. } => Blame::Host,
         }
     }
 
@@ -258,12 +293,21 @@ impl Rejection {
             Self::Mismatch(_) => {
                 "if the publisher confirms the computed value, pin it; otherwise someone changed the artifact"
             }
-            Self::Destination { by: Obstacle::Plugin { .. }, .. } => "keep one of the two entries",
+            Self::Destination { by: Obstacle::Plugin { .. } | Obstacle::OtherCase { .. }, .. } => {
+                "keep one of the two entries"
+            }
             Self::Destination { .. } => "move it away, if it is not needed; it is never replaced or followed",
             Self::Host { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 "the volume is full: give it more space (`sizeLimit` of an `emptyDir`)"
             }
-            Self::Host { .. } | Self::Interrupted => return None,
+            Self::Immovable { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                "run as the user who owns the folder (`runAsUser`), or make the folder writable"
+            }
+            Self::OutOfReach { .. } => "copy or mount what it points to into the working folder",
+            Self::InRoot { .. } => {
+                "keep local plugins in a folder of their own: what is in the root is replaced and removed"
+            }
+            Self::Host { .. } | Self::Immovable { .. } | Self::Interrupted => return None,
         };
         Some(text.to_owned())
     }

@@ -66,7 +66,7 @@ impl Local {
         &self,
         path: &LocalPath,
         installed: Option<&Known>,
-        staging: &Staging,
+        (staging, root): (&Staging, &Dir),
         limits: &Limits,
         stop: &Stop,
     ) -> Result<Found, Rejection> {
@@ -77,20 +77,25 @@ impl Local {
         };
         // A process that the kernel confines could not read it, and one that is not must not do more.
         if !real.starts_with(self.folder.canonicalize().map_err(failed)?) {
-            return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "it leads out of the working folder")));
+            return Err(Rejection::OutOfReach { path: path.to_string() });
         }
         let (Some(parent), Some(name)) = (real.parent(), real.file_name().and_then(|name| name.to_str())) else {
             return Err(failed(io::ErrorKind::InvalidInput.into()));
         };
         let parent = Dir::open(parent).map_err(failed)?;
+        let apart = |is_overlapping: bool| {
+            if is_overlapping { Err(Rejection::InRoot { path: path.to_string() }) } else { Ok(()) }
+        };
+        apart(parent.is_within(root).map_err(failed)?)?;
         if parent.kind(name).map_err(failed)? == Some(Kind::Directory) {
+            let folder = parent.open_dir(name).map_err(failed)?;
+            apart(root.is_within(&folder).map_err(failed)?)?;
             if let Some(known) = installed
                 && inspect(known, &parent, name, Depth::Content, stop).map_err(failed)? == Condition::Intact
             {
                 return Ok(Found::Same);
             }
-            return packed(parent.open_dir(name).map_err(failed)?, &Promise::Registry, staging, limits)
-                .map(Found::Artifact);
+            return packed(folder, &Promise::Registry, staging, limits).map(Found::Artifact);
         }
         let hashed = copied(&mut parent.open_file(name).map_err(failed)?, staging, limits, stop)?;
         let same =
@@ -200,7 +205,8 @@ mod tests {
 
         fn look(&self, path: &str, limits: &Limits) -> Result<Found, Rejection> {
             let Ok(Source::Local(path)) = Source::parse_rhdh(path) else { panic!("{path}") };
-            self.local.look(&path, None, &self.staging(), limits, &self.stop)
+            let root = Dir::open(self.root.path()).unwrap();
+            self.local.look(&path, None, (&self.staging(), &root), limits, &self.stop)
         }
 
         fn artifact(&self, path: &str) -> Vec<u8> {
@@ -260,6 +266,46 @@ mod tests {
         }
         for path in ["./loop", "./file/below"] {
             assert_eq!(place.reason(path, &Limits::default()), Some("io_error"), "{path}");
+        }
+    }
+
+    #[test]
+    fn folder_that_is_the_root_or_lies_in_it_or_holds_it_is_rejected() {
+        let manifest = br#"{"name":"x","version":"1.0.0","backstage":{"role":"backend-plugin"}}"#;
+        let mut place = Place::new();
+        place.root = tempfile::tempdir_in(place.folder.path()).unwrap();
+        let root = place.root.path().file_name().unwrap().to_str().unwrap().to_owned();
+        for file in ["package.json", "in/package.json", "plugin.tgz"] {
+            place.put(&format!("{root}/{file}"), manifest);
+        }
+        place.put(&format!("{root}.beside/package.json"), manifest);
+        for (path, expected) in [
+            (format!("./{root}"), true),
+            (format!("./{root}/in"), true),
+            (format!("./{root}/plugin.tgz"), true),
+            (format!("./{root}.beside"), false),
+        ] {
+            let why = place.look(&path, &Limits::default()).err();
+            assert_eq!(matches!(why, Some(Rejection::InRoot { .. })), expected, "{path}: {why:?}");
+        }
+        place.local.folder = place.folder.path().parent().unwrap().to_owned();
+        let above = format!("./{}", place.folder.path().file_name().unwrap().to_str().unwrap());
+        let why = place.look(&above, &Limits::default()).err();
+        assert!(matches!(why, Some(Rejection::InRoot { .. })), "{why:?}");
+    }
+
+    #[test]
+    fn link_out_of_the_working_folder_is_out_of_reach() {
+        let (place, other) = (Place::new(), Place::new());
+        other.put("plugin/package.json", b"{}");
+        for (name, target) in [("all", other.folder.path()), ("one", &other.folder.path().join("plugin"))] {
+            symlink(target, place.folder.path().join(name)).unwrap();
+        }
+        for path in ["./all/plugin", "./one"] {
+            let why = place.look(path, &Limits::default()).err().unwrap();
+            let expected = format!("`{path}` leads out of the working folder, and what is there is out of reach");
+            assert_eq!((why.to_string(), why.reason()), (expected, "package_invalid"));
+            assert!(why.hint().is_some());
         }
     }
 

@@ -23,8 +23,15 @@ pub(crate) struct Selection<'a> {
     state: Option<&'a State>,
     limits: &'a Limits,
     dialect: Dialect,
-    taken: HashMap<String, String>,
+    /// By their lower-cased names, as volumes that do not tell cases apart have them.
+    taken: HashMap<String, Taken>,
     app_config: AppConfig,
+}
+
+/// A destination that somebody has.
+struct Taken {
+    dest: String,
+    package: String,
 }
 
 /// What a destination was before.
@@ -74,12 +81,18 @@ impl<'a> Selection<'a> {
 
     /// Lets a plugin have its destination and its piece of app-config.
     pub(crate) fn claim(&mut self, package: &str, dest: &str, fragment: Option<Fragment>) -> Result<(), Rejection> {
-        if let Some(first) = self.taken.get(dest) {
-            let by = Obstacle::Plugin { package: first.clone() };
+        let lower = dest.to_lowercase();
+        if let Some(first) = self.taken.get(&lower) {
+            let package = first.package.clone();
+            let by = if first.dest == dest {
+                Obstacle::Plugin { package }
+            } else {
+                Obstacle::OtherCase { package, dest: first.dest.clone() }
+            };
             return Err(Rejection::Destination { dest: dest.to_owned(), by });
         }
         self.add(package, fragment)?;
-        self.taken.insert(dest.to_owned(), package.to_owned());
+        self.taken.insert(lower, Taken { dest: dest.to_owned(), package: package.to_owned() });
         Ok(())
     }
 
@@ -98,18 +111,18 @@ impl<'a> Selection<'a> {
 
     /// Makes sure that what is at a destination may be replaced, and can be moved out of the way.
     pub(crate) fn make_way(&self, dest: &str, name: &str) -> Result<Before, Rejection> {
-        let before = self
-            .look_at(dest, Some(name))
-            .map_err(|source| Rejection::Host { act: "look at the destination", source })?;
+        let immovable = |source| Rejection::Immovable { dest: dest.to_owned(), source };
+        let before = self.look_at(dest, Some(name)).map_err(|source| match source.kind() {
+            io::ErrorKind::PermissionDenied => immovable(source),
+            _ => Rejection::Host { act: "look at the destination", source },
+        })?;
         let before = match before {
             // Somebody changed the name in a copy of ours. The plugin that belongs there takes it back.
             Err(Obstacle::ForeignFolder) if self.is_known(dest) => Before::Ours,
             before => before.map_err(|by| Rejection::Destination { dest: dest.to_owned(), by })?,
         };
         match self.root.make_movable(dest) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(Rejection::Host { act: "take the installed copy out of the way", source: error })
-            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(immovable(error)),
             _ => Ok(before),
         }
     }
@@ -158,16 +171,34 @@ impl<'a> Selection<'a> {
 
     /// Decides what becomes of a plugin of ours that the file no longer asks for.
     pub(crate) fn retire(&self, dest: &str, name: Option<&str>) -> io::Result<Retired> {
+        match self.look_to_retire(dest, name) {
+            // Another user's, perhaps: no start would get past it.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(Retired::Stuck(error)),
+            looked => looked,
+        }
+    }
+
+    fn look_to_retire(&self, dest: &str, name: Option<&str>) -> io::Result<Retired> {
         if self.root.kind(dest)? != Some(Kind::Directory) {
+            return Ok(Retired::Gone);
+        }
+        if self.is_taken_in_another_case(dest)? {
             return Ok(Retired::Gone);
         }
         if self.look_at(dest, name)?.is_err() {
             return Ok(Retired::Foreign);
         }
-        match self.root.make_movable(dest) {
-            Ok(()) => Ok(Retired::Removable),
-            // Another user's, perhaps: no start would get past it.
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(Retired::Stuck(error)),
+        self.root.make_movable(dest).map(|()| Retired::Removable)
+    }
+
+    /// Whether a plugin that stays has this very folder, by a name that only its case makes another.
+    fn is_taken_in_another_case(&self, dest: &str) -> io::Result<bool> {
+        let Some(taken) = self.taken.get(&dest.to_lowercase()).filter(|taken| taken.dest != dest) else {
+            return Ok(false);
+        };
+        match self.root.open_dir(&taken.dest) {
+            Ok(folder) => folder.is_within(&self.root.open_dir(dest)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -229,7 +260,7 @@ fn is_originals(folder: &Dir) -> io::Result<bool> {
 mod tests {
     use super::*;
     use std::fs;
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
     use std::path::Path;
 
     const MARK: &str = "0123456789abcdefABCDEF0123456789abcdef0123456789abcdef0123456789";
@@ -267,6 +298,62 @@ mod tests {
         let found = selection.originals(&HashSet::from(["claimed".to_owned()])).unwrap();
         let found: Vec<_> = found.iter().map(|removal| (removal.dest.as_str(), removal.name.as_deref())).collect();
         assert_eq!(found, [("a", None), ("z", None)]);
+    }
+
+    #[test]
+    fn destinations_that_only_case_tells_apart_are_one() {
+        let root = tempfile::tempdir().unwrap();
+        let (dir, limits) = (Dir::open(root.path()).unwrap(), Limits::default());
+        let mut selection = Selection::new(&dir, None, &limits, Dialect::Rhdh);
+        selection.claim("first", "Plugin", None).unwrap();
+        selection.claim("another", "plugin-b", None).unwrap();
+        for (dest, expected) in [
+            ("Plugin", "the destination `Plugin` is taken: `first` goes there"),
+            (
+                "pluGin",
+                "the destination `pluGin` is taken: `first` goes to `Plugin`, which is the same where case does not count",
+            ),
+        ] {
+            let why = selection.claim("second", dest, None).unwrap_err();
+            assert_eq!((why.reason(), why.to_string().as_str()), ("destination_conflict", expected));
+        }
+    }
+
+    #[test]
+    fn folder_that_another_case_claims_is_removed_where_it_is_another_one() {
+        let root = tempfile::tempdir().unwrap();
+        let (dir, limits) = (Dir::open(root.path()).unwrap(), Limits::default());
+        put(root.path(), "Plugin", MARK);
+        let mut selection = Selection::new(&dir, None, &limits, Dialect::Rhdh);
+        selection.claim("first", "plugin", None).unwrap();
+        for row in ["nothing there yet", "two folders"] {
+            assert!(matches!(selection.retire("Plugin", None).unwrap(), Retired::Removable), "{row}");
+            fs::create_dir_all(root.path().join("plugin")).unwrap();
+        }
+    }
+
+    #[test]
+    fn folder_that_cannot_be_looked_at_is_stuck() {
+        for mode in [0o000, 0o555] {
+            let root = tempfile::tempdir().unwrap();
+            put(root.path(), "plugin", MARK);
+            for (name, mode) in [(".", 0o755), ("plugin", mode)] {
+                fs::set_permissions(root.path().join(name), fs::Permissions::from_mode(mode)).unwrap();
+            }
+            let dir = Dir::open(root.path()).unwrap();
+            // One thread alone is another user, where there is a choice.
+            let looked = std::thread::spawn(move || {
+                let _ = rustix::thread::set_thread_uid(rustix::process::Uid::from_raw(65_532));
+                let limits = Limits::default();
+                let selection = Selection::new(&dir, None, &limits, Dialect::Rhdh);
+                (selection.retire("plugin", None), selection.make_way("plugin", "x").map_err(|why| why.hint()))
+            });
+            let (retired, way) = looked.join().unwrap();
+            assert!(matches!(retired, Ok(Retired::Stuck(_))), "{mode:o}: {retired:?}");
+            let hint = way.unwrap_err();
+            assert!(hint.as_ref().is_some_and(|hint| hint.contains("runAsUser")), "{mode:o}: {hint:?}");
+            fs::set_permissions(root.path().join("plugin"), fs::Permissions::from_mode(0o755)).unwrap();
+        }
     }
 
     #[test]

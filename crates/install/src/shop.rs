@@ -100,7 +100,7 @@ impl Shop {
         intact: Option<Known>,
         words: &Sender<Word>,
     ) -> Result<Ready, Rejection> {
-        let found = self.local.look(path, intact.as_ref(), &self.staging, &self.limits, &self.stop)?;
+        let found = self.local.look(path, intact.as_ref(), (&self.staging, &self.root), &self.limits, &self.stop)?;
         match (found, intact) {
             (Found::Artifact(hashed), _) => {
                 tell_stretch(task.number, Stretch::Installing, words);
