@@ -8,7 +8,7 @@ use oci::{Failure, OciError};
 use source::NotAllowed;
 use transport::{Cause, Retryable, TransportError};
 
-use crate::{NpmFailure, status};
+use crate::{NpmFailure, Refused, Unfollowed};
 
 /// A source whose bytes could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -103,17 +103,8 @@ pub enum HttpsFailure {
     #[error(transparent)]
     Transport(TransportError),
     /// A status that is no success.
-    #[error("`{server}` answered {status}")]
-    Status {
-        /// Who said so.
-        server: String,
-        /// The status code.
-        status: u16,
-        /// What it asked for.
-        retry_after: Option<Duration>,
-        /// Whether credentials had been sent.
-        with_credentials: bool,
-    },
+    #[error(transparent)]
+    Status(Refused),
     /// A redirect that the policy does not let through.
     #[error("`{server}` redirects to a source that is not allowed")]
     NotAllowed {
@@ -123,13 +114,8 @@ pub enum HttpsFailure {
         source: NotAllowed,
     },
     /// A redirect that is not followed.
-    #[error("`{server}` redirects to a place that is not followed: {why}")]
-    RedirectDenied {
-        /// Who redirected.
-        server: String,
-        /// Why not.
-        why: String,
-    },
+    #[error(transparent)]
+    RedirectDenied(Unfollowed),
 }
 
 /// Who sends artifacts.
@@ -291,33 +277,35 @@ impl HttpsFailure {
     const fn code(&self) -> &'static str {
         match self {
             Self::Transport(error) => error.cause().code(),
-            Self::Status { status, .. } => status::cause(*status),
-            Self::NotAllowed { .. } | Self::RedirectDenied { .. } => "redirect_denied",
+            Self::Status(refused) => refused.cause(),
+            Self::NotAllowed { .. } | Self::RedirectDenied(_) => "redirect_denied",
         }
     }
 
     const fn blame(&self) -> Blame {
         match self {
             Self::Transport(error) => oci::blame_of(error.cause()),
-            Self::Status { status, .. } => status::blame(*status),
+            Self::Status(refused) => refused.blame(),
             Self::NotAllowed { .. } => Blame::Operator,
-            Self::RedirectDenied { .. } => Blame::Network,
+            Self::RedirectDenied(_) => Blame::Network,
         }
     }
 
     fn hint(&self) -> Option<String> {
         let text = match self {
-            Self::Status { status: 401 | 403, with_credentials: true, server, .. } => {
+            Self::Status(Refused { status: 401 | 403, with_credentials: true, server, .. }) => {
                 return Some(format!("the login for `{server}` in the netrc file is wrong or may not read this file"));
             }
-            Self::Status { status: 401 | 403, with_credentials: false, server, .. } => {
+            Self::Status(Refused { status: 401 | 403, with_credentials: false, server, .. }) => {
                 return Some(format!("add a login for `{server}` to a netrc file and name it with `--netrc`"));
             }
-            Self::Status { status: 404 | 410, .. } => "check the path; the file is not there",
-            Self::Status { status: 500..=599, .. } => "the server has trouble: try again later, or ask its operator",
+            Self::Status(Refused { status: 404 | 410, .. }) => "check the path; the file is not there",
+            Self::Status(Refused { status: 500..=599, .. }) => {
+                "the server has trouble: try again later, or ask its operator"
+            }
             Self::NotAllowed { source, .. } => return Some(source.hint()),
             Self::Transport(error) => return error.cause().hint().map(str::to_owned),
-            Self::Status { .. } | Self::RedirectDenied { .. } => return None,
+            Self::Status(_) | Self::RedirectDenied(_) => return None,
         };
         Some(text.to_owned())
     }
@@ -343,7 +331,7 @@ impl Retryable for FetchError {
             Self::Npm { source, .. } => source.is_transient(),
             Self::Https { source: HttpsFailure::Transport(error), .. }
             | Self::Transfer { source: TransferFailure::Transport(error), .. } => error.cause().is_transient(),
-            Self::Https { source: HttpsFailure::Status { status, .. }, .. } => status::is_transient(*status),
+            Self::Https { source: HttpsFailure::Status(refused), .. } => refused.is_transient(),
             Self::Transfer { source: TransferFailure::Stalled { .. }, .. } => true,
             Self::Concealed { is_transient, .. } => *is_transient,
             _ => false,
@@ -354,7 +342,7 @@ impl Retryable for FetchError {
         match self {
             Self::Oci(error) => error.retry_after(),
             Self::Npm { source, .. } => source.retry_after(),
-            Self::Https { source: HttpsFailure::Status { retry_after, .. }, .. } => *retry_after,
+            Self::Https { source: HttpsFailure::Status(refused), .. } => refused.retry_after,
             _ => None,
         }
     }

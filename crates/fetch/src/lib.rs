@@ -60,4 +60,5 @@ pub use oci::{
 };
 pub use registries::RegistriesFileError;
 pub use spool::Spool;
+pub use status::{Refused, Unfollowed};
 pub use surroundings::{Surroundings, SurroundingsError};

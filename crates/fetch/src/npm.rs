@@ -9,7 +9,7 @@ mod range;
 mod version;
 
 use source::{Allowed, NpmName, NpmSpec};
-use transport::{Patience, Request, Response, Scheme, Transport, Url, UrlError, parse_retry_after};
+use transport::{Patience, Request, Response, Scheme, Transport, Url, UrlError};
 
 pub use choice::NoVersion;
 pub use failure::NpmFailure;
@@ -19,6 +19,7 @@ pub use npmrc::{Npmrc, NpmrcError};
 use npmrc::DEFAULT_HOST;
 
 use crate::tarball_url::{REDIRECT_LIMIT, Rest};
+use crate::{Refused, Unfollowed};
 
 /// The short form of a package's metadata, and the long one where a registry has no other.
 const METADATA_TYPES: &str = "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8";
@@ -90,7 +91,7 @@ fn get(
     let mut url = from.clone();
     for _ in 0..=REDIRECT_LIMIT {
         let server = url.authority();
-        let denied = |why: String| NpmFailure::RedirectDenied { server: server.clone(), why };
+        let denied = |why: String| NpmFailure::RedirectDenied(Unfollowed { server: server.clone(), why });
         let authorization = npmrc.authorization(&url);
         let with_credentials = authorization.is_some();
         let request = Request::get(url.clone()).authorization(authorization);
@@ -104,11 +105,7 @@ fn get(
             200 => return Ok(response),
             206 | 416 if is_part => return Ok(response),
             301 | 302 | 303 | 307 | 308 => {}
-            status => {
-                let wait = response.headers().first("retry-after");
-                let retry_after = wait.and_then(|value| parse_retry_after(value, patience.clock().now()));
-                return Err(NpmFailure::Status { server, status, retry_after, with_credentials });
-            }
+            _ => return Err(NpmFailure::Status(Refused::of(&response, server, with_credentials, patience.clock()))),
         }
         let location = response.headers().first("location").ok_or_else(|| denied("it names no location".to_owned()))?;
         url = url
@@ -116,7 +113,8 @@ fn get(
             .and_then(|next| of_origin_or_https(&url, next))
             .map_err(|error| denied(error.to_string()))?;
     }
-    Err(NpmFailure::RedirectDenied { server: url.authority(), why: format!("more than {REDIRECT_LIMIT} redirects") })
+    let (server, why) = (url.authority(), format!("more than {REDIRECT_LIMIT} redirects"));
+    Err(NpmFailure::RedirectDenied(Unfollowed { server, why }))
 }
 
 /// Where a tarball is, by what the metadata of `registry` say.

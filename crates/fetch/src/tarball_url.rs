@@ -1,9 +1,9 @@
 //! Opens an https source: every hop is shown to the policy, and no two files are put together.
 
 use source::{Allowed, HttpsUrl, SourcePolicy};
-use transport::{Headers, Patience, Request, Response, Scheme, Transport, Url, UrlError, parse_retry_after};
+use transport::{Headers, Patience, Request, Response, Scheme, Transport, Url, UrlError};
 
-use crate::{HttpsFailure, Netrc};
+use crate::{HttpsFailure, Netrc, Refused, Unfollowed};
 
 /// Where https is spoken unless something else is said.
 const HTTPS_PORT: u16 = 443;
@@ -63,7 +63,7 @@ pub(crate) fn open(
     let mut first: Option<Url> = None;
     for _ in 0..=REDIRECT_LIMIT {
         let server = hop.subject().authority().to_string();
-        let denied = |why: String| HttpsFailure::RedirectDenied { server: server.clone(), why };
+        let denied = |why: String| HttpsFailure::RedirectDenied(Unfollowed { server: server.clone(), why });
         let url = Url::parse(&hop.subject().with_query()).map_err(|error| denied(error.to_string()))?;
         // A netrc file knows no ports: a login is for the one that the operator named, or the usual one. No server
         // chooses it.
@@ -81,18 +81,14 @@ pub(crate) fn open(
             200 => return Ok(response),
             206 | 416 if rest.is_some() => return Ok(response),
             301 | 302 | 303 | 307 | 308 => {}
-            status => {
-                let wait = response.headers().first("retry-after");
-                let retry_after = wait.and_then(|value| parse_retry_after(value, patience.clock().now()));
-                return Err(HttpsFailure::Status { server, status, retry_after, with_credentials });
-            }
+            _ => return Err(HttpsFailure::Status(Refused::of(&response, server, with_credentials, patience.clock()))),
         }
         let location = response.headers().first("location").ok_or_else(|| denied("it names no location".to_owned()))?;
         let next = next_hop(&url, location).map_err(denied)?;
         hop = policy.admit_hop(next).map_err(|source| HttpsFailure::NotAllowed { server: server.clone(), source })?;
     }
-    let server = hop.subject().authority().to_string();
-    Err(HttpsFailure::RedirectDenied { server, why: format!("more than {REDIRECT_LIMIT} redirects") })
+    let (server, why) = (hop.subject().authority().to_string(), format!("more than {REDIRECT_LIMIT} redirects"));
+    Err(HttpsFailure::RedirectDenied(Unfollowed { server, why }))
 }
 
 /// Where a redirect leads, or why it is not followed.

@@ -6,7 +6,7 @@ use integrity::Blame;
 use transport::{Retryable, TransportError, UrlError};
 
 use super::choice::NoVersion;
-use crate::status;
+use crate::{Refused, Unfollowed};
 
 /// Why an npm registry gave no tarball.
 #[derive(Debug, thiserror::Error)]
@@ -16,25 +16,11 @@ pub enum NpmFailure {
     #[error(transparent)]
     Transport(TransportError),
     /// A status that is no success.
-    #[error("`{server}` answered {status}")]
-    Status {
-        /// Who said so.
-        server: String,
-        /// The status code.
-        status: u16,
-        /// What it asked for.
-        retry_after: Option<Duration>,
-        /// Whether credentials had been sent.
-        with_credentials: bool,
-    },
+    #[error(transparent)]
+    Status(Refused),
     /// A redirect that is not followed.
-    #[error("`{server}` redirects to a place that is not followed: {why}")]
-    RedirectDenied {
-        /// Who redirected.
-        server: String,
-        /// Why not.
-        why: String,
-    },
+    #[error(transparent)]
+    RedirectDenied(Unfollowed),
     /// Metadata of another shape.
     #[error("`{server}` describes the package in a form that is not npm's")]
     Metadata {
@@ -71,8 +57,8 @@ impl NpmFailure {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Transport(error) => error.cause().code(),
-            Self::Status { status, .. } => status::cause(*status),
-            Self::RedirectDenied { .. } | Self::Url { .. } => "redirect_denied",
+            Self::Status(refused) => refused.cause(),
+            Self::RedirectDenied(_) | Self::Url { .. } => "redirect_denied",
             Self::Metadata { .. } => "shape",
             Self::NoVersion { .. } => "not_found",
         }
@@ -82,36 +68,38 @@ impl NpmFailure {
     pub const fn blame(&self) -> Blame {
         match self {
             Self::Transport(error) => oci::blame_of(error.cause()),
-            Self::Status { status, .. } => status::blame(*status),
+            Self::Status(refused) => refused.blame(),
             Self::Metadata { .. } | Self::NoVersion { .. } => Blame::Operator,
-            Self::RedirectDenied { .. } | Self::Url { .. } => Blame::Network,
+            Self::RedirectDenied(_) | Self::Url { .. } => Blame::Network,
         }
     }
 
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         let text = match self {
-            Self::Status { status: 401 | 403, with_credentials: true, server, .. } => {
+            Self::Status(Refused { status: 401 | 403, with_credentials: true, server, .. }) => {
                 return Some(format!(
                     "the login for `{server}` in the `.npmrc` file is wrong or may not read this package"
                 ));
             }
-            Self::Status { status: 401 | 403, with_credentials: false, server, .. } => {
+            Self::Status(Refused { status: 401 | 403, with_credentials: false, server, .. }) => {
                 return Some(format!(
                     "add `//{server}/:_authToken=TOKEN` to an `.npmrc` file and name it with NPM_CONFIG_USERCONFIG"
                 ));
             }
-            Self::Status { status: 404 | 410, with_credentials: true, .. } => {
+            Self::Status(Refused { status: 404 | 410, with_credentials: true, .. }) => {
                 "check the package's name; the registry has none of it, or none that this login may read"
             }
-            Self::Status { status: 404 | 410, with_credentials: false, .. } => {
+            Self::Status(Refused { status: 404 | 410, with_credentials: false, .. }) => {
                 "check the package's name, and its scope's registry in the `.npmrc` file; a private one needs a login there"
             }
-            Self::Status { status: 500..=599, .. } => "the registry has trouble: try again later, or ask its operator",
+            Self::Status(Refused { status: 500..=599, .. }) => {
+                "the registry has trouble: try again later, or ask its operator"
+            }
             Self::Metadata { .. } => "check that the `registry` of the `.npmrc` file is the URL of an npm registry",
             Self::NoVersion { .. } => "write a version that there is",
             Self::Transport(error) => return error.cause().hint().map(str::to_owned),
-            Self::Status { .. } | Self::RedirectDenied { .. } | Self::Url { .. } => return None,
+            Self::Status(_) | Self::RedirectDenied(_) | Self::Url { .. } => return None,
         };
         Some(text.to_owned())
     }
@@ -121,14 +109,14 @@ impl Retryable for NpmFailure {
     fn is_transient(&self) -> bool {
         match self {
             Self::Transport(error) => error.cause().is_transient(),
-            Self::Status { status, .. } => status::is_transient(*status),
-            Self::RedirectDenied { .. } | Self::Metadata { .. } | Self::Url { .. } | Self::NoVersion { .. } => false,
+            Self::Status(refused) => refused.is_transient(),
+            Self::RedirectDenied(_) | Self::Metadata { .. } | Self::Url { .. } | Self::NoVersion { .. } => false,
         }
     }
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Status { retry_after, .. } => *retry_after,
+            Self::Status(refused) => refused.retry_after,
             _ => None,
         }
     }
