@@ -107,6 +107,14 @@ impl Shop {
                 self.stage_own(task, hashed)
             }
             (Found::Same, Some(known)) => Ok(Ready::unchanged(known)),
+            (Found::Nothing, Some(known)) => {
+                let name = &known.record.name;
+                let detail =
+                    format!("there is nothing at `{path}` any more, and `{name}`, installed from it, is removed");
+                // Nobody listens any more after a stop.
+                drop(words.send(Word::Remark(Remark { reason: "local_package_gone", detail })));
+                Ok(Ready::Absent)
+            }
             (Found::Same | Found::Nothing, _) => Ok(Ready::Absent),
         }
     }

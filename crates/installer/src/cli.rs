@@ -47,6 +47,7 @@ pub(crate) struct Args {
 #[command(name = "install-dynamic-plugins", bin_name = "install-dynamic-plugins", version, verbatim_doc_comment, after_help = RHDH_AFTER_HELP)]
 pub(crate) struct RhdhArgs {
     /// The folder that the portal scans; it is made if it is missing
+    #[arg(value_parser = no_command)]
     pub(crate) root: PathBuf,
 
     /// The plugin list
@@ -319,6 +320,17 @@ pub(crate) enum Dialect {
 pub(crate) enum ReportFormat {
     Text,
     Json,
+}
+
+/// What only our own command line knows, whatever the file's dialect.
+pub(crate) const COMMANDS: [&str; 3] = ["check", "list", "verify"];
+
+/// A root, unless somebody meant one of our commands: it would be made, and filled.
+fn no_command(text: &str) -> Result<PathBuf, String> {
+    if COMMANDS.contains(&text) {
+        return Err(format!("for the command write `--dialect butler {text}`, for a folder of that name `./{text}`"));
+    }
+    Ok(PathBuf::from(text))
 }
 
 /// A path that may be empty, as a variable of the environment may be.

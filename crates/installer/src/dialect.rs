@@ -5,15 +5,13 @@ use std::path::Path;
 
 use clap::{FromArgMatches as _, ValueEnum as _};
 
-use crate::cli::{self, Args, Command, Dialect};
+use crate::cli::{self, Args, COMMANDS, Command, Dialect};
 use crate::environment::Environment;
 use crate::exit::Status;
 use crate::{check, list, rhdh, run, usage, verify};
 
 /// The name by which RHDH's charts and images call its installer.
 const RHDH_NAME: &str = "install-dynamic-plugins";
-/// What only our own command line knows, whatever the file's dialect.
-const COMMANDS: [&str; 3] = ["check", "list", "verify"];
 
 /// Reads the command line, program name included, and does what it asks for.
 pub(crate) fn run(arguments: Vec<OsString>, environment: &Environment) -> Status {

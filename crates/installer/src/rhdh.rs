@@ -46,15 +46,16 @@ pub(crate) fn run(mut arguments: Vec<OsString>, environment: &Environment) -> St
     let parsed = cli::rhdh_command().try_get_matches_from(arguments).and_then(|matches| {
         let mut args = RhdhArgs::from_arg_matches(&matches)?;
         grant(&mut args.run, &matches, &wishes);
-        Ok(args)
+        let must_exist = matches.value_source("config") != Some(ValueSource::DefaultValue);
+        Ok((args, must_exist))
     });
-    let args = match parsed {
+    let (args, must_exist) = match parsed {
         Ok(args) => args,
         Err(error) => return usage::misused_rhdh(&error),
     };
     let config = absolute(&args.config).unwrap_or(args.config);
     let front = Front { args: &args.run, config: &config, root: &args.root, environment };
-    match front.run(|session| prepare(&front, session, &wishes)) {
+    match front.run(|session| prepare(&front, session, &wishes, must_exist)) {
         Status::Usage | Status::Root => Status::Rejected,
         status => status,
     }
@@ -88,7 +89,12 @@ fn grant(args: &mut RunArgs, matches: &ArgMatches, wishes: &Wishes) {
 }
 
 /// What there is to do: nothing where there is no list, though the portal then finds an empty file.
-fn prepare(front: &Front<'_>, session: &mut Session, wishes: &Wishes) -> Result<Option<(Job, Arc<Fetcher>)>, Failure> {
+fn prepare(
+    front: &Front<'_>,
+    session: &mut Session,
+    wishes: &Wishes,
+    must_exist: bool,
+) -> Result<Option<(Job, Arc<Fetcher>)>, Failure> {
     let file = front.config;
     let cpus = available_parallelism().map_or(1, usize::from);
     note(session, NoteShape::Heading, &format!("Workers: {} (CPUs: {cpus})", front.args.jobs));
@@ -99,7 +105,8 @@ fn prepare(front: &Front<'_>, session: &mut Session, wishes: &Wishes) -> Result<
     make_folder(front.root, "the plugin root")?;
     let bytes = match fetch::read_file(file, MAX_CONFIG_BYTES) {
         Ok(bytes) => bytes,
-        Err(Unreadable::Absent) => {
+        // The original knows one list; another was meant to be there.
+        Err(Unreadable::Absent) if !must_exist => {
             let name = file.file_name().unwrap_or_default().display();
             return nothing(front.root, session, &format!("No {name} found at {}. Skipping.", file.display()));
         }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use audit::{Event, Log, NoteShape, Progress};
+use audit::{Blame, Event, Log, NoteShape, Progress};
 use fetch::Fetcher;
 use install::{CatalogError, Chain, Entities, IndexMemory};
 use source::{Allowed, Source, SourcePolicy};
@@ -65,9 +65,11 @@ pub(super) fn bring(
     if let Some(image) = &wishes.index {
         heading(log, &format!("Extracting catalog index from {image}"));
         let had = admitted(image, policy)
-            .and_then(|source| catalog.primary(&source, front.root).map_err(|error| failed(&error)));
+            .and_then(|source| catalog.primary(&source, front.root).map_err(|error| failed(&error, folder)));
         tell_waited(log);
-        let index = had?;
+        // Nobody looks for an image that no list names.
+        let index =
+            had.map_err(|failure| Failure { detail: format!("`CATALOG_INDEX_IMAGE`: {}", failure.detail), ..failure })?;
         if let Some(why) = &index.stale {
             let detail = format!("`{image}` could not be asked, and what it said the last time serves: {}", Chain(why));
             log.record(&Event::Warning { reason: "catalog_index_stale", detail: &detail, hint: why.hint().as_deref() });
@@ -78,8 +80,8 @@ pub(super) fn bring(
     }
     for ExtraIndex { name, image } in &wishes.extra {
         heading(log, &format!("Extracting extra catalog index `{name}` from {image}"));
-        let had =
-            admitted(image, policy).and_then(|source| catalog.extra(&source, name).map_err(|error| failed(&error)));
+        let had = admitted(image, policy)
+            .and_then(|source| catalog.extra(&source, name).map_err(|error| failed(&error, folder)));
         tell_waited(log);
         match had {
             Ok(entities) => tell_entities(log, image, entities),
@@ -101,8 +103,10 @@ fn admitted(image: &str, policy: &SourcePolicy) -> Result<Allowed<Source>, Failu
     policy.admit(source).map_err(|error| Failure::of_operator(error.reason(), error.to_string(), Some(error.hint())))
 }
 
-fn failed(error: &CatalogError) -> Failure {
-    let (reason, blame, hint) = (error.reason(), error.blame(), error.hint());
+fn failed(error: &CatalogError, folder: &Path) -> Failure {
+    let (reason, blame) = (error.reason(), error.blame());
+    let writable = || format!("let this user write to `{}`, or set `CATALOG_ENTITIES_EXTRACT_DIR`", folder.display());
+    let hint = error.hint().or_else(|| (blame == Blame::Host).then(writable));
     Failure { reason, detail: Chain(error).to_string(), hint, blame }
 }
 

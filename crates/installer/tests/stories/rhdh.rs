@@ -101,6 +101,32 @@ fn command_line_that_cannot_be_used_is_told_with_the_usage_and_ends_with_one() {
 }
 
 #[test]
+fn command_of_ours_is_no_root() {
+    for name in ["check", "list", "verify"] {
+        let portal = Portal::new();
+        let mut command = Command::new(portal.command().get_program());
+        command.env_clear().env("DYNAMIC_PLUGINS_DIALECT", "rhdh").current_dir(portal.path("."));
+        let run = portal.run({
+            command.args(["install", name]);
+            command
+        });
+        run.exits(1).says(&format!("`--dialect butler {name}`"));
+        assert!(!portal.path(name).exists());
+    }
+}
+
+#[test]
+fn list_that_was_named_must_be_there() {
+    let portal = Portal::new();
+    let run = portal.run({
+        let mut command = command(&portal);
+        command.arg("--config=gone.yaml").arg(portal.root());
+        command
+    });
+    run.exits(1).says("failed to read `/gone.yaml`: there is no such file");
+}
+
+#[test]
 fn our_commands_work_where_the_variable_is_set_for_a_whole_container() {
     let portal = Portal::new();
     for name in ["list", "verify"] {

@@ -176,7 +176,10 @@ fn image_without_a_list_is_no_index() {
     let index = index(&registry, "index", "1", None, Some("one"));
     let hub = hub(&index.reference);
     hub.list("plugins: []\n");
-    let run = hub.install().exits(1).says("`dynamic-plugins.default.yaml` not found in `oci://");
+    let run = hub
+        .install()
+        .exits(1)
+        .says("failed: `CATALOG_INDEX_IMAGE`: `dynamic-plugins.default.yaml` not found in `oci://");
     assert!(run.stderr.contains("\nhelp: `CATALOG_INDEX_IMAGE` must name a catalog index"), "{}", run.stderr);
     assert_eq!(entities(&hub), [""; 0]);
     assert!(!hub.root().join(APP_CONFIG).exists());

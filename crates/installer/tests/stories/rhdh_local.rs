@@ -90,7 +90,8 @@ fn local_path_with_nothing_at_it_is_skipped_and_its_config_is_not() {
     assert!(hub.app_config().contains("\"kept\":"), "{}", hub.app_config());
     // A plugin whose folder is gone goes, too.
     fs::remove_dir_all(hub.path("mine")).unwrap();
-    hub.install().exits(0).says("Removing obsolete plugin mine-1.0.0");
+    let run = hub.install().exits(0).says("Removing obsolete plugin mine-1.0.0");
+    assert!(run.stdout.contains("WARNING: there is nothing at `./mine` any more, and `"), "{}", run.stdout);
     assert_eq!(hub.plugins(), [""; 0]);
 }
 
