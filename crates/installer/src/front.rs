@@ -162,7 +162,13 @@ impl Session {
             });
         }
         let hint = problems.hint().map(str::to_owned);
-        Failure::of_operator(problems.reason(), format!("`{file}`: {}", problems.summary()), hint)
+        let summary = problems.summary();
+        let detail = match problems.iter().next() {
+            // Its summary names the file.
+            Some(first) if first.file.is_some() => summary,
+            _ => format!("`{file}`: {summary}"),
+        };
+        Failure::of_operator(problems.reason(), detail, hint)
     }
 }
 

@@ -90,6 +90,16 @@ fn our_own_dialect_speaks_of_the_first_failure_alone() {
 }
 
 #[test]
+fn list_that_is_wrong_is_named_once() {
+    let hub = Hub::new();
+    hub.list("plugins: 7\n");
+    let run = hub.install().exits(1);
+    let last =
+        run.stderr.lines().find(|line| line.starts_with("install-dynamic-plugins failed: line 1, column 10 of `"));
+    assert_eq!(last.expect(&run.stderr).matches("dynamic-plugins.yaml").count(), 1, "{}", run.stderr);
+}
+
+#[test]
 fn plugins_at_odds_are_both_named() {
     let registry = Registry::start();
     let package = push(&registry, "all", "1", &["one", "two"], "1").reference;
