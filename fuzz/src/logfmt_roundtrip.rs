@@ -39,7 +39,7 @@ pub fn target(bytes: &[u8]) {
         3 => (
             "fatal",
             vec![("reason", Some(a)), ("detail", Some(b)), ("hint", hint), ("blame", Some(Blame::Host.name()))],
-            Event::Fatal { reason: a, detail: b, hint, blame: Blame::Host },
+            Event::Fatal { reason: a, detail: b, hint, blame: Blame::Host, others: 0 },
         ),
         _ => (
             "config_problem",

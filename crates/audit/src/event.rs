@@ -96,6 +96,8 @@ pub enum Event<'a> {
         blame: Blame,
         /// The line of its entry in the file, from 1.
         line: u32,
+        /// That file, where several may be read; written only then.
+        file: Option<&'a str>,
     },
     /// A plugin of ours is gone, since the file no longer lists it.
     PluginRemoved {
@@ -134,6 +136,8 @@ pub enum Event<'a> {
         hint: Option<&'a str>,
         /// Whose move it is.
         blame: Blame,
+        /// How many plugins were rejected besides the first, where that is told; the words say it already.
+        others: usize,
     },
     /// The last record of a run that completed.
     Completed {
@@ -270,7 +274,7 @@ impl Event<'_> {
                     record.text("path", path);
                 }
             }
-            Self::PluginRejected { package, reason, mismatch, cause, detail, hint, blame, line } => {
+            Self::PluginRejected { package, reason, mismatch, cause, detail, hint, blame, line, file } => {
                 record.text("package", package);
                 record.text("reason", reason);
                 if let Some(Mismatch { expected, computed, .. }) = mismatch {
@@ -284,6 +288,7 @@ impl Event<'_> {
                 record.optional("hint", hint);
                 record.text("blame", blame.name());
                 record.number("line", u64::from(line));
+                record.optional("file", file);
             }
             Self::PluginRemoved { name, dest } => {
                 record.text("name", name);
@@ -294,7 +299,7 @@ impl Event<'_> {
                 record.text("detail", detail);
                 record.optional("hint", hint);
             }
-            Self::Fatal { reason, detail, hint, blame } => {
+            Self::Fatal { reason, detail, hint, blame, others: _ } => {
                 record.text("reason", reason);
                 record.text("detail", detail);
                 record.optional("hint", hint);

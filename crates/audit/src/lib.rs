@@ -30,4 +30,5 @@ pub use event::{Event, SkipReason};
 pub use integrity::Blame;
 pub use log::{Format, Level, Log};
 pub use progress::{LockState, NoteShape, PluginKind, Progress};
+pub use rhdh::more_failed;
 pub use timestamp::rfc3339;

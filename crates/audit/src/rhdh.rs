@@ -83,9 +83,14 @@ impl Rhdh {
                 SkipReason::SameDigest => line(out, ITEM, &format!("{package}: digest unchanged, skipping")),
                 SkipReason::Aborted => line(out, ITEM, &format!("{package}: not touched, since the run failed")),
             },
-            Event::PluginRejected { package, detail, mismatch, hint, .. } => {
+            Event::PluginRejected { package, detail, mismatch, hint, line: at, file, .. } => {
                 line(out, ITEM, &format!("ERROR: {}", failure(package, detail, mismatch)));
-                help(out, hint);
+                let hint = match (hint, file) {
+                    (Some(hint), Some(file)) => Some(format!("{hint} ({file}:{at})")),
+                    (None, Some(file)) => Some(format!("see {file}:{at}")),
+                    (hint, None) => hint.map(str::to_owned),
+                };
+                help(out, hint.as_deref());
             }
             Event::PluginRemoved { dest, .. } => {
                 let below = dest.strip_prefix(&self.root).map(|rest| rest.trim_start_matches('/'));
@@ -99,7 +104,7 @@ impl Rhdh {
                 let about = if package.is_empty() { String::new() } else { format!("{package}: ") };
                 line(out, "DEBUG: ", &format!("{step}: {about}{detail}"));
             }
-            Event::Fatal { reason, detail, hint, .. } => {
+            Event::Fatal { reason, detail, hint, others, .. } => {
                 self.write_failed(out);
                 // Another end may have left a commit half done, and says so itself.
                 let is_for_failures = reason == "continueOnError_false";
@@ -108,7 +113,9 @@ impl Rhdh {
                 }
                 page.err.push('\n');
                 let detail = match self.failed.first() {
-                    Some(Failed { told, reason }) if is_for_failures => &format!("{told} ({reason})"),
+                    Some(Failed { told, reason }) if is_for_failures => {
+                        &format!("{told} ({reason}){}", more_failed(others))
+                    }
                     _ => detail,
                 };
                 line(&mut page.err, "install-dynamic-plugins failed: ", detail);
@@ -134,6 +141,15 @@ impl Rhdh {
                 line(out, "  - ", told);
             }
         }
+    }
+}
+
+/// What follows the first failed plugin where `others` failed, too; empty without any.
+pub fn more_failed(others: usize) -> String {
+    match others {
+        0 => String::new(),
+        1 => "; and 1 more plugin failed, see the log".to_owned(),
+        _ => format!("; and {others} more plugins failed, see the log"),
     }
 }
 

@@ -121,6 +121,7 @@ fn write_all_events(log: &mut Log) {
             hint,
             blame: Blame::Network,
             line: 3,
+            file: None,
         });
     }
     log.record(&Event::PluginRemoved { name: "hello", dest: "/dynamic-plugins-root/hello-dynamic" });
@@ -145,7 +146,13 @@ fn write_all_events(log: &mut Log) {
     log.record(&Event::Progress(Progress::Downloading { image: PACKAGE }));
     log.record(&Event::Progress(Progress::Verifying { package: PACKAGE }));
     for (reason, hint) in [("continueOnError_false", Some("ask the publisher")), ("interrupted", None)] {
-        log.record(&Event::Fatal { reason, detail: "1 of 2 plugins rejected", hint, blame: Blame::Operator });
+        log.record(&Event::Fatal {
+            reason,
+            detail: "1 of 2 plugins rejected",
+            hint,
+            blame: Blame::Operator,
+            others: 0,
+        });
     }
     for rejected in [0, 1] {
         log.record(&Event::Completed { installed: 2, rejected, skipped: 0, removed: 1, duration_ms: 1234 });
@@ -171,9 +178,56 @@ fn rhdh_lines_are_as_its_clients_know_them() {
 }
 
 #[test]
+fn rejection_names_the_file_where_several_are_read() {
+    let rejected = |hint| Event::PluginRejected {
+        package: PACKAGE,
+        reason: "io_error",
+        mismatch: None,
+        cause: None,
+        detail: "lost",
+        hint,
+        blame: Blame::Host,
+        line: 3,
+        file: Some("/a b/plugins.yaml"),
+    };
+    for (hint, help) in
+        [(None, "see /a b/plugins.yaml:3"), (Some("ask the publisher"), "ask the publisher (/a b/plugins.yaml:3)")]
+    {
+        let told = line(Format::Rhdh, &rejected(hint));
+        assert_eq!(told, format!("\t==> ERROR: {PACKAGE}: lost\n\t    help: {help}\n"));
+        let record = line(Format::Logfmt, &rejected(hint));
+        assert!(record.ends_with(" line=3 file=\"/a b/plugins.yaml\"\n"), "{record}");
+    }
+}
+
+#[test]
+fn rhdh_tells_how_many_more_failed() {
+    for (others, more) in
+        [(0, ""), (1, "; and 1 more plugin failed, see the log"), (2, "; and 2 more plugins failed, see the log")]
+    {
+        let err = Sink::default();
+        let mut log = Log::new(Format::Rhdh, Level::Info, noon, Sink::default(), err.clone());
+        let blame = Blame::Host;
+        log.record(&Event::PluginRejected {
+            package: PACKAGE,
+            reason: "io_error",
+            mismatch: None,
+            cause: None,
+            detail: "lost",
+            hint: None,
+            blame,
+            line: 3,
+            file: None,
+        });
+        log.record(&Event::Fatal { reason: "continueOnError_false", detail: "", hint: None, blame, others });
+        assert_eq!(err.text(), format!("\ninstall-dynamic-plugins failed: {PACKAGE}: lost (io_error){more}\n"));
+    }
+}
+
+#[test]
 fn rhdh_lines_have_levels() {
     let progress = Event::Progress(Progress::Installing { package: PACKAGE, kind: PluginKind::Oci });
-    let fatal = Event::Fatal { reason: "io_error", detail: "d", hint: None, blame: Blame::Host };
+    let fatal = Event::Fatal { reason: "io_error", detail: "d", hint: None, blame: Blame::Host, others: 0 };
     for (level, out_is_empty) in
         [(Level::Error, true), (Level::Warn, true), (Level::Info, false), (Level::Debug, false)]
     {
@@ -203,7 +257,7 @@ fn no_text_begins_a_line_of_rhdh_or_is_longer_than_allowed() {
             format!("WARNING: {shown}\n\t    help: {shown}\n"),
         ),
         (
-            Event::Fatal { reason: forged, detail: forged, hint: Some(forged), blame: Blame::Operator },
+            Event::Fatal { reason: forged, detail: forged, hint: Some(forged), blame: Blame::Operator, others: 0 },
             format!("\ninstall-dynamic-plugins failed: {shown}\nhelp: {shown}\n"),
         ),
         (Event::PluginSkipped { package: forged, reason: SkipReason::Disabled }, {
@@ -229,7 +283,8 @@ fn a_json_record_is_json_in_the_order_of_logfmt() {
 
 #[test]
 fn errors_go_to_their_own_stream_in_one_write() {
-    let error = Event::Fatal { reason: "config_invalid", detail: "line 1", hint: None, blame: Blame::Operator };
+    let error =
+        Event::Fatal { reason: "config_invalid", detail: "line 1", hint: None, blame: Blame::Operator, others: 0 };
     let (out, err) = streams(Format::Logfmt, Level::Info, &error);
     assert_eq!((out.writes(), err.writes()), (0, 1));
     let (out, err) = streams(Format::Logfmt, Level::Info, &Event::StartupPermissiveMode);
@@ -240,7 +295,7 @@ fn errors_go_to_their_own_stream_in_one_write() {
 fn a_log_writes_its_level_and_those_above() {
     let step = Event::Step { step: "s", package: "", detail: "d" };
     let removed = Event::PluginRemoved { name: "n", dest: "d" };
-    let fatal = Event::Fatal { reason: "r", detail: "d", hint: None, blame: Blame::Operator };
+    let fatal = Event::Fatal { reason: "r", detail: "d", hint: None, blame: Blame::Operator, others: 0 };
     let events = [fatal, Event::StartupPermissiveMode, removed, step];
     for (level, written) in [(Level::Error, 1), (Level::Warn, 2), (Level::Info, 3), (Level::Debug, 4)] {
         let counted = events.iter().filter(|event| {
@@ -264,7 +319,7 @@ fn a_closed_stream_is_given_up_silently() {
     }
     let mut log = Log::new(Format::Logfmt, Level::Info, noon, Closed, Closed);
     log.record(&Event::StartupPermissiveMode);
-    log.record(&Event::Fatal { reason: "config_invalid", detail: "", hint: None, blame: Blame::Operator });
+    log.record(&Event::Fatal { reason: "config_invalid", detail: "", hint: None, blame: Blame::Operator, others: 0 });
 }
 
 #[test]
@@ -373,6 +428,7 @@ proptest! {
             package: &package, reason: "io_error", mismatch: None, cause: Some("reset"), detail: &detail, hint: Some(&hint),
             blame: Blame::Host,
             line: 1,
+            file: None,
         };
         let logfmt = line(Format::Logfmt, &event);
         prop_assert_eq!(logfmt.matches(char::is_control).collect::<Vec<_>>(), vec!["\n"]);

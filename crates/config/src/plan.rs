@@ -176,6 +176,11 @@ impl Place {
         self.entry.position
     }
 
+    /// The file, where several were read.
+    pub fn file(&self) -> Option<&str> {
+        self.located.as_ref().map(rhdh::Place::file)
+    }
+
     /// Shows a rejection at the value that it is about; `file` is what was parsed, and of no use to a place that knows
     /// its own.
     pub fn problem(&self, error: &EntryError, file: &[u8]) -> Problem {

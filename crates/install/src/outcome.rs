@@ -1,5 +1,6 @@
 //! How a run ends.
 
+use audit::more_failed;
 use integrity::Blame;
 
 use crate::{Chain, Rejection, RootError};
@@ -32,6 +33,8 @@ pub struct Rejected {
     pub hint: Option<String>,
     /// Whose move it is.
     pub blame: Blame,
+    /// How many more were rejected, in a dialect that tells of all of them.
+    pub others: usize,
 }
 
 /// A run that did not complete. Nothing visible on the root has changed, unless a failed commit says otherwise.
@@ -39,7 +42,7 @@ pub struct Rejected {
 #[non_exhaustive]
 pub enum RunError {
     /// A plugin was rejected, and the run is fail-closed.
-    #[error("plugin `{}` was rejected with `{}`", .0.package, .0.reason)]
+    #[error("plugin `{}` was rejected with `{}`{}", .0.package, .0.reason, more_failed(.0.others))]
     Rejected(Rejected),
     /// The root cannot be worked on.
     #[error("the plugin root cannot be used")]
@@ -58,13 +61,14 @@ pub enum RunError {
 }
 
 impl Rejected {
-    pub(crate) fn of(package: &str, why: &Rejection) -> Self {
+    pub(crate) fn of(package: &str, why: &Rejection, others: usize) -> Self {
         Self {
             package: package.to_owned(),
             reason: why.reason(),
             detail: Chain(why).to_string(),
             hint: why.hint(),
             blame: why.blame(),
+            others,
         }
     }
 }
@@ -87,6 +91,14 @@ impl RunError {
             Self::Root(error) => error.blame(),
             Self::Commit { .. } => Blame::Host,
             Self::Interrupted => Blame::Operator,
+        }
+    }
+
+    /// How many plugins were rejected besides the one that is named.
+    pub const fn others(&self) -> usize {
+        match self {
+            Self::Rejected(rejected) => rejected.others,
+            Self::Root(_) | Self::Commit { .. } | Self::Interrupted => 0,
         }
     }
 

@@ -55,6 +55,7 @@ pub fn run(job: Job, fetcher: &Arc<Fetcher>, log: &mut Log) -> Result<Report, Ru
             detail: &Chain(error).to_string(),
             hint: error.hint().as_deref(),
             blame: error.blame(),
+            others: error.others(),
         }),
     }
     result
@@ -85,7 +86,8 @@ impl Run {
                         Err(why) => Progress::Rejected(Box::new(why.into())),
                     },
                 };
-                Slot { package, line: place.position().line, progress, took: Duration::ZERO }
+                let file = place.file().map(str::to_owned);
+                Slot { package, line: place.position().line, file, progress, took: Duration::ZERO }
             })
             .collect();
         Self { job, slots, removed: Vec::new(), is_released: false }
@@ -129,10 +131,17 @@ impl Run {
     }
 
     fn first_rejected(&self) -> Option<Rejected> {
-        self.slots.iter().find_map(|slot| match &slot.progress {
-            Progress::Rejected(why) => Some(Rejected::of(&slot.package, why)),
+        let mut rejected = self.slots.iter().filter_map(|slot| match &slot.progress {
+            Progress::Rejected(why) => Some((&slot.package, why)),
             _ => None,
-        })
+        });
+        let (package, why) = rejected.next()?;
+        let others = match self.job.plan.dialect {
+            // There the first one stands for the run.
+            Dialect::Butler => 0,
+            Dialect::Rhdh => rejected.count(),
+        };
+        Some(Rejected::of(package, why, others))
     }
 
     fn lock(&self, log: &mut Log) -> Result<LockedRoot, RootError> {

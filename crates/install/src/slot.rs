@@ -16,6 +16,8 @@ use crate::{Job, Rejection, Report, RunError};
 pub(crate) struct Slot {
     pub(crate) package: String,
     pub(crate) line: u32,
+    /// The file of that line, where several may be read.
+    pub(crate) file: Option<String>,
     pub(crate) progress: Progress,
     pub(crate) took: Duration,
 }
@@ -76,9 +78,9 @@ impl Slot {
     pub(crate) fn tell(&self, job: &Job, result: &Result<Report, RunError>, log: &mut Log) {
         let package = self.package.as_str();
         match &self.progress {
-            Progress::Rejected(why) => tell_rejection(package, self.line, why, log),
+            Progress::Rejected(why) => tell_rejection(self, why, log),
             Progress::Ready { .. } | Progress::Pending(_) if was_interrupted(result) => {
-                tell_rejection(package, self.line, &Rejection::Interrupted, log);
+                tell_rejection(self, &Rejection::Interrupted, log);
             }
             _ if matches!(result, Err(RunError::Rejected(_))) => {
                 log.record(&Event::PluginSkipped { package, reason: SkipReason::Aborted });
@@ -114,7 +116,7 @@ impl Slot {
             }
             // `give_up` leaves none; should there be one, it is not visible.
             Progress::Pending(_) => {
-                tell_rejection(package, self.line, &Rejection::Interrupted, log);
+                tell_rejection(self, &Rejection::Interrupted, log);
             }
         }
     }

@@ -83,21 +83,22 @@ pub(crate) fn tell_step(package: &str, finished: &Finished, log: &mut Log) {
     log.record(&Event::Step { step, package, detail: &detail });
 }
 
-pub(crate) fn tell_rejection(package: &str, line: u32, why: &Rejection, log: &mut Log) {
+pub(crate) fn tell_rejection(slot: &Slot, why: &Rejection, log: &mut Log) {
     let detail = match why.mismatch() {
         // Both values have fields of their own.
         Some(mismatch) => format!("the artifact's {} bytes are not the pinned ones", mismatch.len),
         None => Chain(why).to_string(),
     };
     log.record(&Event::PluginRejected {
-        package,
+        package: &slot.package,
         reason: why.reason(),
         mismatch: why.mismatch(),
         cause: why.cause(),
         detail: &detail,
         hint: why.hint().as_deref(),
         blame: why.blame(),
-        line,
+        line: slot.line,
+        file: slot.file.as_deref(),
     });
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
-use audit::{Blame, Event, Format, Level, Log};
+use audit::{Blame, Event, Format, Level, Log, more_failed};
 use config::{Dialect, Plan, Problems};
 use fetch::{Fetcher, Unreadable};
 use install::{Belief, Chain, Job, Local, Locking, Rejected, RootError, RunError};
@@ -72,14 +72,14 @@ impl Front<'_> {
         let begun = match prepared {
             Ok(begun) => begun,
             Err(Failure { reason, detail, hint, blame }) => {
-                log.record(&Event::Fatal { reason, detail: &detail, hint: hint.as_deref(), blame });
+                log.record(&Event::Fatal { reason, detail: &detail, hint: hint.as_deref(), blame, others: 0 });
                 last_words(reason, &detail, hint.as_deref());
                 return signals.status_of(reason, Status::Usage);
             }
         };
         let report_file = settings::report(self.args).map(|path| ReportFile::open(path, self.root));
         let rejected = |rejected: &Rejected| {
-            let detail = format!("plugin `{}`: {}", rejected.package, rejected.detail);
+            let detail = format!("plugin `{}`: {}{}", rejected.package, rejected.detail, more_failed(rejected.others));
             last_words(rejected.reason, &detail, rejected.hint.as_deref());
         };
         let result = begun.map(|(job, fetcher)| install::run(job, &fetcher, log)).transpose();
@@ -162,7 +162,13 @@ impl Session {
             });
         }
         let hint = problems.hint().map(str::to_owned);
-        Failure::of_operator(problems.reason(), format!("`{file}`: {}", problems.summary()), hint)
+        let summary = problems.summary();
+        let detail = match problems.iter().next() {
+            // Its summary names the file.
+            Some(first) if first.file.is_some() => summary,
+            _ => format!("`{file}`: {summary}"),
+        };
+        Failure::of_operator(problems.reason(), detail, hint)
     }
 }
 

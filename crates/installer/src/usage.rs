@@ -20,7 +20,7 @@ pub(crate) fn misused(error: &clap::Error) -> Status {
         let detail = detail(error);
         let hint = Some(HINT);
         let mut log = front::open_log(cli::LogFormat::Logfmt, cli::LogLevel::Info);
-        log.record(&Event::Fatal { reason: "usage", detail: &detail, hint, blame: Blame::Operator });
+        log.record(&Event::Fatal { reason: "usage", detail: &detail, hint, blame: Blame::Operator, others: 0 });
         leave(&detail);
     }
     Status::Usage

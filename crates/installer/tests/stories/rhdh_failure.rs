@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use testkit::{Fault, Registry, Reply, Request, sri};
 
 use crate::hub::{APP_CONFIG, Hub, Npm, asked, push};
-use crate::portal::wait_until;
+use crate::portal::{Portal, wait_until};
 
 /// Kubernetes waits longer, but nobody likes to.
 const SOON: Duration = Duration::from_secs(5);
@@ -34,6 +34,7 @@ fn all_failures_are_told_and_nothing_changes() {
     ];
     let entries = entries.each_ref().map(String::as_str);
     hub.plugins_are(&entries);
+    hub.write("termination-log", "");
     let run = hub.install().exits(1).says("\n======= 3 plugin(s) failed:\n");
     let failed: Vec<_> = run.stdout.lines().filter_map(|line| line.strip_prefix("  - ")).collect();
     assert_eq!(failed.len(), 3, "{}", run.stdout);
@@ -50,16 +51,52 @@ fn all_failures_are_told_and_nothing_changes() {
             "\n======= Skipping app-config.dynamic-plugins.yaml write and cleanup because of install failures."
         )
     );
-    let last = format!("\ninstall-dynamic-plugins failed: {} (integrity_mismatch)\n", &failed[0]);
+    let more = "; and 2 more plugins failed, see the log";
+    let last = format!("\ninstall-dynamic-plugins failed: {} (integrity_mismatch){more}\n", &failed[0]);
     assert!(run.stderr.starts_with(&last), "{}", run.stderr);
+    let left = fs::read_to_string(hub.path("termination-log")).unwrap();
+    assert!(left.lines().next().unwrap().ends_with(more), "{left}");
+    for line in [3, 5, 8] {
+        let place = format!("dynamic-plugins.yaml:{line}");
+        let helps = |told: &str| told.starts_with("\t    help: ") && told.contains(&place);
+        assert_eq!(run.stdout.lines().filter(|told| helps(told)).count(), 1, "{place}: {}", run.stdout);
+    }
     assert_eq!(hub.untouched(), before);
 
     // A first run leaves nothing at all.
     fs::remove_dir_all(hub.root()).unwrap();
-    hub.install().exits(1);
+    let record = hub.install_with(&["--log-format=logfmt"]).exits(1).says(" event=fatal ").log();
+    assert!(
+        record.lines().any(|line| line.contains(" line=3 file=") && line.ends_with("dynamic-plugins.yaml")),
+        "{record}"
+    );
+    assert!(record.contains(more), "{record}");
     let left: Vec<_> =
         hub.tree().lines().iter().filter(|line| !line.contains(" .butler-plugins.lock ")).cloned().collect();
     assert_eq!(left, [""; 0]);
+}
+
+#[test]
+fn our_own_dialect_speaks_of_the_first_failure_alone() {
+    let portal = Portal::new();
+    portal.write("termination-log", "");
+    portal.write("dynamic-plugins.yaml", "plugins:\n  - package: ftp://one/\n  - package: ftp://two/\n");
+    let run = portal.install().exits(1);
+    let left = fs::read_to_string(portal.path("termination-log")).unwrap();
+    assert_eq!(run.log().matches(" event=plugin_rejected ").count(), 2, "{}", run.log());
+    for told in [run.log(), left] {
+        assert!(!told.contains("more plugin") && !told.contains(" file="), "{told}");
+    }
+}
+
+#[test]
+fn list_that_is_wrong_is_named_once() {
+    let hub = Hub::new();
+    hub.list("plugins: 7\n");
+    let run = hub.install().exits(1);
+    let last =
+        run.stderr.lines().find(|line| line.starts_with("install-dynamic-plugins failed: line 1, column 10 of `"));
+    assert_eq!(last.expect(&run.stderr).matches("dynamic-plugins.yaml").count(), 1, "{}", run.stderr);
 }
 
 #[test]
