@@ -7,7 +7,7 @@ use crate::scalar::{Scalar, boolean_word};
 /// Keys with this prefix are the writer's own and are passed over.
 const PRIVATE_PREFIX: &str = "x-";
 /// Keys that forbid something: where one is misspelt, nothing may come to be allowed.
-const GUARDS: [&str; 2] = ["allowedSources", "integrity"];
+const GUARDS: [&str; 4] = ["allowedSources", "disabled", "enabled", "integrity"];
 /// A longer key is no typing error.
 const MAX_SUGGESTED_FROM: usize = 40;
 

@@ -164,6 +164,9 @@ fn each_mistake_is_named_where_it_stands() {
         ("sources", "allowedSources:\n".to_owned(), "1:15 expected a list for `allowedSources`, found nothing"),
         ("misspelt sources", "allowedSource: []\n".to_owned(), "1:1 unknown key `allowedSource`"),
         ("misspelt integrity", inside("integrety: x"), "3:3 unknown key `integrety`"),
+        ("misspelt switch", inside("disabed: true"), "3:3 unknown key `disabed`"),
+        ("switch as a verb", inside("disable: true"), "3:3 unknown key `disable`"),
+        ("the other as a verb", inside("enable: false"), "3:3 unknown key `enable`"),
         ("doubled", inside("package: ./b"), "3:3 duplicate key `package`"),
         ("tag", inside("integrity: !mine x"), "3:14 a YAML tag does not fit here"),
         ("second", "plugins: []\n---\n{}\n".to_owned(), "2:1 expected one YAML document, found a second"),
@@ -179,6 +182,7 @@ fn each_mistake_is_named_where_it_stands() {
     ] {
         assert_eq!(complaints(&text), [expected], "{name}");
     }
+    assert_eq!(problems(&inside("enable: false")).hint(), Some("did you mean `enabled`?"));
     assert_eq!(problems(&inside("pullPolicy: always")).hint(), Some("did you mean `Always`?"));
     assert_eq!(problems(&inside("pullPolicy: ifNotPresnt")).hint(), Some("did you mean `IfNotPresent`?"));
     assert_eq!(problems(&inside("pullPolicy: Never")).hint(), Some("write one of the two, or remove the key"));
@@ -190,7 +194,7 @@ fn what_is_read_otherwise_than_written_is_a_warning() {
     for (name, text, expected) in [
         ("top level", "plugin: []\n".to_owned(), "1:1 unknown key `plugin`"),
         ("other dialect", "continueOnError: true\n".to_owned(), "1:1 unknown key `continueOnError`"),
-        ("entry", inside("disabeld: true"), "3:3 unknown key `disabeld`"),
+        ("entry", inside("pullPolcy: Always"), "3:3 unknown key `pullPolcy`"),
         ("quoted merge key", inside("'<<': {}"), "3:3 unknown key `<<`"),
         ("pull policy", inside("pullPolicy: ~"), "3:15 `pullPolicy` has no value and counts as absent"),
         ("integrity", inside("integrity: null"), "3:14 `integrity` has no value and counts as absent"),
@@ -215,8 +219,8 @@ fn what_is_read_otherwise_than_written_is_a_warning() {
         assert_eq!(warnings(&text), [expected], "{name}");
     }
     assert_eq!(
-        file(&inside("disabeld: true")).warnings[0].as_problem().hint.as_deref(),
-        Some("did you mean `disabled`?")
+        file(&inside("pullPolcy: Always")).warnings[0].as_problem().hint.as_deref(),
+        Some("did you mean `pullPolicy`?")
     );
     assert!(warnings(&inside("x-mine: true")).is_empty());
 }

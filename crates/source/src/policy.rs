@@ -170,7 +170,9 @@ impl Prefix {
     pub fn parse_rhdh(text: &str) -> Result<Self, PrefixError> {
         let error = |why| PrefixError { prefix: redact(text), why };
         if let Some(name) = text.strip_prefix("npm:") {
-            return parse_npm(name).map(Self).map_err(error);
+            // The `@` of a scope ends no userinfo.
+            let prefix = if name.starts_with('@') { format!("npm:{}", redact(name)) } else { redact(text) };
+            return parse_npm(name).map(Self).map_err(|why| PrefixError { prefix, why });
         }
         if text == "./" {
             return Ok(Self(Pattern::WorkingFolder));
@@ -329,6 +331,12 @@ impl PrefixError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         let text = match self.why {
+            PrefixFault::Wildcard if let Some(scope) = self.scope() => {
+                return Some(format!("write `{scope}`; it covers the scope"));
+            }
+            PrefixFault::MatchesEverything | PrefixFault::Wildcard if self.prefix.starts_with("npm:") => {
+                "name a scope or a package"
+            }
             PrefixFault::MatchesEverything => {
                 "name a host at least; to allow every source on purpose, leave `allowedSources` out"
             }
@@ -344,6 +352,12 @@ impl PrefixError {
             PrefixFault::Source(why) => why.hint()?,
         };
         Some(text.to_owned())
+    }
+
+    /// The npm scope whose packages were all meant.
+    fn scope(&self) -> Option<Prefix> {
+        let prefix = Prefix::parse_rhdh(self.prefix.strip_suffix("/*")?).ok()?;
+        matches!(prefix.0, Pattern::NpmScope(_)).then_some(prefix)
     }
 }
 
@@ -500,6 +514,18 @@ mod tests {
         let hint = |text| Prefix::parse_rhdh(text).unwrap_err().hint();
         assert_eq!(hint("@s/n").as_deref(), Some("did you mean `npm:@s/n`?"));
         assert_eq!(hint("ghcr.io/o").as_deref(), Some("did you mean `oci://ghcr.io/o`?"));
+        for text in ["npm:", "npm:@", "npm:*", "npm:@*", "npm:@*/*", "npm:n-*", "npm:n/*", "npm:@s/n-*"] {
+            assert_eq!(hint(text).as_deref(), Some("name a scope or a package"), "{text}");
+        }
+        assert_eq!(hint("npm:@s/*").as_deref(), Some("write `npm:@s`; it covers the scope"));
+        let shown = |text| Prefix::parse_rhdh(text).unwrap_err().to_string();
+        assert_eq!(shown("npm:@s/*"), "`npm:@s/*` cannot stand in `allowedSources`: wildcards are not supported");
+        for text in ["npm:bob:s3cret@s/*", "npm:@bob:s3cret@s/*", "npm:s3cret@s/*", "npm://s3cret@s/*"] {
+            let error = Prefix::parse_rhdh(text).unwrap_err();
+            assert!(!format!("{error} {:?}", error.hint()).contains("s3cret"), "{error}");
+        }
+        assert!(hint("https://h.example.com/*").unwrap().contains("host"));
+        assert!(hint("").unwrap().contains("host"));
     }
 
     #[test]

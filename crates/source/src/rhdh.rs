@@ -68,6 +68,21 @@ impl Source {
         }
         NpmSpec::parse(text).map(Self::Npm).map_err(invalid)
     }
+
+    /// What to write if a path was meant, which without its `./` is the name of a package or of a repository.
+    pub fn path_hint(&self) -> Option<String> {
+        match self {
+            Self::Npm(_) | Self::Git(_) => path_hint(&self.to_string()),
+            Self::Oci(_) | Self::Https(_) | Self::Local(_) => None,
+        }
+    }
+}
+
+/// What to write if a text is a path that lacks its `./`. One with a scheme, scope, version or host is none.
+fn path_hint(text: &str) -> Option<String> {
+    let is_remote = text.contains([':', '@', '#']) || text.split_once('/').is_some_and(|(host, _)| host.contains('.'));
+    let path = LocalPath::parse(&format!("./{text}")).ok().filter(|_| !is_remote)?;
+    Some(format!("for a folder or tarball beside the list write `{path}`"))
 }
 
 /// Whether npm would look for a file of that name.
@@ -85,7 +100,8 @@ impl Unsupported {
             // What was redacted parses no more, so nothing secret is suggested.
             Self::Scheme => OciReference::parse(package.strip_prefix("docker://").unwrap_or(package))
                 .ok()
-                .map(|reference| format!("did you mean `{reference}`?")),
+                .map(|reference| format!("did you mean `{reference}`?"))
+                .or_else(|| path_hint(package)),
         }
     }
 }
@@ -248,6 +264,13 @@ mod tests {
             ("ref://my-plugin", Unsupported::Scheme, None),
             ("ftp://h.example.com/x", Unsupported::Scheme, None),
             ("gitlab:u/r", Unsupported::Scheme, None),
+            (
+                "dynamic-plugins/dist/foo",
+                Unsupported::Scheme,
+                Some("for a folder or tarball beside the list write `./dynamic-plugins/dist/foo`"),
+            ),
+            ("a/b/../c", Unsupported::Scheme, None),
+            ("quay.io/o/x", Unsupported::Scheme, None),
             ("docker://quay.io/o/x:1", Unsupported::Scheme, Some("`oci://quay.io/o/x:1`")),
             ("quay.io/o/x:1!p", Unsupported::Scheme, Some("`oci://quay.io/o/x:1!p`")),
         ] {
@@ -257,6 +280,26 @@ mod tests {
             let found = error.hint();
             assert_eq!(found.is_some(), hint.is_some(), "{text}: {found:?}");
             assert!(hint.is_none_or(|hint| found.unwrap().contains(hint)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bare_name_may_be_a_path_that_lacks_its_beginning() {
+        for (text, path) in [
+            ("loc", Some("`./loc`")),
+            ("plugins/foo", Some("`./plugins/foo`")),
+            ("loc@1", None),
+            ("@s/loc", None),
+            ("a@npm:loc", None),
+            ("plugins/foo#main", None),
+            ("github:plugins/foo", None),
+            ("https://github.com/plugins/foo", None),
+            ("https://h.example.com/x.tgz", None),
+            ("oci://quay.io/o/x:1", None),
+            ("./loc", None),
+        ] {
+            let expected = path.map(|path| format!("for a folder or tarball beside the list write {path}"));
+            assert_eq!(Source::parse_rhdh(text).unwrap().path_hint(), expected, "{text}");
         }
     }
 

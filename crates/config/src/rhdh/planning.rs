@@ -266,6 +266,7 @@ impl Merged {
     fn unpinned(&self, missing_integrity: MissingIntegrity, findings: &mut Findings) -> Option<Danger> {
         let source = &self.source.value;
         let hint = "add `integrity: sha512-…` as its publisher gives it";
+        let hint = source.path_hint().map_or_else(|| hint.to_owned(), |path| format!("{path}; else {hint}"));
         match missing_integrity {
             MissingIntegrity::IsRefused => {
                 let message = format!("expected `integrity` for `{source}`, found none");

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use source::{OciReference, PluginPath, Source};
+use source::{OciReference, PluginPath, Source, redact};
 
 use super::asked::Asked;
 use super::findings::{Finding, Findings};
@@ -132,6 +132,8 @@ enum Unresolved<'a> {
     /// It was included itself.
     NotInMain,
     NoName,
+    /// A name with a plugin path behind it, of which a name leaves no choice.
+    Path(&'a str),
     Missing,
     Several(&'a Different<'a>),
 }
@@ -151,11 +153,12 @@ impl<'a> Catalogue<'a> {
         Self(by_name)
     }
 
-    fn find(&self, item: &Item) -> Result<Source, Unresolved<'_>> {
+    fn find<'s>(&'s self, item: &'s Item) -> Result<Source, Unresolved<'s>> {
         match &item.asked {
             Asked::Source(source) => Ok(source.clone()),
             Asked::ByName(_) | Asked::Inherit(_) if item.level == Level::Included => Err(Unresolved::NotInMain),
-            Asked::ByName(name) if name.is_empty() => Err(Unresolved::NoName),
+            Asked::ByName(name) if name.is_empty() || name.starts_with('!') => Err(Unresolved::NoName),
+            Asked::ByName(name) if name.contains('!') => Err(Unresolved::Path(name)),
             Asked::ByName(name) => {
                 let first = self.0.get(name.as_str()).and_then(|named| named.first);
                 first.cloned().map(Source::Oci).ok_or(Unresolved::Missing)
@@ -199,6 +202,14 @@ impl Unresolved<'_> {
                 "invalid `ref://` reference: empty plugin name",
                 "write the last component of an included image behind it",
             )),
+            (Self::Path(written), _) => {
+                // A secret may hold the mark itself, so it is cut before the text is.
+                let shown = redact(written);
+                let (name, path) = shown.split_once('!').unwrap_or(("NAME", "PATH"));
+                let message = format!("cannot resolve `{}`: `ref://` takes no `!path`", item.asked);
+                let hint = format!("write `oci://HOST/…/{name}:{{{{inherit}}}}!{path}`");
+                findings.problem(Finding::new(place, message, hint));
+            }
             (Self::Several(choices), _) => {
                 let message =
                     format!("cannot resolve `{}`: it may mean {}", item.asked, listed(choices.references.iter()));

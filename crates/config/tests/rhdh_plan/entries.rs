@@ -99,6 +99,22 @@ fn what_comes_over_the_network_unvouched_needs_an_integrity_unless_that_was_swit
 }
 
 #[test]
+fn a_path_that_lacks_its_beginning_is_not_only_asked_for_an_integrity() {
+    for package in ["loc", "plugins/foo"] {
+        let list = format!("plugins:\n- package: {package}\n");
+        let hint =
+            format!("for a folder or tarball beside the list write `./{package}`; else add `integrity: sha512-…`");
+        let problems = plan_of(begin(&list), &[]).unwrap_err();
+        assert!(problems.hint().unwrap().starts_with(&hint), "{problems}");
+        let skipping = Planning::begin(MAIN, list.as_bytes(), MissingIntegrity::IsSkipped);
+        let warning = plan_of(skipping, &[]).unwrap().warnings[0].render();
+        assert!(warning.contains(&format!("help: {hint}")), "{warning}");
+    }
+    let problems = plan("", "- package: loc@1").unwrap_err();
+    assert!(problems.hint().unwrap().starts_with("add `integrity"), "{problems}");
+}
+
+#[test]
 fn a_wrong_integrity_is_shown_where_it_stands() {
     let problems = plan("- {package: 'x@1', integrity: sha1-AAAA}", "- {package: 'x@2'}").unwrap_err();
     assert_eq!(complaints(&problems), ["default.yaml:2:31 integrity must use sha512, sha384 or sha256, found `sha1`"]);

@@ -49,9 +49,25 @@ fn a_name_stands_for_an_included_image() {
             Err("cannot resolve `ref://x`"),
         ),
         ("empty", &pinned, "- {package: 'ref://'}", Err("invalid `ref://` reference: empty plugin name")),
+        ("empty but for a path", &pinned, "- {package: 'ref://!p'}", Err("empty plugin name")),
         ("in an included file", "- {package: 'ref://x'}", "", Err("stands in an included file")),
         ("twice", &pinned, "- {package: 'ref://x'}\n- {package: 'ref://x'}", Err("duplicate")),
     ]);
+}
+
+#[test]
+fn a_name_with_a_path_is_told_how_to_write_both() {
+    for package in ["ref://x!p", "ref://y!p"] {
+        let main = format!("- {{package: '{package}'}}");
+        let problems = plan("- {package: 'oci://quay.io/o/x:1!p'}", &main).unwrap_err();
+        let said = format!("dynamic-plugins.yaml:3:13 cannot resolve `{package}`: `ref://` takes no `!path`");
+        assert_eq!(complaints(&problems), [said]);
+        let name = package.replace("ref://", "").replace("!p", "");
+        assert_eq!(problems.hint(), Some(&*format!("write `oci://HOST/…/{name}:{{{{inherit}}}}!p`")));
+    }
+    let problems = plan("", "- {package: 'ref://bob:s3!cret@x'}").unwrap_err();
+    assert_eq!(problems.hint(), Some("write `oci://HOST/…/NAME:{{inherit}}!PATH`"));
+    assert!(!problems.render("").contains("s3"), "{}", problems.render(""));
 }
 
 #[test]

@@ -151,7 +151,8 @@ impl Variables {
     }
 
     fn missing_integrity(&self, remarks: &mut Vec<Remark>) -> MissingIntegrity {
-        if self.skip_integrity_check.as_deref().is_some_and(|text| text.eq_ignore_ascii_case("true")) {
+        let text = self.skip_integrity_check.as_deref().unwrap_or("false");
+        if text.eq_ignore_ascii_case("true") {
             remarks.push(Remark {
                 reason: "integrity_skipped",
                 detail:
@@ -159,10 +160,12 @@ impl Variables {
                         .to_owned(),
                 hint: Some("leave it out, and pin what each publisher gives as `integrity`"),
             });
-            MissingIntegrity::IsSkipped
-        } else {
-            MissingIntegrity::IsRefused
+            return MissingIntegrity::IsSkipped;
         }
+        if !text.eq_ignore_ascii_case("false") {
+            remarks.push(unusable("SKIP_INTEGRITY_CHECK", "`true` or `false`", text, "the check holds"));
+        }
+        MissingIntegrity::IsRefused
     }
 
     fn extra(&self, remarks: &mut Vec<Remark>) -> Vec<ExtraIndex> {
@@ -304,21 +307,26 @@ mod tests {
 
     #[test]
     fn only_the_word_true_skips_integrity_and_it_is_told() {
-        for (text, expected) in [
-            ("true", MissingIntegrity::IsSkipped),
-            ("TRUE", MissingIntegrity::IsSkipped),
-            ("True", MissingIntegrity::IsSkipped),
-            ("false", MissingIntegrity::IsRefused),
-            ("1", MissingIntegrity::IsRefused),
-            ("yes", MissingIntegrity::IsRefused),
-            ("truex", MissingIntegrity::IsRefused),
-            ("", MissingIntegrity::IsRefused),
+        use MissingIntegrity::{IsRefused, IsSkipped};
+        for (text, expected, told) in [
+            ("true", IsSkipped, &["integrity_skipped"][..]),
+            ("TRUE", IsSkipped, &["integrity_skipped"]),
+            ("True", IsSkipped, &["integrity_skipped"]),
+            ("false", IsRefused, &[]),
+            ("False", IsRefused, &[]),
+            ("1", IsRefused, &["variable_unusable"]),
+            ("yes", IsRefused, &["variable_unusable"]),
+            ("truex", IsRefused, &["variable_unusable"]),
+            ("", IsRefused, &[]),
         ] {
             let wishes = wishes(&[("SKIP_INTEGRITY_CHECK", text)]);
             assert_eq!(wishes.missing_integrity, expected, "{text}");
-            let told: &[&str] = if expected == MissingIntegrity::IsSkipped { &["integrity_skipped"] } else { &[] };
             assert_eq!(reasons(&wishes), told, "{text}");
         }
+        assert_eq!(
+            wishes(&[("SKIP_INTEGRITY_CHECK", "1")]).remarks[0].detail,
+            "expected `true` or `false` in `SKIP_INTEGRITY_CHECK`, found `1`; the check holds"
+        );
     }
 
     #[test]

@@ -206,6 +206,7 @@ fn variables_are_told_where_they_are_not_taken_as_written() {
         ("MAX_ENTRY_SIZE", "0", "\nWARNING: expected a number of bytes from 1 in `MAX_ENTRY_SIZE`, found `0`; "),
         ("DYNAMIC_PLUGINS_LOCK_TIMEOUT_MS", "x", "\nWARNING: expected a number of milliseconds from 1 in "),
         ("SKIP_INTEGRITY_CHECK", "TRUE", "\nWARNING: `SKIP_INTEGRITY_CHECK` is set: plugins without `integrity` are "),
+        ("SKIP_INTEGRITY_CHECK", "1", "\nWARNING: expected `true` or `false` in `SKIP_INTEGRITY_CHECK`, found `1`; "),
         (
             "EXTRA_CATALOG_INDEX_IMAGES",
             "../x=quay.io/a:1",
