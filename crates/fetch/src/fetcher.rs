@@ -68,6 +68,9 @@ pub struct Probe {
     pub size: Option<u64>,
 }
 
+/// A client's way to ask what a reference means.
+type Resolve = fn(&Client, &OciReference, &Platform, Patience<'_>) -> Result<Resolved, oci::OciError>;
+
 /// A server of single files.
 #[derive(Clone, Copy)]
 enum FileServer<'a> {
@@ -129,11 +132,7 @@ impl Fetcher {
         let started = self.clock.uptime();
         let place = match source.kind() {
             AllowedKind::Https(url) => Place::Https(url),
-            AllowedKind::Oci(reference) => {
-                let resolved = self.resolve(reference.subject(), self.patience(stop, Duration::ZERO), waiting);
-                let resolved = resolved.map_err(|error| self.or_given_up(error, &reference.subject().to_string()))?;
-                Place::Oci(reference, Box::new(resolved))
-            }
+            AllowedKind::Oci(reference) => self.place(reference, Client::resolve, stop, waiting)?,
             AllowedKind::Npm(spec) => {
                 let artifact = self.locate_npm(&spec, self.patience(stop, Duration::ZERO), waiting);
                 let package = spec.subject().to_string();
@@ -156,14 +155,21 @@ impl Fetcher {
         waiting: &Waiting<'_>,
     ) -> Result<Located, FetchError> {
         let AllowedKind::Oci(reference) = source.kind() else { return Err(unsupported(source)) };
-        let (started, patience) = (self.clock.uptime(), self.patience(stop, Duration::ZERO));
-        let resolved = self.retry.run(patience, waiting, || {
-            let image = self.client.resolve_image(reference.subject(), &Platform::this_machine(), patience);
-            image.map_err(FetchError::Oci)
-        });
+        let started = self.clock.uptime();
+        let place = self.place(reference, Client::resolve_image, stop, waiting)?;
+        Ok(Located { place, spent: self.clock.uptime().saturating_sub(started) })
+    }
+
+    fn place(
+        &self,
+        reference: Allowed<OciReference>,
+        resolve: Resolve,
+        stop: &Stop,
+        waiting: &Waiting<'_>,
+    ) -> Result<Place, FetchError> {
+        let resolved = self.resolve(reference.subject(), resolve, self.patience(stop, Duration::ZERO), waiting);
         let resolved = resolved.map_err(|error| self.or_given_up(error, &reference.subject().to_string()))?;
-        let spent = self.clock.uptime().saturating_sub(started);
-        Ok(Located { place: Place::Oci(reference, Box::new(resolved)), spent })
+        Ok(Place::Oci(reference, Box::new(resolved)))
     }
 
     /// Fetches an artifact into an empty spool, trying again where that may help. `waiting` is told each failure that
@@ -231,21 +237,20 @@ impl Fetcher {
         let patience = self.patience(stop, Duration::ZERO);
         let probe = match source.kind() {
             AllowedKind::Oci(reference) => self
-                .resolve(reference.subject(), patience, &|_, _| ())
+                .resolve(reference.subject(), Client::resolve, patience, &|_, _| ())
                 .map(|resolved| Probe { manifest: Some(resolved.manifest), size: Some(resolved.size()) }),
-            AllowedKind::Https(url) => {
-                let opened =
-                    self.retry.run(patience, &|_, _| (), || self.open(FileServer::Https(&url), None, patience));
-                opened.map(|response| Probe { manifest: None, size: response.content_length() })
-            }
-            AllowedKind::Npm(spec) => self.locate_npm(&spec, patience, &|_, _| ()).and_then(|artifact| {
-                let server = FileServer::Npm(&artifact);
-                let opened = self.retry.run(patience, &|_, _| (), || self.open(server, None, patience));
-                opened.map(|response| Probe { manifest: None, size: response.content_length() })
-            }),
+            AllowedKind::Https(url) => self.probe_file(FileServer::Https(&url), patience),
+            AllowedKind::Npm(spec) => self
+                .locate_npm(&spec, patience, &|_, _| ())
+                .and_then(|artifact| self.probe_file(FileServer::Npm(&artifact), patience)),
             AllowedKind::Git(_) | AllowedKind::Local(_) => Err(unsupported(source)),
         };
         probe.map_err(|error| self.or_given_up(error, &source.subject().to_string()))
+    }
+
+    fn probe_file(&self, server: FileServer<'_>, patience: Patience<'_>) -> Result<Probe, FetchError> {
+        let opened = self.retry.run(patience, &|_, _| (), || self.open(server, None, patience));
+        opened.map(|response| Probe { manifest: None, size: response.content_length() })
     }
 
     /// For what is left of a plugin's time.
@@ -287,11 +292,12 @@ impl Fetcher {
     fn resolve(
         &self,
         reference: &OciReference,
+        resolve: Resolve,
         patience: Patience<'_>,
         waiting: &Waiting<'_>,
     ) -> Result<Resolved, FetchError> {
         self.retry.run(patience, waiting, || {
-            self.client.resolve(reference, &Platform::this_machine(), patience).map_err(FetchError::Oci)
+            resolve(&self.client, reference, &Platform::this_machine(), patience).map_err(FetchError::Oci)
         })
     }
 
