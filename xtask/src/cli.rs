@@ -7,7 +7,7 @@ use clap::Parser as _;
 use crate::bench::{Only, Scale};
 use crate::docs::Pages;
 use crate::sweep::Wish;
-use crate::{bench, ci, demo, dist, docs, fixtures, fuzz, sweep, test, tidy};
+use crate::{bench, ci, demo, dist, docs, fixtures, fuzz, package, sweep, test, tidy};
 
 /// The workspace's own commands.
 #[derive(clap::Parser)]
@@ -33,6 +33,8 @@ enum Xtask {
     },
     /// Builds the static installer and publisher, and what an image needs, into `dist/`.
     Dist,
+    /// Packs the libraries as a registry of crates gets them, and builds each one from the packages.
+    Package,
     /// Measures the static programs against their limits, and beside curl, sha512sum, tar and gzip.
     Bench {
         /// Two rounds, and times that are too long are shown but no failure
@@ -78,6 +80,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         Xtask::Docs { check: false } => docs::run(Pages::Write),
         Xtask::Docs { check: true } => docs::run(Pages::Check),
         Xtask::Dist => dist::run().map(drop),
+        Xtask::Package => package::run(),
         Xtask::Bench { quick, only } => {
             bench::run(if quick { Scale::Quick } else { Scale::Full }, &Only::what_holds(only))
         }

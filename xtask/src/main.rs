@@ -13,6 +13,8 @@ mod dist;
 mod docs;
 mod fixtures;
 mod fuzz;
+mod libraries;
+mod package;
 mod sweep;
 mod test;
 mod tidy;
