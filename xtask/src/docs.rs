@@ -65,9 +65,9 @@ fn check(pages: &[(String, String)]) -> anyhow::Result<()> {
 fn difference(kept: &str, wanted: &str) -> String {
     let only = |sign, one: &str, other: &str| {
         let others: HashSet<_> = other.lines().collect();
-        one.lines().filter(|line| !others.contains(line)).map(|line| format!("{sign} {line}\n")).collect::<String>()
+        one.lines().filter(|line| !others.contains(line)).map(|line| format!("{sign} {line}")).collect::<Vec<_>>()
     };
-    only('-', kept, wanted) + &only('+', wanted, kept)
+    [only('-', kept, wanted), only('+', wanted, kept)].concat().join("\n")
 }
 
 /// `installer` of `butler-plugin-installer`.
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_stale_page_shows_the_lines_that_only_one_side_has() {
-        assert_eq!(difference("a\nb\nc\n", "a\nc\nd\n"), "- b\n+ d\n");
+        assert_eq!(difference("a\nb\nc\n", "a\nc\nd\n"), "- b\n+ d");
     }
 
     #[test]
