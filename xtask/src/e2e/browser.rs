@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use base64ct::{Base64, Encoding as _};
 use serde_json::{Value, json};
 
@@ -42,18 +42,21 @@ struct Text {
 
 /// Visits the page, waits until it has done with each remote, and keeps a picture of it.
 pub(crate) fn visit(url: &str, screenshot: &Path) -> anyhow::Result<Page> {
-    look(url, screenshot).with_context(|| format!("could not look at `{url}`"))
+    let mut chromium = Chromium::start(PATIENCE)?;
+    look(&mut chromium, url, screenshot)
+        .map_err(|error| anyhow!("could not look at `{url}`: {error:#}{}", chromium.last_words()))
 }
 
-fn look(url: &str, screenshot: &Path) -> anyhow::Result<Page> {
-    let mut chromium = Chromium::start(PATIENCE)?;
+fn look(chromium: &mut Chromium, url: &str, screenshot: &Path) -> anyhow::Result<Page> {
     let tab = chromium.open_tab()?;
     chromium.call(&tab, "Page.enable", &json!({}))?;
+    chromium.call(&tab, "Page.setLifecycleEventsEnabled", &json!({ "enabled": true }))?;
     let visited = chromium.call(&tab, "Page.navigate", &json!({ "url": url }))?;
     if let Some(error) = visited["errorText"].as_str() {
         bail!("{error}");
     }
-    chromium.wait_for("Page.loadEventFired")?;
+    let is_loaded = |event: &Value| event["name"] == "load" && event["loaderId"] == visited["loaderId"];
+    chromium.wait_for("Page.lifecycleEvent", is_loaded)?;
     let expression = json!({ "expression": LOOK, "awaitPromise": true, "returnByValue": true });
     let seen = chromium.call(&tab, "Runtime.evaluate", &expression)?;
     if let Some(error) = seen["exceptionDetails"]["exception"]["description"].as_str() {

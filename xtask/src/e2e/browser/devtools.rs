@@ -4,10 +4,10 @@
 //! The command line alone can print a document or draw it, once each, after a time that one has to guess. Here the page
 //! itself says when it is ready. Pipes need no port that another process could take or open.
 
-use std::collections::VecDeque;
-use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::iter;
+use std::mem;
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -38,27 +38,32 @@ const FLAGS: [&str; 14] = [
 const LAUNCH: &str = r#"exec chromium "$@" 3<&0 4>&1 </dev/null >&2"#;
 /// No message may be longer: a picture of the page is the longest one.
 const MAX_MESSAGE: u64 = 64 * 1024 * 1024;
+/// How long Chromium's other processes may outlive the first one.
+const FAREWELL: Duration = Duration::from_secs(5);
 /// How much of what Chromium and the page complained about is told.
 const TAIL_LINES: usize = 20;
+/// What Chromium writes many lines about on a machine without a desktop.
+const NOISE: &str = ":dbus/";
 
 /// A running browser; it is stopped when dropped.
 pub(super) struct Chromium {
     process: Child,
     commands: ChildStdin,
     messages: Receiver<Value>,
+    /// What Chromium and the page complain about, by lines. It ends with the last of Chromium's processes.
+    log: Receiver<String>,
     /// What happened while something else was waited for.
-    events: VecDeque<Value>,
+    events: Vec<Value>,
     last_id: u64,
     until: Instant,
-    /// Its profile and its log; gone last.
-    home: TempDir,
+    /// Holds its profile; removed last, when nobody is left to write there.
+    _home: TempDir,
 }
 
 impl Chromium {
     /// Starts one with an empty profile. Whatever it is asked, it has answered before the time is over.
     pub(super) fn start(time: Duration) -> anyhow::Result<Self> {
         let home = tempfile::tempdir().context("could not create a folder for the browser's profile")?;
-        let log = File::create(log_of(&home)).context("could not create the browser's log")?;
         let mut process = Command::new("sh")
             .args(["-c", LAUNCH, "sh"])
             .args(FLAGS)
@@ -66,13 +71,14 @@ impl Chromium {
             .env("HOME", home.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(log)
+            .stderr(Stdio::piped())
             .spawn()
             .context("could not start chromium")?;
         let commands = process.stdin.take().expect("a pipe");
-        let messages = listen(process.stdout.take().expect("a pipe"));
+        let messages = messages_from(process.stdout.take().expect("a pipe"));
+        let log = lines_from(process.stderr.take().expect("a pipe"));
         let until = Instant::now() + time;
-        Ok(Self { process, commands, messages, events: VecDeque::new(), last_id: 0, until, home })
+        Ok(Self { process, commands, messages, log, events: Vec::new(), last_id: 0, until, _home: home })
     }
 
     /// Opens an empty tab, and returns the name of the session that speaks to it.
@@ -91,20 +97,29 @@ impl Chromium {
             command["sessionId"] = session.into();
         }
         let told = self.commands.write_all(format!("{command}\0").as_bytes());
-        told.map_err(Into::into)
-            .and_then(|()| self.answer())
-            .with_context(|| format!("chromium did not do `{method}`{}", self.last_words()))
+        told.map_err(Into::into).and_then(|()| self.answer()).with_context(|| format!("chromium did not do `{method}`"))
     }
 
-    /// Waits until this has happened, or notices that it has.
-    pub(super) fn wait_for(&mut self, event: &str) -> anyhow::Result<()> {
-        while !self.events.iter().any(|message| message["method"] == event) {
-            let message =
-                self.message().with_context(|| format!("chromium did not tell `{event}`{}", self.last_words()))?;
-            self.events.push_back(message);
+    /// Waits until an event has happened, or notices that it has. What happened before is forgotten.
+    pub(super) fn wait_for(&mut self, name: &str, is_it: impl Fn(&Value) -> bool) -> anyhow::Result<()> {
+        let mut happened = mem::take(&mut self.events).into_iter();
+        loop {
+            let event = match happened.next() {
+                Some(event) => event,
+                None => self.message().with_context(|| format!("chromium did not tell `{name}`"))?,
+            };
+            if event["method"] == name && is_it(&event["params"]) {
+                return Ok(());
+            }
         }
-        self.events.clear();
-        Ok(())
+    }
+
+    /// Stops it, and returns the end of its log, as the end of a sentence.
+    pub(super) fn last_words(&mut self) -> String {
+        let mut lines = self.stop();
+        lines.retain(|line| !line.contains(NOISE));
+        let tail = &lines[lines.len().saturating_sub(TAIL_LINES)..];
+        if tail.is_empty() { String::new() } else { format!("; chromium's log ends in:\n{}", tail.join("\n")) }
     }
 
     fn answer(&mut self) -> anyhow::Result<Value> {
@@ -116,7 +131,7 @@ impl Chromium {
                     None => Ok(message["result"].take()),
                 };
             }
-            self.events.push_back(message);
+            self.events.push(message);
         }
     }
 
@@ -128,29 +143,24 @@ impl Chromium {
         }
     }
 
-    fn last_words(&self) -> String {
-        let log = fs::read(log_of(&self.home)).unwrap_or_default();
-        let log = String::from_utf8_lossy(&log);
-        let lines: Vec<_> = log.lines().collect();
-        let tail = &lines[lines.len().saturating_sub(TAIL_LINES)..];
-        if tail.is_empty() { String::new() } else { format!("; its log ends in:\n{}\n", tail.join("\n")) }
+    /// Stops it, and returns what nobody has read of its log.
+    fn stop(&mut self) -> Vec<String> {
+        // It may be gone already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        // Its other processes end when they miss it.
+        iter::from_fn(|| self.log.recv_timeout(FAREWELL).ok()).collect()
     }
 }
 
 impl Drop for Chromium {
     fn drop(&mut self) {
-        // Its other processes end when they miss it. It may be gone already.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.stop();
     }
 }
 
-fn log_of(home: &TempDir) -> std::path::PathBuf {
-    home.path().join("chromium.log")
-}
-
 /// Reads messages until Chromium ends or says what is none.
-fn listen(stdout: ChildStdout) -> Receiver<Value> {
+fn messages_from(stdout: ChildStdout) -> Receiver<Value> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let mut stdout = BufReader::new(stdout);
@@ -162,6 +172,18 @@ fn listen(stdout: ChildStdout) -> Receiver<Value> {
             }
             text.clear();
         }
+    });
+    receiver
+}
+
+/// Reads lines until nobody is left to write any.
+fn lines_from(stderr: ChildStderr) -> Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        // To the end, also when nobody listens: a full pipe would stop Chromium.
+        BufReader::new(stderr).split(b'\n').map_while(Result::ok).for_each(|line| {
+            let _ = sender.send(String::from_utf8_lossy(&line).into_owned());
+        });
     });
     receiver
 }
