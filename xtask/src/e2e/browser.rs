@@ -78,10 +78,13 @@ fn keep(picture: &Value, at: &Path) -> anyhow::Result<()> {
 impl Page {
     /// Fails unless the remote of this package was loaded, whether or not something of it is mounted.
     pub(crate) fn expect_loaded(&self, package: &str) -> anyhow::Result<()> {
-        match self.remote(package)?.state.as_str() {
-            "loaded" | "mounted" => Ok(()),
-            _ => bail!("expected `{package}` to be loaded, found {}", self.remote(package)?.shown()),
-        }
+        let remote = self.remote(package)?;
+        ensure!(
+            ["loaded", "mounted"].contains(&remote.state.as_str()),
+            "expected `{package}` to be loaded, found {}",
+            remote.shown()
+        );
+        Ok(())
     }
 
     /// Fails unless something of this package is mounted, and this text in it can be seen, in an element with this
@@ -97,11 +100,15 @@ impl Page {
         Ok(())
     }
 
-    /// Fails unless the remote of this package could not be loaded or drawn; returns why not.
-    pub(crate) fn expect_failed(&self, package: &str) -> anyhow::Result<String> {
+    /// Fails unless the remote of this package could not be loaded or drawn, with this in its error.
+    pub(crate) fn expect_failed(&self, package: &str, why: &str) -> anyhow::Result<()> {
         let remote = self.remote(package)?;
-        ensure!(remote.state == "failed", "expected `{package}` to fail, found {}", remote.shown());
-        Ok(remote.texts.iter().map(|seen| seen.text.as_str()).collect())
+        ensure!(
+            remote.state == "failed" && remote.texts.iter().any(|seen| seen.text.contains(why)),
+            "expected `{package}` to fail with `{why}`, found {}",
+            remote.shown()
+        );
+        Ok(())
     }
 
     fn remote(&self, package: &str) -> anyhow::Result<&Remote> {
@@ -130,8 +137,9 @@ impl Remote {
     }
 
     fn shown(&self) -> String {
-        let texts = self.texts.iter().map(|Text { text, padding }| format!(" `{text}` with {padding}"));
-        format!("that it is {}:{}", self.state, texts.collect::<Vec<_>>().join(","))
+        let texts: Vec<_> = self.texts.iter().map(|Text { text, padding }| format!("`{text}` ({padding})")).collect();
+        let texts = if texts.is_empty() { "no text".to_owned() } else { texts.join(", ") };
+        format!("it {} with {texts}", self.state)
     }
 }
 
@@ -155,7 +163,7 @@ mod tests {
             [("loaded", "hello", "20px"), ("mounted", "bye", "20px"), ("mounted", "hello", "16px")]
         {
             let error = page(state, text, padding).expect_mounted("hello", "hello", "20px").unwrap_err();
-            let found = format!("found that it is {state}: `{text}` with {padding}");
+            let found = format!("found it {state} with `{text}` ({padding})");
             assert!(error.to_string().ends_with(&found), "{error}");
         }
     }
@@ -163,8 +171,9 @@ mod tests {
     #[test]
     fn a_failed_remote_is_not_loaded_and_its_error_is_told() {
         let page = page("failed", "no entry", "0px");
-        assert!(page.expect_loaded("hello").unwrap_err().to_string().contains("failed: `no entry`"));
-        assert_eq!(page.expect_failed("hello").unwrap(), "no entry");
+        assert!(page.expect_loaded("hello").unwrap_err().to_string().contains("failed with `no entry`"));
+        page.expect_failed("hello", "entry").unwrap();
+        assert!(page.expect_failed("hello", "other").is_err());
     }
 
     #[test]
