@@ -136,4 +136,20 @@ mod tests {
             assert!(!published.contains(&kept.to_owned()), "{kept}");
         }
     }
+    #[test]
+    fn types_of_other_projects_stand_in_no_signature_but_those_of_serde() {
+        let libraries = published().unwrap();
+        let known = ["alloc", "core", "std", "serde_core", "serde_json"];
+        let is_known = |root: &str| known.contains(&root) || libraries.iter().any(|library| library.short == root);
+        for Library { short, .. } in &libraries {
+            let list = workspace::root().join("docs/reference").join(LISTS).join(short).with_extension("txt");
+            let list = fs::read_to_string(list).unwrap();
+            let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+            for path in list.split(|c| !is_name(c)).filter(|path| !path.starts_with(':')) {
+                if let Some((root, _)) = path.split_once("::") {
+                    assert!(root.starts_with(char::is_uppercase) || is_known(root), "{short}: {path}");
+                }
+            }
+        }
+    }
 }
