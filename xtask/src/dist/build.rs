@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use serde_json::Value;
 
 use super::{Place, TARGET};
-use crate::command::{self, cargo};
+use crate::command;
 
 /// What the linker is told, from the top of the workspace. Together it is an eighth of the installer.
 const LINKER_FLAGS: [&str; 2] = [
@@ -23,10 +23,10 @@ pub(super) fn build(place: &Place, packages: &[&str]) -> anyhow::Result<PathBuf>
     add_target()?;
     let mut flags = LINKER_FLAGS.map(str::to_owned).to_vec();
     flags.extend(remaps(place)?);
-    let mut build = cargo(&["build", "--release", "--locked", "--target", TARGET]);
+    let mut build = place.cargo(&["build", "--release", "--locked", "--target", TARGET]);
     // At once, as nearly all crates are in both.
     build.args(packages.iter().flat_map(|package| ["--package", *package]));
-    build.arg("--target-dir").arg(&place.target).current_dir(&place.source);
+    build.arg("--target-dir").arg(&place.target);
     // These flags and no others, whatever environment and settings say.
     build.env("CARGO_ENCODED_RUSTFLAGS", flags.join(SEPARATOR)).env("CARGO_INCREMENTAL", "0");
     command::run(&mut build)?;
@@ -44,9 +44,9 @@ fn add_target() -> anyhow::Result<()> {
 /// The machine's folders by names that are the same everywhere: a panic's message names its source file.
 fn remaps(place: &Place) -> anyhow::Result<Vec<String>> {
     let arguments = ["metadata", "--locked", "--format-version=1", "--filter-platform", TARGET];
-    let metadata = command::read(cargo(&arguments).current_dir(&place.source))?;
+    let metadata = command::read(&mut place.cargo(&arguments))?;
     let metadata = serde_json::from_str(&metadata).context("`cargo metadata` printed something that is not JSON")?;
-    let folders = downloads(&metadata)?.into_iter().map(|folder| (folder, "crates"));
+    let folders = downloads(&metadata)?.into_iter().map(|folder| (folder, "registry"));
     // The last one that fits counts, and the folder of builds may lie within the sources.
     let ours = [(place.source.clone(), "butler-plugins"), (place.target.clone(), "target")];
     Ok(folders.chain(ours).map(|(folder, name)| format!("--remap-path-prefix={}={name}", folder.display())).collect())
