@@ -182,6 +182,7 @@ impl Budget {
         let tree = ["tree", "--locked", "--edges=normal", "--prefix=none", "--target", TARGET, "--package", package];
         let crates = crates(&command::read(&mut place.cargo(&tree))?);
         self.holds(&binary, crates)?;
+        build::expect_no_folder(place, package, &binary)?;
         copy(&built, &path)?;
         let sbom = serde_json::to_string_pretty(&sbom::sbom(place, package, &sums::sha256(&binary))?)?;
         let sbom_path = place.dist.join(format!("{package}.cdx.json"));
