@@ -1,5 +1,7 @@
 //! `cargo xtask dist`: the two static binaries and the CA bundle, within their budgets. The image takes the installer.
 
+mod build;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
@@ -64,16 +66,28 @@ impl Dist {
     }
 }
 
+/// Where it is made.
+struct Place {
+    /// The top of the sources.
+    source: PathBuf,
+    /// Where cargo builds into.
+    target: PathBuf,
+    /// The folder to fill.
+    dist: PathBuf,
+}
+
 /// Builds, checks and fills the folder `dist/`.
 pub(crate) fn run() -> anyhow::Result<Dist> {
-    add_target()?;
-    // At once, as nearly all crates are in both.
-    let packages = ["--package", INSTALLER.package, "--package", PUBLISHER.package];
-    command::run(cargo(&["build", "--release", "--locked", "--target", TARGET]).args(packages))?;
-    let built = workspace::target()?.join(TARGET).join("release");
+    let source = workspace::root().to_owned();
+    let place = Place { target: workspace::target()?, dist: source.join("dist"), source };
+    fill(&place)
+}
 
-    let folder = workspace::root().join("dist");
-    fs::create_dir_all(&folder).with_context(|| format!("could not create `{}`", folder.display()))?;
+fn fill(place: &Place) -> anyhow::Result<Dist> {
+    let built = build::build(place, &[INSTALLER.package, PUBLISHER.package])?;
+
+    let folder = &place.dist;
+    fs::create_dir_all(folder).with_context(|| format!("could not create `{}`", folder.display()))?;
     let folder = folder.canonicalize()?;
     let installer = INSTALLER.binary(&built, &folder)?;
     let publisher = PUBLISHER.binary(&built, &folder)?;
@@ -108,14 +122,6 @@ impl Budget {
         ensure!(crates <= *max_crates, "expected at most {max_crates} crates in `{package}`, found {crates}");
         Ok(())
     }
-}
-
-fn add_target() -> anyhow::Result<()> {
-    let installed = command::read(&mut command::program("rustup", &["target", "list", "--installed"]))?;
-    if installed.lines().any(|target| target == TARGET) {
-        return Ok(());
-    }
-    command::run(&mut command::program("rustup", &["target", "add", TARGET]))
 }
 
 fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
