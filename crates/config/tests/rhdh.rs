@@ -100,6 +100,22 @@ fn an_empty_file_is_none_and_a_list_may_be_absent() {
 }
 
 #[test]
+fn only_the_block_of_a_values_file_is_read() {
+    let values = "x: &off {disabled: true}\nplugins: 1\nglobal:\n  host: a\n  dynamic:\n    plugins:\n    - package: ./a\n      <<: *off\n      dependencies: [{ref: b}]\n";
+    let entry = only(values);
+    assert_eq!((entry.place.position().line, value(entry.disabled.as_ref())), (7, Some(true)));
+    assert_eq!(warnings(values), ["8:7 the YAML 1.1 merge key `<<` is honoured"]);
+    assert_eq!(
+        complaints("global: {dynamic: {plugins: {}}}\n"),
+        ["1:29 expected a list for `plugins`, found a mapping"]
+    );
+    assert!(read(b"global: {dynamic: }\n", NAME).unwrap().is_none());
+    for text in ["global: {host: a}\nplugins: []\n", "global: 1\n", "dynamic: {plugins: 1}\n"] {
+        assert_eq!(warnings(text).len(), 1, "{text}");
+    }
+}
+
+#[test]
 fn a_boolean_is_honoured_however_it_is_written() {
     let rows = [
         ("true", Some(true), None),
