@@ -89,7 +89,7 @@ const WRONG: &[&str] = &[
 const PREFIXES: &[&str] = &[
     "oci://ghcr.io",
     "oci://ghcr.io/",
-    "oci://ghcr.io/my-org/x:1.0",
+    "oci://ghcr.io/my-org/x:1.0.0-a_long.tag",
     "oci://localhost:5000/a",
     "oci://ghcr.io/a@sha256:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a",
     "https://a.example.com",
@@ -150,6 +150,31 @@ fn packages_and_prefixes_are_told_apart_as_the_parsers_do() {
         // What the first three lead to stands in another file; npm would take the last for a path.
         ["ref://name", "oci://ghcr.io/a/b:{{inherit}}", "oci://ghcr.io/a/b:{{inherit}}!p/q", "~n"]
     );
+}
+
+#[test]
+fn what_is_switched_off_may_be_wrong() {
+    let switches = [
+        "",
+        "disabled: true",
+        "disabled: yes",
+        "disabled: 'ON'",
+        "disabled: false",
+        "disabled: n",
+        "enabled: false",
+        "enabled: Off",
+        "enabled: true",
+        "enabled: true\n  disabled: true",
+        "enabled: false\n  disabled: false",
+        "enabled: ~\n  disabled: true",
+        "enabled:\n  disabled: False",
+    ];
+    let case = |dialect, switch: &str| {
+        let text = format!("plugins:\n- package: http://a.example.com/x.tgz\n  integrity: x\n  {switch}\n");
+        Case::new(switch, dialect, text)
+    };
+    let cases: Vec<_> = both(&switches, case).collect();
+    assert_eq!(differences(&cases), [""; 0]);
 }
 
 #[test]
