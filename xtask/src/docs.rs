@@ -32,7 +32,11 @@ pub(crate) enum Pages {
 /// Writes or checks the pages. Man pages and completions go to `target/docs/`, where a package takes them from.
 pub(crate) fn run(what: Pages) -> anyhow::Result<()> {
     let programs = [installer::command(), installer::rhdh_command(), publisher::Args::command()];
-    let mut pages = vec![("rules.md".to_owned(), contract::rules_page())];
+    let mut pages = vec![
+        ("rules.md".to_owned(), contract::rules_page()),
+        ("dynamic-plugins.schema.json".to_owned(), config::schema(config::Dialect::Butler)),
+        ("dynamic-plugins.rhdh.schema.json".to_owned(), config::schema(config::Dialect::Rhdh)),
+    ];
     pages.extend(libraries::pages()?);
     pages.extend(programs.iter().map(|program| (format!("{}.md", short(program)), page(program))));
     match what {
