@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use audit::{Blame, Event, Format, Level, Log, more_failed};
 use config::{Dialect, Plan, Problems};
 use fetch::{Fetcher, Unreadable};
-use install::{Belief, Chain, Job, Local, Locking, Rejected, RootError, RunError};
+use install::{Belief, Chain, InventoryError, Job, Local, Locking, Rejected, RootError, RunError};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use source::SourcePolicy;
 use transport::{Clock, Stop, SystemClock};
@@ -105,17 +105,24 @@ impl Front<'_> {
         }
     }
 
-    /// What asks the network, in a process that is confined to the root and to what else `rules` name.
+    /// What a run changes.
+    pub(crate) fn changing(&self) -> Result<Rules, Failure> {
+        Ok(Rules {
+            changed: vec![self.root.to_owned()],
+            cache: settings::reachable_cache(self.args),
+            report: settings::report_folder(self.args)?,
+            ..Rules::default()
+        })
+    }
+
+    /// What asks the network, in a process that is confined to what `rules` name.
     pub(crate) fn confine(
         &self,
         session: &mut Session,
         dialect: Dialect,
         policy: SourcePolicy,
-        mut rules: Rules,
+        rules: Rules,
     ) -> Result<Confined, Failure> {
-        rules.changed.push(self.root.to_owned());
-        rules.cache = settings::reachable_cache(self.args);
-        rules.report = settings::report_folder(self.args)?;
         let clock = Arc::clone(&session.clock);
         let (fetcher, sandbox) = settings::fetcher(self.args, self.environment, dialect, policy, clock, rules)?;
         sandbox.tell(&mut session.log);
@@ -191,6 +198,13 @@ impl From<SettingsError> for Failure {
     }
 }
 
+impl From<InventoryError> for Failure {
+    fn from(error: InventoryError) -> Self {
+        let (reason, hint, blame) = (error.reason(), error.hint(), error.blame());
+        Self { reason, detail: Chain(&error).to_string(), hint, blame }
+    }
+}
+
 impl From<RootError> for Failure {
     fn from(error: RootError) -> Self {
         let (reason, hint, blame) = (error.reason(), error.hint(), error.blame());
@@ -211,6 +225,11 @@ pub(crate) fn open_log(format: LogFormat, level: LogLevel) -> Log {
         LogLevel::Debug => Level::Debug,
     };
     Log::new(format, level, now, io::stdout(), io::stderr())
+}
+
+/// A log that leaves standard output to a report.
+pub(crate) fn open_log_beside_a_report() -> Log {
+    Log::new(Format::Logfmt, Level::Warn, now, io::stderr(), io::stderr())
 }
 
 #[expect(clippy::disallowed_methods, reason = "the log's clock enters here")]

@@ -28,6 +28,8 @@ const KEEP: BitFlags<AccessFs> =
     make_bitflags!(AccessFs::{ReadFile | ReadDir | WriteFile | Truncate | RemoveFile | MakeReg});
 /// What is done to the folder of a report.
 const REPLACE: BitFlags<AccessFs> = make_bitflags!(AccessFs::{WriteFile | RemoveFile | MakeReg});
+/// What is done to the folder of one that is empty.
+const EMPTY: BitFlags<AccessFs> = make_bitflags!(AccessFs::{RemoveDir});
 const READ: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | ReadDir});
 /// The kernel reads a program when it starts it.
 const RUN: BitFlags<AccessFs> = make_bitflags!(AccessFs::{Execute | ReadFile});
@@ -48,6 +50,8 @@ pub(crate) struct Rules {
     pub(crate) cache: Option<PathBuf>,
     /// The folder in which one file is replaced, if any.
     pub(crate) report: Option<PathBuf>,
+    /// A folder of which one that is empty is removed, if any.
+    pub(crate) emptied: Option<PathBuf>,
     /// What is started: the credential helpers, and what the kernel opens for them.
     pub(crate) programs: Vec<PathBuf>,
 }
@@ -98,8 +102,9 @@ impl Rules {
             Ok(opened) => (&mut rules).add_rule(PathBeneath::new(opened, rights)).map(drop),
             Err(_) => Ok(()),
         };
-        let [cache, report] = [&self.cache, &self.report].map(Option::as_slice);
-        for (folders, rights) in [(&*self.changed, CHANGE), (&self.read, READ), (cache, KEEP), (report, REPLACE)] {
+        let [cache, report, emptied] = [&self.cache, &self.report, &self.emptied].map(Option::as_slice);
+        let kinds = [(&*self.changed, CHANGE), (&self.read, READ), (cache, KEEP), (report, REPLACE), (emptied, EMPTY)];
+        for (folders, rights) in kinds {
             for folder in folders {
                 allow(folder, rights)?;
             }
