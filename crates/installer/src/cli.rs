@@ -87,6 +87,11 @@ pub(crate) struct RunArgs {
     #[arg(value_parser = path())]
     pub(crate) report: Option<PathBuf>,
 
+    /// A file that is told how each run went, in Prometheus' text format, those that failed as well; its folder must exist
+    #[arg(long, value_name = "FILE", env = "BUTLER_PLUGINS_METRICS_FILE", hide_env_values = true)]
+    #[arg(value_parser = path())]
+    pub(crate) metrics_file: Option<PathBuf>,
+
     /// Least level written to the log
     #[arg(long, value_name = "LEVEL", env = "BUTLER_PLUGINS_LOG_LEVEL", hide_env_values = true)]
     #[arg(value_enum, default_value = "info")]
@@ -349,18 +354,17 @@ pub(crate) const COMMANDS: [&str; 3] = ["check", "list", "verify"];
 
 /// The command of ours that the other command line has as well.
 pub(crate) const RHDH_PLAN: &str = "plan";
+const RHDH_USAGE: &str =
+    "install-dynamic-plugins [OPTIONS] <ROOT>\n       install-dynamic-plugins plan [OPTIONS] <ROOT>";
 const RHDH_PLAN_ABOUT: &str = "Say what a run would do on the root, without doing it: nothing is written there";
 /// What only a run is asked for.
-const RHDH_UNPLANNED: [&str; 7] =
-    ["jobs", "cache", "report", "log_level", "log_format", "termination_log", "lock_timeout"];
+const RHDH_UNPLANNED: [&str; 8] =
+    ["jobs", "cache", "report", "metrics_file", "log_level", "log_format", "termination_log", "lock_timeout"];
 
 /// A root, unless somebody meant one of our commands: it would be made, and filled.
 fn no_command(text: &str) -> Result<PathBuf, String> {
     if COMMANDS.contains(&text) {
         return Err(format!("for the command write `--dialect butler {text}`, for a folder of that name `./{text}`"));
-    }
-    if text == RHDH_PLAN {
-        return Err(format!("the command `{text}` comes first; for a folder of that name write `./{text}`"));
     }
     Ok(PathBuf::from(text))
 }
@@ -395,11 +399,7 @@ pub(crate) fn rhdh_command() -> clap::Command {
         .after_help("")
         .args(format);
     let plan = RHDH_UNPLANNED.into_iter().fold(plan, |plan, name| plan.mut_arg(name, |argument| argument.hide(true)));
-    command
-        .subcommand(plan)
-        .subcommand_negates_reqs(true)
-        .args_conflicts_with_subcommands(true)
-        .disable_help_subcommand(true)
+    command.subcommand(plan).override_usage(RHDH_USAGE).subcommand_negates_reqs(true).disable_help_subcommand(true)
 }
 
 const AFTER_HELP: &str = "\

@@ -7,6 +7,7 @@ mod environment;
 mod exit;
 mod front;
 mod list;
+mod metrics;
 mod plan;
 mod program;
 mod replace;

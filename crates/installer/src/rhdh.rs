@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use audit::{Blame, Event, NoteShape, Progress};
+use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, FromArgMatches as _};
 use config::MAX_CONFIG_BYTES;
@@ -49,13 +50,17 @@ pub(crate) fn run(mut arguments: Vec<OsString>, environment: &Environment) -> St
     if arguments.get(first).is_some_and(|argument| argument == COMMAND) {
         arguments.remove(first);
     }
-    // One command line: its flags may stand before the command as well.
-    if arguments.get(first).is_some_and(|argument| argument == cli::RHDH_PLAN) {
+    let is_plan = arguments.get(first).is_some_and(|argument| argument == cli::RHDH_PLAN);
+    if is_plan {
         arguments[1..=first].rotate_right(1);
     }
     let mut wishes = environment.rhdh.wishes();
     let parsed = cli::rhdh_command().try_get_matches_from(arguments).and_then(|matches| {
         let plan = matches.subcommand_matches(cli::RHDH_PLAN);
+        if plan.is_some() && !is_plan {
+            let told = "the command `plan` comes first; for a folder of that name write `./plan`";
+            return Err(cli::rhdh_command().error(ErrorKind::ArgumentConflict, told));
+        }
         let format = plan.and_then(|plan| plan.get_one::<ReportFormat>("format").copied());
         let matches = plan.unwrap_or(&matches);
         let mut args = RhdhArgs::from_arg_matches(matches)?;
@@ -72,10 +77,11 @@ pub(crate) fn run(mut arguments: Vec<OsString>, environment: &Environment) -> St
     if let Some(format) = format {
         return foresight::report(&front, format, |session| foresee(&front, session, &mut wishes, must_exist));
     }
-    match front.run(|session| prepare(&front, session, &wishes, must_exist)) {
+    let ends_as = |status| match status {
         Status::Usage | Status::Root => Status::Rejected,
         status => status,
-    }
+    };
+    front.run(ends_as, |session| prepare(&front, session, &wishes, must_exist))
 }
 
 /// The first argument that is not there to choose the dialect.

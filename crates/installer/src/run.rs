@@ -12,12 +12,15 @@ use crate::settings;
 /// Installs, and says in the log what became of each plugin.
 pub(crate) fn run(args: &Args, environment: &Environment) -> Status {
     let front = Front { args: &args.run, config: &args.config, root: &args.root, environment };
-    front.run(|session| {
-        let plan = plan(&front, session)?;
-        let confined = front.confine(session, Dialect::Butler, plan.policy.clone(), front.changing()?)?;
-        let job = front.job(session, plan, &confined.sandbox)?;
-        Ok(Some((job, confined.fetcher)))
-    })
+    front.run(
+        |status| status,
+        |session| {
+            let plan = plan(&front, session)?;
+            let confined = front.confine(session, Dialect::Butler, plan.policy.clone(), front.changing()?)?;
+            let job = front.job(session, plan, &confined.sandbox)?;
+            Ok(Some((job, confined.fetcher)))
+        },
+    )
 }
 
 /// Reads the file and settles what a rejection means.

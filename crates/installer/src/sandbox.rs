@@ -48,8 +48,8 @@ pub(crate) struct Rules {
     pub(crate) read: Vec<PathBuf>,
     /// The folder that artifacts are kept in, if any.
     pub(crate) cache: Option<PathBuf>,
-    /// The folder in which one file is replaced, if any.
-    pub(crate) report: Option<PathBuf>,
+    /// Folders in which one file is replaced.
+    pub(crate) replaced: Vec<PathBuf>,
     /// A folder of which one that is empty is removed, if any.
     pub(crate) emptied: Option<PathBuf>,
     /// What is started: the credential helpers, and what the kernel opens for them.
@@ -102,8 +102,9 @@ impl Rules {
             Ok(opened) => (&mut rules).add_rule(PathBeneath::new(opened, rights)).map(drop),
             Err(_) => Ok(()),
         };
-        let [cache, report, emptied] = [&self.cache, &self.report, &self.emptied].map(Option::as_slice);
-        let kinds = [(&*self.changed, CHANGE), (&self.read, READ), (cache, KEEP), (report, REPLACE), (emptied, EMPTY)];
+        let [cache, emptied] = [&self.cache, &self.emptied].map(Option::as_slice);
+        let kinds =
+            [(&*self.changed, CHANGE), (&self.read, READ), (cache, KEEP), (&self.replaced, REPLACE), (emptied, EMPTY)];
         for (folders, rights) in kinds {
             for folder in folders {
                 allow(folder, rights)?;
@@ -232,7 +233,7 @@ mod tests {
 
     #[test]
     fn in_the_folder_of_a_report_a_file_is_replaced_and_none_is_read() {
-        try_out(&REPORT_ACTS, |report| Rules { report: Some(report.to_owned()), ..Rules::default() });
+        try_out(&REPORT_ACTS, |report| Rules { replaced: vec![report.to_owned()], ..Rules::default() });
     }
 
     /// Does all of that to two folders, where the rules are about the first one.

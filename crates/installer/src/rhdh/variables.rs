@@ -254,6 +254,7 @@ mod tests {
                 missing_integrity: MissingIntegrity::IsRefused,
                 catalog: Catalog { index: None, extra: Vec::new(), entities: "/tmp/extensions".into() },
                 ca_file: None,
+                temporary: "/tmp".into(),
                 remarks: Vec::new(),
             }
         );
@@ -369,7 +370,7 @@ mod tests {
             (&[("TMPDIR", "/var/tmp"), ("CATALOG_ENTITIES_EXTRACT_DIR", "/extensions")], "/extensions"),
             (&[("CATALOG_ENTITIES_EXTRACT_DIR", "")], "/tmp/extensions"),
         ] {
-            assert_eq!(wishes(set).catalog.entities, Path::new(expected));
+            assert_eq!(wishes(set).catalog.entities, std::path::Path::new(expected));
         }
     }
 
