@@ -384,14 +384,13 @@ impl Ground {
             if plugin.act != Act::Install {
                 continue;
             }
-            let found = match &plugin.dest {
-                Some(dest) => left.iter().position(|known| known.record.dest == *dest),
-                None => {
-                    let key = key_of(pending.admitted.subject());
-                    left.iter()
-                        .position(|known| Source::parse_rhdh(&known.record.source).is_ok_and(|s| key_of(&s) == key))
-                }
-            };
+            let key = key_of(pending.admitted.subject());
+            let is_of_source =
+                |known: &Known| Source::parse_rhdh(&known.record.source).is_ok_and(|s| key_of(&s) == key);
+            let found = left.iter().position(|known| match &plugin.dest {
+                Some(dest) => known.record.dest == *dest,
+                None => is_of_source(known),
+            });
             if let Some(at) = found {
                 let known = left.remove(at);
                 plugin.act = Act::Replace;

@@ -1,8 +1,10 @@
 //! `plan`: what a run would do on the root, with nothing changed.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use audit::Blame;
 use fetch::Fetcher;
 use install::{Act, Certainty, Forecast, Foreseen, InstalledPlugin, Job};
 use serde_json::{Value, json};
@@ -17,6 +19,9 @@ use crate::list::plugin_to_json;
 use crate::report::{self, print, print_text, table, text_of, untold};
 use crate::run;
 use crate::sandbox::{Rules, Sandbox};
+
+/// What a run would be given, and who is asked what sources lead to, if anybody is.
+pub(crate) type Planned = (Job, Option<Arc<Fetcher>>);
 
 /// Columns of the table.
 const HEAD: [&str; 3] = ["ACTION", "DESTINATION", "PACKAGE"];
@@ -37,19 +42,18 @@ pub(crate) fn run(mut args: Args, plan: PlanArgs, environment: &Environment) -> 
 }
 
 /// Says what a run of what `prepare` finds would do, on standard output; warnings go to the other stream.
-pub(crate) fn report<F: Into<Option<Arc<Fetcher>>>>(
+pub(crate) fn report(
     front: &Front<'_>,
     format: ReportFormat,
-    prepare: impl FnOnce(&mut Session) -> Result<Option<(Job, F)>, Failure>,
+    prepare: impl FnOnce(&mut Session) -> Result<Option<Planned>, Failure>,
 ) -> Status {
     report::end_on_signals();
     let log = front::open_log_beside_a_report();
-    let mut session = Session { log, clock: Arc::new(SystemClock::start()), stop: Stop::new() };
-    let prepared = prepare(&mut session).map(|begun| begun.map(|(job, fetcher)| (job, fetcher.into())));
+    let prepared = prepare(&mut Session { log, clock: Arc::new(SystemClock::start()), stop: Stop::new() });
     tell(front.root, format, prepared)
 }
 
-fn tell(root: &Path, format: ReportFormat, prepared: Result<Option<(Job, Option<Arc<Fetcher>>)>, Failure>) -> Status {
+fn tell(root: &Path, format: ReportFormat, prepared: Result<Option<Planned>, Failure>) -> Status {
     let failed = |status, failure: &Failure| {
         untold(root, format, failure);
         status
@@ -94,7 +98,7 @@ fn foreseen_to_json(plugin: &Foreseen) -> Value {
         "reason": reason.map(|reason| reason.code),
         "detail": reason.map(|reason| &reason.detail),
         "hint": reason.and_then(|reason| reason.hint.as_ref()),
-        "blame": reason.and_then(|reason| reason.blame).map(|blame| blame.name()),
+        "blame": reason.and_then(|reason| reason.blame).map(Blame::name),
         "file": plugin.file,
         "line": plugin.line,
     })
@@ -104,7 +108,8 @@ fn page(root: &Path, forecast: &Forecast) -> String {
     let rows: Vec<_> = forecast.plugins.iter().map(row).collect();
     let mut page = if rows.is_empty() { String::new() } else { table(&HEAD, &rows) };
     for remark in &forecast.remarks {
-        page += &format!("note: {} [{}]\n", printable(&remark.detail), remark.reason);
+        // Writing to a String cannot fail.
+        let _ = writeln!(page, "note: {} [{}]", printable(&remark.detail), remark.reason);
     }
     if forecast.plugins.iter().any(|plugin| plugin.certainty == Certainty::Assumed) {
         page += "note: `?`: it depends on the name in an artifact that nobody has fetched\n";

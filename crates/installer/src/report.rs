@@ -1,7 +1,8 @@
 //! Reports on standard output, of the commands that change nothing.
 
 use std::ffi::OsStr;
-use std::io::{self, Write};
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -44,7 +45,8 @@ pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let mut page = String::new();
     for row in &rows {
         for (cell, width) in row.iter().zip(&widths) {
-            page += &format!("{cell:width$}  ");
+            // Writing to a String cannot fail.
+            let _ = write!(page, "{cell:width$}  ");
         }
         page += row.last().map_or("", String::as_str);
         page += "\n";

@@ -135,7 +135,7 @@ fn foresee(
     session: &mut Session,
     wishes: &mut Wishes,
     must_exist: bool,
-) -> Result<Option<Begun>, Failure> {
+) -> Result<Option<foresight::Planned>, Failure> {
     tell_remarks(session, wishes);
     let planning = match begin(front.config, wishes, must_exist)? {
         Ok(planning) => planning,
@@ -154,7 +154,7 @@ fn foresee(
     if wishes.catalog.index.is_some() {
         remove_folder(&scratch);
     }
-    begun.map(Some)
+    begun.map(|(job, fetcher)| Some((job, Some(fetcher))))
 }
 
 fn tell_remarks(session: &mut Session, wishes: &Wishes) {
