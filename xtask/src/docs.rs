@@ -3,6 +3,8 @@
 // The command lines of the programs, as they are: a binary has no other way to be asked.
 #[path = "../../crates/installer/src/cli.rs"]
 mod installer;
+#[path = "../../crates/installer/src/metrics/metric.rs"]
+mod metric;
 #[path = "../../crates/publisher/src/cli.rs"]
 mod publisher;
 
@@ -34,6 +36,7 @@ pub(crate) fn run(what: Pages) -> anyhow::Result<()> {
     let programs = [installer::command(), installer::rhdh_command(), publisher::Args::command()];
     let mut pages = vec![
         ("rules.md".to_owned(), contract::rules_page()),
+        ("metrics.md".to_owned(), metrics_page()),
         ("dynamic-plugins.schema.json".to_owned(), config::schema(config::Dialect::Butler)),
         ("dynamic-plugins.rhdh.schema.json".to_owned(), config::schema(config::Dialect::Rhdh)),
     ];
@@ -78,6 +81,32 @@ fn difference(kept: &str, wanted: &str) -> String {
 fn short(program: &Command) -> &str {
     program.get_name().trim_start_matches("butler-plugin-")
 }
+
+/// What the file of metrics has.
+fn metrics_page() -> String {
+    let mut text = METRICS.to_owned();
+    for metric in metric::Metric::ALL {
+        let (name, label, help) = metric.about();
+        let label = label.map_or_else(|| "–".to_owned(), |label| format!("`{label}`"));
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "| `{name}` | {label} | {help} |");
+    }
+    let outcomes = metric::OUTCOMES.map(|outcome| format!("`{outcome}`")).join(", ");
+    let _ = write!(text, "\nEvery file has all values of `outcome`: {outcomes}. They are the words of the log.\n");
+    text
+}
+
+const METRICS: &str = "\
+# The metrics
+
+`--metrics-file FILE` (`BUTLER_PLUGINS_METRICS_FILE`) writes how a run went in Prometheus' text format, in both dialects:
+after each run, those that failed as well, in one step. The [guide](../guides/inspect.md#metrics) says how they are
+collected. All are gauges about the last run, and all have the label `root`, the path of the plugin root. Names and labels
+stay; others may be added. This page is written by `cargo xtask docs`.
+
+| metric | label | what it says |
+| --- | --- | --- |
+";
 
 /// All help texts of a program.
 fn page(program: &Command) -> String {
