@@ -68,11 +68,13 @@ impl Front<'_> {
             Some(meter) => log.watched(meter.watch()),
             None => log,
         };
+        // Before the process is confined.
+        let termination_log = TerminationLog::open(&self.args.termination_log);
         let signals = Signals::watch();
         let mut session = Session { log, clock, stop: signals.stop.clone() };
         let prepared = prepare(&mut session);
         let fetcher = prepared.as_ref().ok().and_then(|begun| Some(Arc::clone(&begun.as_ref()?.1)));
-        let status = ends_as(self.carry_out(prepared, &mut session.log, &signals));
+        let status = ends_as(self.carry_out(prepared, &mut session.log, (&termination_log, &signals)));
         if let Some(meter) = meter {
             meter.write(fetcher.map_or(0, |fetcher| fetcher.received()), status, &mut session.log);
         }
@@ -83,9 +85,8 @@ impl Front<'_> {
         &self,
         prepared: Result<Option<(Job, Arc<Fetcher>)>, Failure>,
         log: &mut Log,
-        signals: &Signals,
+        (termination_log, signals): (&TerminationLog, &Signals),
     ) -> Status {
-        let termination_log = TerminationLog::open(&self.args.termination_log);
         let last_words = |reason: &str, detail: &str, hint: Option<&str>| termination_log.leave(reason, detail, hint);
         let begun = match prepared {
             Ok(begun) => begun,
