@@ -7,7 +7,7 @@ use clap::Parser as _;
 use crate::bench::{Only, Scale};
 use crate::docs::Pages;
 use crate::sweep::Wish;
-use crate::{bench, ci, demo, dist, docs, fixtures, fuzz, sweep, test, tidy};
+use crate::{bench, ci, demo, dist, docs, fixtures, fuzz, registry, sweep, test, tidy};
 
 /// The workspace's own commands.
 #[derive(clap::Parser)]
@@ -15,6 +15,8 @@ use crate::{bench, ci, demo, dist, docs, fixtures, fuzz, sweep, test, tidy};
 enum Xtask {
     /// Publishes two small plugins to a registry of this process and installs them, then a tampered one.
     Demo,
+    /// An open registry on `localhost:5000`, in memory, for trying things out; until it is interrupted.
+    Registry,
     /// Runs every test; installs what they need, and says so.
     Test,
     /// Checks the rules of the house that neither the compiler nor clippy knows.
@@ -71,6 +73,7 @@ enum Xtask {
 pub(crate) fn run() -> anyhow::Result<()> {
     match Xtask::parse() {
         Xtask::Demo => demo::run(),
+        Xtask::Registry => registry::run(),
         Xtask::Test => test::run(),
         Xtask::Tidy => tidy::run(),
         Xtask::Fixtures { sample: false } => fixtures::run(),

@@ -13,6 +13,7 @@ mod dist;
 mod docs;
 mod fixtures;
 mod fuzz;
+mod registry;
 mod sweep;
 mod test;
 mod tidy;
