@@ -27,9 +27,10 @@ enum Xtask {
         #[arg(long)]
         sample: bool,
     },
-    /// Writes the reference pages, and man pages and completions into `target/docs/`.
+    /// Writes the reference pages, man pages and completions into `target/docs/`, and all documents as a site into
+    /// `target/book/`.
     Docs {
-        /// Only complain about pages that are not what would be written
+        /// Write no page, but complain about those that are not what would be written
         #[arg(long)]
         check: bool,
     },

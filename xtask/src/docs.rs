@@ -1,4 +1,4 @@
-//! `cargo xtask docs`: what is written from the code: reference pages, man pages, completions.
+//! `cargo xtask docs`: what is written from the code: reference pages, man pages, completions; and the site.
 
 // The command lines of the programs, as they are: a binary has no other way to be asked.
 #[path = "../../crates/installer/src/cli.rs"]
@@ -14,7 +14,7 @@ use anyhow::{Context as _, bail};
 use clap::{Command, CommandFactory as _, ValueEnum as _};
 use clap_complete::{Generator as _, Shell};
 
-use crate::workspace;
+use crate::{site, workspace};
 
 /// Where the pages are that git keeps.
 const PAGES: &str = "docs/reference";
@@ -28,7 +28,7 @@ pub(crate) enum Pages {
     Check,
 }
 
-/// Writes or checks the pages. Man pages and completions go to `target/docs/`, where a package takes them from.
+/// Writes or checks the pages, and builds the site of all documents. Man pages and completions go to `target/docs/`, where a package takes them from.
 pub(crate) fn run(what: Pages) -> anyhow::Result<()> {
     let programs = [installer::command(), installer::rhdh_command(), publisher::Args::command()];
     let mut pages = vec![("rules.md".to_owned(), contract::rules_page())];
@@ -38,10 +38,11 @@ pub(crate) fn run(what: Pages) -> anyhow::Result<()> {
             for (name, text) in &pages {
                 write(&workspace::root().join(PAGES).join(name), text.as_bytes())?;
             }
-            programs.into_iter().try_for_each(package)
+            programs.into_iter().try_for_each(package)?;
         }
-        Pages::Check => check(&pages),
+        Pages::Check => check(&pages)?,
     }
+    site::build()
 }
 
 fn check(pages: &[(String, String)]) -> anyhow::Result<()> {
