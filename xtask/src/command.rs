@@ -17,7 +17,17 @@ pub(crate) fn program(name: &str, arguments: &[&str]) -> Command {
 
 /// The cargo that runs this tool.
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
-    program(&std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()), arguments)
+    let mut cargo = program(&std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()), arguments);
+    // `cargo run` sets these for this tool. To `ring`, a build with them is another one, and half of the workspace is
+    // built anew whenever the two take turns.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_this_tool(name)) {
+        cargo.env_remove(name);
+    }
+    cargo
+}
+
+fn is_of_this_tool(variable: &OsStr) -> bool {
+    ["CARGO_MANIFEST_", "CARGO_PKG_"].iter().any(|prefix| text(variable).starts_with(prefix))
 }
 
 /// Shows the command, runs it on the caller's terminal, and fails unless it succeeds.
