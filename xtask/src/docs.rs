@@ -1,4 +1,5 @@
-//! `cargo xtask docs`: what is written from the code: reference pages, man pages, completions; and the site.
+//! `cargo xtask docs`: what is written from the code: reference pages, a picture of the demo, man pages, completions; and
+//! the site.
 
 // The command lines of the programs, as they are: a binary has no other way to be asked.
 #[path = "../../crates/installer/src/cli.rs"]
@@ -14,10 +15,11 @@ use anyhow::{Context as _, bail};
 use clap::{Command, CommandFactory as _, ValueEnum as _};
 use clap_complete::{Generator as _, Shell};
 
-use crate::{site, workspace};
+use crate::{demo, picture, site, workspace};
 
-/// Where the pages are that git keeps.
-const PAGES: &str = "docs/reference";
+/// Where the reference is that git keeps.
+const REFERENCE: &str = "docs/reference";
+const PICTURE: &str = "docs/demo.svg";
 
 /// What to do with the pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,15 +30,19 @@ pub(crate) enum Pages {
     Check,
 }
 
-/// Writes or checks the pages, and builds the site of all documents. Man pages and completions go to `target/docs/`, where a package takes them from.
+/// Writes or checks the pages, and builds the site of all documents. Man pages and completions go to `target/docs/`, where
+/// a package takes them from.
 pub(crate) fn run(what: Pages) -> anyhow::Result<()> {
     let programs = [installer::command(), installer::rhdh_command(), publisher::Args::command()];
-    let mut pages = vec![("rules.md".to_owned(), contract::rules_page())];
-    pages.extend(programs.iter().map(|program| (format!("{}.md", short(program)), page(program))));
+    let mut pages = vec![
+        (format!("{REFERENCE}/rules.md"), contract::rules_page()),
+        (PICTURE.to_owned(), picture::svg(&demo::record()?)),
+    ];
+    pages.extend(programs.iter().map(|program| (format!("{REFERENCE}/{}.md", short(program)), page(program))));
     match what {
         Pages::Write => {
             for (name, text) in &pages {
-                write(&workspace::root().join(PAGES).join(name), text.as_bytes())?;
+                write(&workspace::root().join(name), text.as_bytes())?;
             }
             programs.into_iter().try_for_each(package)?;
         }
@@ -46,10 +52,9 @@ pub(crate) fn run(what: Pages) -> anyhow::Result<()> {
 }
 
 fn check(pages: &[(String, String)]) -> anyhow::Result<()> {
-    let is_stale = |(name, text): &&(String, String)| {
-        fs::read_to_string(workspace::root().join(PAGES).join(name)).ok().as_ref() != Some(text)
-    };
-    let stale: Vec<_> = pages.iter().filter(is_stale).map(|(name, _)| format!("{PAGES}/{name}")).collect();
+    let is_stale =
+        |(name, text): &&(String, String)| fs::read_to_string(workspace::root().join(name)).ok().as_ref() != Some(text);
+    let stale: Vec<_> = pages.iter().filter(is_stale).map(|(name, _)| name.as_str()).collect();
     match stale.as_slice() {
         [] => Ok(()),
         _ => bail!("`cargo xtask docs` writes these pages otherwise: {}", stale.join(", ")),

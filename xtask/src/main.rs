@@ -14,6 +14,7 @@ mod docs;
 mod fixtures;
 mod fuzz;
 mod links;
+mod picture;
 mod registry;
 mod site;
 mod sweep;
