@@ -16,18 +16,16 @@ pub(crate) fn program(name: &str, arguments: &[&str]) -> Command {
 }
 
 /// The cargo that runs this tool.
+///
+/// It is not told what cargo told this tool about its own package: build scripts that look at such variables would run
+/// again, and what depends on them would be built again, each time the workspace is built by hand in between.
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut cargo = program(&std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()), arguments);
-    // `cargo run` sets these for this tool. To `ring`, a build with them is another one, and half of the workspace is
-    // built anew whenever the two take turns.
-    for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_this_tool(name)) {
+    let of_this_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(of_this_package)) {
         cargo.env_remove(name);
     }
     cargo
-}
-
-fn is_of_this_tool(variable: &OsStr) -> bool {
-    ["CARGO_MANIFEST_", "CARGO_PKG_"].iter().any(|prefix| text(variable).starts_with(prefix))
 }
 
 /// Shows the command, runs it on the caller's terminal, and fails unless it succeeds.

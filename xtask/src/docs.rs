@@ -7,6 +7,7 @@ mod installer;
 #[path = "../../crates/publisher/src/cli.rs"]
 mod publisher;
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -15,7 +16,7 @@ use anyhow::{Context as _, bail};
 use clap::{Command, CommandFactory as _, ValueEnum as _};
 use clap_complete::{Generator as _, Shell};
 
-use crate::{demo, picture, site, workspace};
+use crate::{demo, libraries, picture, site, workspace};
 
 /// Where the reference is that git keeps.
 const REFERENCE: &str = "docs/reference";
@@ -36,8 +37,11 @@ pub(crate) fn run(what: Pages) -> anyhow::Result<()> {
     let programs = [installer::command(), installer::rhdh_command(), publisher::Args::command()];
     let mut pages = vec![
         (format!("{REFERENCE}/rules.md"), contract::rules_page()),
+        (format!("{REFERENCE}/dynamic-plugins.schema.json"), config::schema(config::Dialect::Butler)),
+        (format!("{REFERENCE}/dynamic-plugins.rhdh.schema.json"), config::schema(config::Dialect::Rhdh)),
         (PICTURE.to_owned(), picture::svg(&demo::record()?)),
     ];
+    pages.extend(libraries::pages()?);
     pages.extend(programs.iter().map(|program| (format!("{REFERENCE}/{}.md", short(program)), page(program))));
     match what {
         Pages::Write => {
@@ -52,13 +56,27 @@ pub(crate) fn run(what: Pages) -> anyhow::Result<()> {
 }
 
 fn check(pages: &[(String, String)]) -> anyhow::Result<()> {
-    let is_stale =
-        |(name, text): &&(String, String)| fs::read_to_string(workspace::root().join(name)).ok().as_ref() != Some(text);
-    let stale: Vec<_> = pages.iter().filter(is_stale).map(|(name, _)| name.as_str()).collect();
+    let mut stale = Vec::new();
+    for (name, text) in pages {
+        let kept = fs::read_to_string(workspace::root().join(name)).unwrap_or_default();
+        if kept != *text {
+            println!("{name}:\n{}", difference(&kept, text));
+            stale.push(name.as_str());
+        }
+    }
     match stale.as_slice() {
         [] => Ok(()),
         _ => bail!("`cargo xtask docs` writes these pages otherwise: {}", stale.join(", ")),
     }
+}
+
+/// The lines that only one of two texts has.
+fn difference(kept: &str, wanted: &str) -> String {
+    let only = |sign, one: &str, other: &str| {
+        let others: HashSet<_> = other.lines().collect();
+        one.lines().filter(|line| !others.contains(line)).map(|line| format!("{sign} {line}")).collect::<Vec<_>>()
+    };
+    [only('-', kept, wanted), only('+', wanted, kept)].concat().join("\n")
 }
 
 /// `installer` of `butler-plugin-installer`.
@@ -135,6 +153,11 @@ mod tests {
                    _butler__plugin__publisher butler-plugin-publisher --u pin; echo \"${COMPREPLY[@]}\"";
         let answer = std::process::Command::new("bash").args(["-c", ask]).arg(&script).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&answer.stdout).trim(), "--update", "{answer:?}");
+    }
+
+    #[test]
+    fn a_stale_page_shows_the_lines_that_only_one_side_has() {
+        assert_eq!(difference("a\nb\nc\n", "a\nc\nd\n"), "- b\n+ d");
     }
 
     #[test]

@@ -5,6 +5,9 @@ const VALUES: &str = "dynamicPlugins:";
 /// The keys of a list.
 const LIST: [&str; 4] = ["plugins:", "allowedSources:", "continueOnError:", "includes:"];
 
+/// Pages that tell how something was measured once, on one machine.
+const MEASURED: [&str; 1] = ["docs/performance.md"];
+
 /// A page.
 #[derive(Debug)]
 pub(crate) struct Page {
@@ -75,11 +78,9 @@ impl Page {
         page
     }
 
-    pub(crate) fn commands(&self) -> impl Iterator<Item = &Command> {
-        self.acts.iter().filter_map(|act| match act {
-            Act::Run(command) => Some(command),
-            Act::Write { .. } | Act::Except(_) => None,
-        })
+    /// Whether there is something to do or to complain about.
+    pub(crate) fn asks(&self) -> bool {
+        !self.acts.is_empty() || !self.faults.is_empty()
     }
 
     /// The excepted blocks: page and first command.
@@ -99,6 +100,9 @@ impl Page {
                 }
                 _ => self.add_commands(block),
             }
+        } else if ["sh", "bash", "shell"].contains(&block.language) && !MEASURED.contains(&self.path.as_str()) {
+            self.faults
+                .push(format!("{}:{}: expected commands in a block of the language `console`", self.path, block.line));
         } else if let Some(name) = block.file_name() {
             let text = block.lines.join("\n") + "\n";
             let check = match block.mark {
@@ -136,11 +140,13 @@ impl Page {
 impl Block<'_> {
     /// The file that it is.
     fn file_name(&self) -> Option<&str> {
-        let first = *self.lines.first()?;
-        match first.strip_prefix("# ") {
-            Some(name) => Some(name).filter(|name| name.contains('.') && !name.contains([' ', ','])),
-            None if first == VALUES => Some("values.yaml"),
-            None => LIST.iter().any(|key| first.starts_with(key)).then_some("dynamic-plugins.yaml"),
+        let is_name = |text: &&str| text.contains('.') && !text.contains([' ', ',']);
+        if let Some(name) = self.lines.first()?.strip_prefix("# ").filter(is_name) {
+            return Some(name);
+        }
+        match *self.lines.iter().find(|line| !line.starts_with('#'))? {
+            VALUES => Some("values.yaml"),
+            first => LIST.iter().any(|key| first.starts_with(key)).then_some("dynamic-plugins.yaml"),
         }
     }
 

@@ -50,7 +50,7 @@ fn step(number: usize, act: &Act, desk: &Desk) -> String {
             let check = match check {
                 None => String::new(),
                 Some(Dialect::Butler) => format!("butler-plugin-installer check {name}"),
-                Some(Dialect::Rhdh) => format!("install-dynamic-plugins --config {name} \"$RECORDS/root\""),
+                Some(Dialect::Rhdh) => format!("butler-plugin-installer check --dialect rhdh {name}"),
             };
             (format!("cat > {name} <<'END-OF-FILE'\n{}END-OF-FILE\n{check}", desk.typed(text)), 0)
         }
