@@ -34,6 +34,7 @@ pub(crate) fn run(what: Pages) -> anyhow::Result<()> {
     let programs = [installer::command(), installer::rhdh_command(), publisher::Args::command()];
     let mut pages = vec![
         ("rules.md".to_owned(), contract::rules_page()),
+        ("reasons.md".to_owned(), audit::reasons_page()),
         ("dynamic-plugins.schema.json".to_owned(), config::schema(config::Dialect::Butler)),
         ("dynamic-plugins.rhdh.schema.json".to_owned(), config::schema(config::Dialect::Rhdh)),
     ];

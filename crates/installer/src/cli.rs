@@ -255,6 +255,8 @@ pub(crate) struct LimitArgs {
 pub(crate) enum Command {
     /// Say what is wrong with a plugin list or a chart's values file, without touching the root
     Check(CheckArgs),
+    /// Say what a reason or cause of the log means, whose move it is and what to do; without one, list them all
+    Explain(ExplainArgs),
     /// Say what is installed on the root, as it is recorded there; nothing is written, and no lock is taken
     List(RootArgs),
     /// Print the JSON schema of a plugin list, by itself or in a chart's values file, for editors
@@ -264,7 +266,7 @@ pub(crate) enum Command {
 }
 
 /// Commands that ask no server, and whether they are told a dialect.
-const WITHOUT_SERVERS: [(&str, bool); 3] = [("list", false), ("schema", true), ("verify", false)];
+const WITHOUT_SERVERS: [(&str, bool); 4] = [("explain", false), ("list", false), ("schema", true), ("verify", false)];
 
 /// The flags of `check`.
 #[derive(Debug, clap::Args)]
@@ -280,6 +282,14 @@ pub(crate) struct CheckArgs {
     /// Form of the report
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: ReportFormat,
+}
+
+/// What `explain` is asked.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExplainArgs {
+    /// The value of `reason=` or `cause=`, or a whole line of the log in single quotes
+    #[arg(trailing_var_arg = true)]
+    pub(crate) reason: Vec<String>,
 }
 
 /// The flags of `list` and `verify`.
@@ -326,7 +336,7 @@ pub(crate) enum ReportFormat {
 }
 
 /// What only our own command line knows, whatever the file's dialect.
-pub(crate) const COMMANDS: [&str; 4] = ["check", "list", "schema", "verify"];
+pub(crate) const COMMANDS: [&str; 5] = ["check", "explain", "list", "schema", "verify"];
 
 /// A root, unless somebody meant one of our commands: it would be made, and filled.
 fn no_command(text: &str) -> Result<PathBuf, String> {

@@ -9,7 +9,7 @@ use crate::cli::{self, Args, COMMANDS, Command, Dialect};
 use crate::environment::Environment;
 use crate::exit::Status;
 use crate::report::print_text;
-use crate::{check, list, rhdh, run, usage, verify};
+use crate::{check, explain, list, rhdh, run, usage, verify};
 
 /// The name by which RHDH's charts and images call its installer.
 const RHDH_NAME: &str = "install-dynamic-plugins";
@@ -31,6 +31,7 @@ fn butler(arguments: Vec<OsString>, environment: &Environment) -> Status {
     match &args.command {
         None => run::run(&args, environment),
         Some(Command::Check(check)) => check::run(&args, check, environment),
+        Some(Command::Explain(explain)) => explain::run(explain),
         Some(Command::List(list)) => list::run(&args, list),
         Some(Command::Schema) => {
             print_text(&config::schema(args.run.dialect.into()));
