@@ -7,7 +7,7 @@ use clap::Parser as _;
 use crate::bench::{Only, Scale};
 use crate::docs::Pages;
 use crate::sweep::Wish;
-use crate::{bench, ci, demo, dist, docs, fixtures, fuzz, sweep, test, tidy};
+use crate::{bench, ci, demo, dist, docs, e2e, fixtures, fuzz, sweep, test, tidy};
 
 /// The workspace's own commands.
 #[derive(clap::Parser)]
@@ -63,6 +63,11 @@ enum Xtask {
         #[arg(long, value_name = "FILE")]
         installer: Option<PathBuf>,
     },
+    /// Tries what others do with the plugins: needs npm, Chromium, and a registry to bring packages from.
+    E2e {
+        #[command(subcommand)]
+        part: e2e::Part,
+    },
     /// Everything a change must pass: format, tidy, clippy, docs, cargo-deny, tests.
     Ci,
 }
@@ -85,6 +90,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         Xtask::Sweep { full, only, installer } => {
             sweep::run(&Wish { scale: if full { sweep::Scale::Full } else { sweep::Scale::Short }, only, installer })
         }
+        Xtask::E2e { part } => e2e::run(&part),
         Xtask::Ci => ci::run(),
     }
 }

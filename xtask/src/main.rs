@@ -11,6 +11,7 @@ mod command;
 mod demo;
 mod dist;
 mod docs;
+mod e2e;
 mod fixtures;
 mod fuzz;
 mod sweep;

@@ -27,7 +27,7 @@ const NEEDED: [(&str, &str); 10] = [
 /// Brings what is missing, builds the static binaries, looks at their limits, sweeps, runs unit tests, stories and
 /// doctests.
 pub(crate) fn run() -> anyhow::Result<()> {
-    install_missing()?;
+    install_missing(&NEEDED)?;
     fixtures::run()?;
     let dist = dist::run()?;
     bench::check(&dist)?;
@@ -42,8 +42,9 @@ pub(crate) fn run() -> anyhow::Result<()> {
     }
 }
 
-fn install_missing() -> anyhow::Result<()> {
-    let missing: Vec<_> = NEEDED.into_iter().filter(|(program, _)| !command::is_installed(program)).collect();
+/// Installs the Debian packages of programs that are not there, and says so.
+pub(crate) fn install_missing(needed: &[(&str, &str)]) -> anyhow::Result<()> {
+    let missing: Vec<_> = needed.iter().filter(|(program, _)| !command::is_installed(program)).collect();
     if missing.is_empty() {
         return Ok(());
     }
