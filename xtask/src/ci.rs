@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use crate::command::{self, cargo};
 use crate::docs::{self, Pages};
-use crate::{test, tidy};
+use crate::{e2e, test, tidy};
 
 /// One step: its name, and what it does.
 type Step = (&'static str, fn() -> anyhow::Result<()>);
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     ("format", || command::run(&mut cargo(&["fmt", "--all", "--check"]))),
     ("tidy", tidy::run),
     ("clippy", || {
@@ -21,6 +21,7 @@ const STEPS: [Step; 7] = [
     }),
     ("deny", deny),
     ("test", test::run),
+    ("e2e", e2e::check),
 ];
 
 /// Runs all steps, stops at the first failure, and says how long each took.
