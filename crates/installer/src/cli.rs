@@ -63,7 +63,7 @@ pub(crate) struct RhdhArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
     /// Whose command line, files and variables these are; a program named install-dynamic-plugins is RHDH's
-    #[arg(long, value_name = "DIALECT", env = DIALECT_VARIABLE, hide_env_values = true)]
+    #[arg(long, global = true, value_name = "DIALECT", env = DIALECT_VARIABLE, hide_env_values = true)]
     #[arg(value_enum, default_value = "butler")]
     pub(crate) dialect: Dialect,
 
@@ -86,6 +86,11 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "FILE", env = "BUTLER_PLUGINS_REPORT", hide_env_values = true)]
     #[arg(value_parser = path())]
     pub(crate) report: Option<PathBuf>,
+
+    /// A file that is told how each run went, in Prometheus' text format, those that failed as well; its folder must exist
+    #[arg(long, value_name = "FILE", env = "BUTLER_PLUGINS_METRICS_FILE", hide_env_values = true)]
+    #[arg(value_parser = path())]
+    pub(crate) metrics_file: Option<PathBuf>,
 
     /// Least level written to the log
     #[arg(long, value_name = "LEVEL", env = "BUTLER_PLUGINS_LOG_LEVEL", hide_env_values = true)]
@@ -253,26 +258,51 @@ pub(crate) struct LimitArgs {
 /// What to do instead of installing.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Say what a run would do on the root, without doing it; no server is asked, nothing is written
+    Plan(PlanArgs),
     /// Say what is wrong with a plugin list or a chart's values file, without touching the root
     Check(CheckArgs),
     /// Say what is installed on the root, as it is recorded there; nothing is written, and no lock is taken
     List(RootArgs),
+    /// Print the JSON schema of a plugin list, by itself or in a chart's values file, for editors
+    Schema,
     /// Hash everything on the root again and name each file that is changed, missing or extra; nothing is written
     Verify(RootArgs),
 }
 
-/// Commands that ask no server.
-const WITHOUT_SERVERS: [&str; 2] = ["list", "verify"];
+/// Commands that ask no server, and whether they are told a dialect.
+const WITHOUT_SERVERS: [(&str, bool); 4] = [("plan", true), ("list", false), ("schema", true), ("verify", false)];
 
 /// The flags of `check`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct CheckArgs {
-    /// A dynamic-plugins.yaml, or a Helm values file with a dynamicPlugins block [default: --config]
+    /// A dynamic-plugins.yaml, or a Helm values file with a dynamicPlugins block, RHDH's with global.dynamic
+    /// [default: --config]
     pub(crate) file: Option<PathBuf>,
 
     /// Also ask each source whether it is there and may be read
     #[arg(long)]
     pub(crate) online: bool,
+
+    /// Form of the report
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: ReportFormat,
+}
+
+/// The flags of `plan`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PlanArgs {
+    /// The plugin list [default: --config]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// The folder that the portal scans; it may be mounted read-only [default: --root]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
+
+    /// Say it of a run with this flag
+    #[arg(long)]
+    pub(crate) trust_state: bool,
 
     /// Form of the report
     #[arg(long, value_enum, default_value = "text")]
@@ -323,12 +353,23 @@ pub(crate) enum ReportFormat {
 }
 
 /// What only our own command line knows, whatever the file's dialect.
-pub(crate) const COMMANDS: [&str; 3] = ["check", "list", "verify"];
+pub(crate) const COMMANDS: [&str; 4] = ["check", "list", "schema", "verify"];
+
+/// The command of ours that the other command line has as well.
+pub(crate) const RHDH_PLAN: &str = "plan";
+const RHDH_USAGE: &str =
+    "install-dynamic-plugins [OPTIONS] <ROOT>\n       install-dynamic-plugins plan [OPTIONS] <ROOT>";
+const RHDH_PLAN_ABOUT: &str = "Say what a run would do on the root, without doing it: nothing is written there";
+/// What only a run is asked for.
+const RHDH_UNPLANNED: [&str; 8] =
+    ["jobs", "cache", "report", "metrics_file", "log_level", "log_format", "termination_log", "lock_timeout"];
 
 /// A root, unless somebody meant one of our commands: it would be made, and filled.
 fn no_command(text: &str) -> Result<PathBuf, String> {
     if COMMANDS.contains(&text) {
-        return Err(format!("for the command write `--dialect butler {text}`, for a folder of that name `./{text}`"));
+        return Err(format!(
+            "for the command write `butler-plugin-installer {text}`, for a folder of that name `./{text}`"
+        ));
     }
     Ok(PathBuf::from(text))
 }
@@ -338,21 +379,35 @@ fn path() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
 }
 
-/// The command line as it is shown: flags about servers are hidden where no server is asked.
+/// The command line as it is shown: flags are hidden where they mean nothing.
 pub(crate) fn command() -> clap::Command {
     let command = Args::command();
     let global = command.get_arguments().filter(|argument| argument.is_global_set());
     let hidden: Vec<_> = global.map(|argument| argument.clone().hide(true)).collect();
-    let hide = |command: clap::Command, name| command.mut_subcommand(name, |inner| inner.args(&hidden));
+    let hide = |command: clap::Command, (name, has_dialect): (&str, bool)| {
+        let hidden = hidden.iter().filter(|argument| !(has_dialect && argument.get_id() == "dialect"));
+        command.mut_subcommand(name, |inner| inner.args(hidden))
+    };
     WITHOUT_SERVERS.into_iter().fold(command, hide)
 }
 
 /// The command line of RHDH's installer, with other defaults where that has others.
 pub(crate) fn rhdh_command() -> clap::Command {
     let defaults = [("dialect", "rhdh"), ("log_format", "rhdh"), ("max_file_bytes", "40000000")];
-    defaults.into_iter().fold(RhdhArgs::command(), |command, (name, value)| {
+    let command = defaults.into_iter().fold(RhdhArgs::command(), |command, (name, value)| {
         command.mut_arg(name, |argument| argument.default_value(value))
-    })
+    });
+    let format = <PlanArgs as clap::Args>::augment_args(clap::Command::default());
+    let format = format.get_arguments().find(|argument| argument.get_id() == "format").cloned();
+    let plan = command
+        .clone()
+        .name(RHDH_PLAN)
+        .bin_name("install-dynamic-plugins plan")
+        .about(RHDH_PLAN_ABOUT)
+        .after_help("")
+        .args(format);
+    let plan = RHDH_UNPLANNED.into_iter().fold(plan, |plan, name| plan.mut_arg(name, |argument| argument.hide(true)));
+    command.subcommand(plan).override_usage(RHDH_USAGE).subcommand_negates_reqs(true).disable_help_subcommand(true)
 }
 
 const AFTER_HELP: &str = "\
