@@ -1,4 +1,7 @@
-# The installer's image: one static binary and a CA bundle, for a read-only root file system.
+# The installer's image by an engine: one static binary and a CA bundle, for a read-only root file system.
+#
+# The image that is released is `dist/image`, which `cargo xtask dist` makes without one (docs/guides/release.md). This
+# one holds and says the same, under another digest, for those who have no Rust at hand or want something more in it.
 #
 # With Rust at hand:    cargo xtask dist
 # With an engine alone: docker build --target dist --output dist .

@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use crate::command::{self, cargo};
 use crate::docs::{self, Pages};
-use crate::{test, tidy};
+use crate::{package, test, tidy};
 
 /// One step: its name, and what it does.
 type Step = (&'static str, fn() -> anyhow::Result<()>);
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     ("format", || command::run(&mut cargo(&["fmt", "--all", "--check"]))),
     ("tidy", tidy::run),
     ("clippy", || {
@@ -19,6 +19,7 @@ const STEPS: [Step; 7] = [
     ("docs", || {
         command::run(cargo(&["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings"))
     }),
+    ("packages", package::check),
     ("deny", deny),
     ("test", test::run),
 ];

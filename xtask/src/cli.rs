@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use clap::Parser as _;
 
 use crate::bench::{Only, Scale};
+use crate::dist::Proof;
 use crate::docs::Pages;
 use crate::sweep::Wish;
-use crate::{bench, ci, demo, dist, docs, e2e, fixtures, fuzz, sweep, test, tidy};
+use crate::{bench, ci, demo, dist, docs, e2e, fixtures, fuzz, package, sweep, test, tidy};
 
 /// The workspace's own commands.
 #[derive(clap::Parser)]
@@ -31,8 +32,17 @@ enum Xtask {
         #[arg(long)]
         check: bool,
     },
-    /// Builds the static installer and publisher, and what an image needs, into `dist/`.
-    Dist,
+    /// Packs the libraries as a registry of crates gets them, and builds each one from the packages.
+    Package,
+    /// Makes what is released into `dist/`: static binaries, what is linked into them, the image, and sums.
+    Dist {
+        /// Make all of it again in another place, and compare the bytes
+        #[arg(long)]
+        twice: bool,
+        /// Push the image: `oci://registry/repository:tag`
+        #[arg(long, value_name = "REFERENCE")]
+        push: Option<String>,
+    },
     /// Measures the static programs against their limits, and beside curl, sha512sum, tar and gzip.
     Bench {
         /// Two rounds, and times that are too long are shown but no failure
@@ -82,7 +92,10 @@ pub(crate) fn run() -> anyhow::Result<()> {
         Xtask::Fixtures { sample: true } => fixtures::sample(),
         Xtask::Docs { check: false } => docs::run(Pages::Write),
         Xtask::Docs { check: true } => docs::run(Pages::Check),
-        Xtask::Dist => dist::run().map(drop),
+        Xtask::Package => package::run(),
+        Xtask::Dist { twice, push } => {
+            dist::release(&dist::Wish { push, proof: if twice { Proof::Twice } else { Proof::None } })
+        }
         Xtask::Bench { quick, only } => {
             bench::run(if quick { Scale::Quick } else { Scale::Full }, &Only::what_holds(only))
         }

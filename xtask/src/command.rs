@@ -16,8 +16,16 @@ pub(crate) fn program(name: &str, arguments: &[&str]) -> Command {
 }
 
 /// The cargo that runs this tool.
+///
+/// It is not told what cargo told this tool about its own package: build scripts that look at such variables would run
+/// again, and what depends on them would be built again, each time the workspace is built by hand in between.
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
-    program(&std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()), arguments)
+    let mut cargo = program(&std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()), arguments);
+    let of_this_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(of_this_package)) {
+        cargo.env_remove(name);
+    }
+    cargo
 }
 
 /// Shows the command, runs it on the caller's terminal, and fails unless it succeeds.

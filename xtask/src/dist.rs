@@ -1,22 +1,35 @@
-//! `cargo xtask dist`: the two static binaries and the CA bundle, within their budgets. The image takes the installer.
+//! `cargo xtask dist`: all that is released, in one folder: two static binaries within their budgets, what is linked
+//! into each, the installer's image, and the sums of all these files.
 
+mod again;
 mod build;
+mod image;
+mod push;
+mod sbom;
+mod sums;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, ensure};
+use serde_json::Value;
 
+use self::image::Image;
 use crate::command::{self, cargo};
 use crate::workspace;
 
 const TARGET: &str = "x86_64-unknown-linux-musl";
-/// Where Debian's `ca-certificates` keeps the bundle, and where the image will have it.
+/// Where Debian's `ca-certificates` keeps the bundle.
 const CA_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 const DIST_CA_BUNDLE: &str = "ca-certificates.crt";
+/// Where the image has it, from its root.
+const IMAGE_CA_BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
+/// The image, as a layout.
+const DIST_IMAGE: &str = "image";
 
 /// The folder of names that the image has in its own root, and the name by which the installer is called where it takes
 /// the place of Red Hat Developer Hub's.
@@ -66,6 +79,23 @@ impl Dist {
     }
 }
 
+/// What is wanted beyond the folder.
+pub(crate) struct Wish {
+    /// `oci://registry/repository:tag`, where the image is to be pushed to.
+    pub(crate) push: Option<String>,
+    /// How it is made sure that the folder is the same everywhere.
+    pub(crate) proof: Proof,
+}
+
+/// Whether anybody else would get the same bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// Nobody asks.
+    None,
+    /// All of it is made once more, in another place.
+    Twice,
+}
+
 /// Where it is made.
 struct Place {
     /// The top of the sources.
@@ -74,38 +104,89 @@ struct Place {
     target: PathBuf,
     /// The folder to fill.
     dist: PathBuf,
+    /// Where cargo keeps what it downloaded.
+    cargo_home: PathBuf,
+}
+
+impl Place {
+    fn here() -> anyhow::Result<Self> {
+        let source = workspace::root().to_owned();
+        let home = || std::env::home_dir().map(|home| home.join(".cargo"));
+        let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home);
+        let cargo_home = cargo_home.context("expected `CARGO_HOME` or `HOME`")?;
+        Ok(Self { target: workspace::target()?, dist: source.join("dist"), source, cargo_home })
+    }
+
+    fn cargo(&self, arguments: &[&str]) -> Command {
+        let mut cargo = cargo(arguments);
+        cargo.current_dir(&self.source).env("CARGO_HOME", &self.cargo_home);
+        cargo
+    }
 }
 
 /// Builds, checks and fills the folder `dist/`.
 pub(crate) fn run() -> anyhow::Result<Dist> {
-    let source = workspace::root().to_owned();
-    let place = Place { target: workspace::target()?, dist: source.join("dist"), source };
-    fill(&place)
+    fill(&Place::here()?)
+}
+
+/// The same, and what is wished.
+pub(crate) fn release(wish: &Wish) -> anyhow::Result<()> {
+    let place = Place::here()?;
+    fill(&place)?;
+    if wish.proof == Proof::Twice {
+        again::compare(&place)?;
+    }
+    if let Some(to) = &wish.push {
+        let digest = push::push(&image(&place.dist)?, to)?;
+        println!("pushed `{to}`: {digest}");
+    }
+    Ok(())
 }
 
 fn fill(place: &Place) -> anyhow::Result<Dist> {
     let built = build::build(place, &[INSTALLER.package, PUBLISHER.package])?;
-
     let folder = &place.dist;
-    fs::create_dir_all(folder).with_context(|| format!("could not create `{}`", folder.display()))?;
+    clear(folder).with_context(|| format!("could not clear `{}`", folder.display()))?;
     let folder = folder.canonicalize()?;
-    let installer = INSTALLER.binary(&built, &folder)?;
-    let publisher = PUBLISHER.binary(&built, &folder)?;
+    let installer = INSTALLER.binary(place, &built)?;
+    let publisher = PUBLISHER.binary(place, &built)?;
     copy(Path::new(CA_BUNDLE), &folder.join(DIST_CA_BUNDLE)).context("install Debian's `ca-certificates`")?;
     name_installer(&folder.join(DIST_NAMES)).context("could not give the installer its other name")?;
+    image(&folder)?.write(&folder.join(DIST_IMAGE))?;
+    sums::write(&folder)?;
     Ok(Dist { folder, installer, publisher })
 }
 
+fn image(dist: &Path) -> anyhow::Result<Image> {
+    let metadata = workspace::metadata()?;
+    let mut packages = metadata["packages"].as_array().into_iter().flatten();
+    let package: &Value =
+        packages.find(|package| package["name"] == INSTALLER.package).context("no package is the installer's")?;
+    Image::pack(dist, package)
+}
+
+/// An empty folder: what an earlier run left there is no part of this release.
+fn clear(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => fs::create_dir_all(folder),
+    }
+}
+
 impl Budget {
-    /// Takes the binary over from the folder `built` when it keeps to this.
-    fn binary(self, built: &Path, dist: &Path) -> anyhow::Result<Binary> {
+    /// Takes the binary over from the folder `built` when it keeps to this, and writes down what is in it.
+    fn binary(self, place: &Place, built: &Path) -> anyhow::Result<Binary> {
         let Self { package, bytes: max_bytes, crates: max_crates } = self;
-        let (built, path) = (built.join(package), dist.join(package));
+        let (built, path) = (built.join(package), place.dist.join(package));
         let binary = fs::read(&built).with_context(|| format!("could not read `{}`", built.display()))?;
         let tree = ["tree", "--locked", "--edges=normal", "--prefix=none", "--target", TARGET, "--package", package];
-        let crates = crates(&command::read(&mut cargo(&tree))?);
+        let crates = crates(&command::read(&mut place.cargo(&tree))?);
         self.holds(&binary, crates)?;
+        build::expect_no_folder(place, package, &binary)?;
         copy(&built, &path)?;
+        let sbom = serde_json::to_string_pretty(&sbom::sbom(place, package, &sums::sha256(&binary))?)?;
+        let sbom_path = place.dist.join(format!("{package}.cdx.json"));
+        fs::write(&sbom_path, sbom + "\n").with_context(|| format!("could not write `{}`", sbom_path.display()))?;
         let bytes = binary.len();
         println!("dist/{package}: static, {bytes} bytes (at most {max_bytes}), {crates} crates (at most {max_crates})");
         Ok(Binary { path, bytes, crates, budget: self })
@@ -131,10 +212,7 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
 
 fn name_installer(names: &Path) -> io::Result<()> {
     fs::create_dir_all(names)?;
-    match symlink(IMAGE_INSTALLER, names.join(RHDH_NAME)) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        linked => linked,
-    }
+    symlink(IMAGE_INSTALLER, names.join(RHDH_NAME))
 }
 
 /// Counts the different packages in what `cargo tree --prefix none` prints: `name v1.2.3 (…)` a line, many twice.

@@ -6,6 +6,7 @@ mod installer;
 #[path = "../../crates/publisher/src/cli.rs"]
 mod publisher;
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -14,7 +15,7 @@ use anyhow::{Context as _, bail};
 use clap::{Command, CommandFactory as _, ValueEnum as _};
 use clap_complete::{Generator as _, Shell};
 
-use crate::workspace;
+use crate::{libraries, workspace};
 
 /// Where the pages are that git keeps.
 const PAGES: &str = "docs/reference";
@@ -31,7 +32,12 @@ pub(crate) enum Pages {
 /// Writes or checks the pages. Man pages and completions go to `target/docs/`, where a package takes them from.
 pub(crate) fn run(what: Pages) -> anyhow::Result<()> {
     let programs = [installer::command(), installer::rhdh_command(), publisher::Args::command()];
-    let mut pages = vec![("rules.md".to_owned(), contract::rules_page())];
+    let mut pages = vec![
+        ("rules.md".to_owned(), contract::rules_page()),
+        ("dynamic-plugins.schema.json".to_owned(), config::schema(config::Dialect::Butler)),
+        ("dynamic-plugins.rhdh.schema.json".to_owned(), config::schema(config::Dialect::Rhdh)),
+    ];
+    pages.extend(libraries::pages()?);
     pages.extend(programs.iter().map(|program| (format!("{}.md", short(program)), page(program))));
     match what {
         Pages::Write => {
@@ -45,14 +51,27 @@ pub(crate) fn run(what: Pages) -> anyhow::Result<()> {
 }
 
 fn check(pages: &[(String, String)]) -> anyhow::Result<()> {
-    let is_stale = |(name, text): &&(String, String)| {
-        fs::read_to_string(workspace::root().join(PAGES).join(name)).ok().as_ref() != Some(text)
-    };
-    let stale: Vec<_> = pages.iter().filter(is_stale).map(|(name, _)| format!("{PAGES}/{name}")).collect();
+    let mut stale = Vec::new();
+    for (name, text) in pages {
+        let kept = fs::read_to_string(workspace::root().join(PAGES).join(name)).unwrap_or_default();
+        if kept != *text {
+            println!("{PAGES}/{name}:\n{}", difference(&kept, text));
+            stale.push(format!("{PAGES}/{name}"));
+        }
+    }
     match stale.as_slice() {
         [] => Ok(()),
         _ => bail!("`cargo xtask docs` writes these pages otherwise: {}", stale.join(", ")),
     }
+}
+
+/// The lines that only one of two texts has.
+fn difference(kept: &str, wanted: &str) -> String {
+    let only = |sign, one: &str, other: &str| {
+        let others: HashSet<_> = other.lines().collect();
+        one.lines().filter(|line| !others.contains(line)).map(|line| format!("{sign} {line}")).collect::<Vec<_>>()
+    };
+    [only('-', kept, wanted), only('+', wanted, kept)].concat().join("\n")
 }
 
 /// `installer` of `butler-plugin-installer`.
@@ -129,6 +148,11 @@ mod tests {
                    _butler__plugin__publisher butler-plugin-publisher --u pin; echo \"${COMPREPLY[@]}\"";
         let answer = std::process::Command::new("bash").args(["-c", ask]).arg(&script).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&answer.stdout).trim(), "--update", "{answer:?}");
+    }
+
+    #[test]
+    fn a_stale_page_shows_the_lines_that_only_one_side_has() {
+        assert_eq!(difference("a\nb\nc\n", "a\nc\nd\n"), "- b\n+ d");
     }
 
     #[test]

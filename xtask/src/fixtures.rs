@@ -4,7 +4,7 @@
 //! is the larger sample of `fixtures/npm-sample.toml` where it is asked for.
 
 mod export;
-mod oras;
+mod python;
 
 use std::fs::{self, File};
 use std::io;
@@ -19,7 +19,7 @@ use crate::{command, workspace};
 pub(crate) fn run() -> anyhow::Result<()> {
     download("fixtures/real.toml", &workspace::fixtures())?;
     download("fixtures/rhdh/npm.toml", &workspace::fixtures())?;
-    oras::run()?;
+    python::run()?;
     export::run()
 }
 

@@ -14,6 +14,8 @@ mod docs;
 mod e2e;
 mod fixtures;
 mod fuzz;
+mod libraries;
+mod package;
 mod sweep;
 mod test;
 mod tidy;

@@ -48,6 +48,10 @@ impl File {
         self.path.split('/').any(|component| component == "tests")
     }
 
+    fn is_example(&self) -> bool {
+        self.path.split('/').any(|component| component == "examples")
+    }
+
     /// The lines up to the first test module.
     fn product_lines(&self) -> impl Iterator<Item = (usize, &str)> {
         let is_product = |line: &&str| line.trim_start() != "#[cfg(test)]";

@@ -18,6 +18,15 @@ pub const MAX_CONFIG_BYTES: usize = 4 * 1024 * 1024;
 /// The key that makes a file a values file.
 pub(crate) const BLOCK: &str = "dynamicPlugins";
 
+/// The keys of a file.
+pub(crate) const FILE_KEYS: [&str; 4] = ["continueOnError", "allowedSources", "plugins", BLOCK];
+/// Those of a values file's block.
+pub(crate) const BLOCK_KEYS: [&str; 5] = ["enabled", "rootDirectory", "allowedSources", "installer", "plugins"];
+/// Those of `installer` in it.
+pub(crate) const INSTALLER_KEYS: [&str; 4] = ["image", "tag", "pullPolicy", "continueOnError"];
+/// Those of an entry of `plugins`.
+pub(crate) const ENTRY_KEYS: [&str; 4] = ["package", "integrity", "disabled", "pluginConfig"];
+
 /// What an entry of `allowedSources` means, which is the dialect's to say.
 pub(crate) type ParsePrefix = fn(&str) -> Result<Prefix, PrefixError>;
 
@@ -108,9 +117,8 @@ impl Reader {
     }
 
     fn dynamic_plugins(&mut self, root: Option<Node>) -> Listing {
-        let known = ["continueOnError", "allowedSources", "plugins", BLOCK];
         let mut fields = match root.filter(|root| !root.is_null()) {
-            Some(root) => self.fields("the file", root, &known),
+            Some(root) => self.fields("the file", root, &FILE_KEYS),
             None => Fields::default(),
         };
         Listing {
@@ -122,12 +130,11 @@ impl Reader {
     }
 
     fn values_block(&mut self, block: Node) -> Listing {
-        let known = ["enabled", "rootDirectory", "allowedSources", "installer", "plugins"];
-        let mut fields = self.fields("`dynamicPlugins`", block, &known);
+        let mut fields = self.fields("`dynamicPlugins`", block, &BLOCK_KEYS);
         let enabled = fields.take("enabled").and_then(|node| self.boolean("`enabled`", &node)).unwrap_or(true);
         let root = fields.take("rootDirectory").and_then(|node| self.text("`rootDirectory`", node));
         let mut installer = match fields.take("installer") {
-            Some(node) => self.fields("`installer`", node, &["image", "tag", "pullPolicy", "continueOnError"]),
+            Some(node) => self.fields("`installer`", node, &INSTALLER_KEYS),
             None => Fields::default(),
         };
         for key in ["image", "tag", "pullPolicy"] {
@@ -187,8 +194,7 @@ impl Reader {
     fn entry(&mut self, node: Node, seen: &mut HashMap<Source, Position>) -> Listed {
         let entry_span = node.span;
         let position = entry_span.position;
-        let mut fields =
-            self.fields("an entry of `plugins`", node, &["package", "integrity", "disabled", "pluginConfig"]);
+        let mut fields = self.fields("an entry of `plugins`", node, &ENTRY_KEYS);
         let mut place = Place::of(entry_span);
         let written = fields.take("package").and_then(|node| {
             place.package = node.span;

@@ -29,6 +29,7 @@
 //! - [`Pins`]: the bytes again, to write new integrities into them ([`Edit`]) and leave everything else as it is.
 //! - [`rhdh::Planning`]: the files of the rhdh dialect to a [`Plan`], and what they are [warned](Warning) about;
 //!   [`rhdh::read`]: one of them as it is written.
+//! - [`schema`]: either dialect for editors, as a JSON schema.
 //! - [`Fragment`] → [`AppConfig`]: a plugin's piece of app-config, and all pieces merged, or a [`Conflict`].
 //!
 //! # What this crate refuses
@@ -51,6 +52,7 @@ mod plan;
 mod problem;
 pub mod rhdh;
 mod scalar;
+mod schema;
 
 pub use app_config::{AppConfig, Conflict};
 pub use butler::{MAX_CONFIG_BYTES, parse};
@@ -61,3 +63,4 @@ pub use metered::MAX_LOOKAHEAD;
 pub use node::{Location, Position};
 pub use plan::{Admitted, Dialect, Entry, EntryError, Form, OnReject, Place, Plan, Pull, Request, Wanted};
 pub use problem::{MAX_PROBLEMS, Problem, Problems, Warning};
+pub use schema::schema;

@@ -157,7 +157,7 @@ impl Loader {
                 let hint = "write it in block style, each item or key on a line of its own";
                 return Err(Fault::new(Span::behind(&text[..opening]), message).hint(hint).hidden());
             }
-            let (event, at) = event.map_err(|error| syntax(&error))?;
+            let (event, at) = event.map_err(|error| syntax(&error, text))?;
             meter.told.set(at.end.index());
             let span = Span { position: position(at.start), start: at.start.index(), end: at.end.index() };
             match event {
@@ -385,11 +385,18 @@ fn duplicate(span: Span, key: &str, first: Position) -> Fault {
         .hint(format!("it is set already in line {}; keep one", first.line))
 }
 
-fn syntax(error: &ScanError) -> Fault {
+fn syntax(error: &ScanError, text: &str) -> Fault {
     let start = error.marker().index();
+    let message = format!("not valid YAML: {}", error.info());
+    if error.info().contains("tab") {
+        // The parser stands behind the tab, or still before what the tab follows.
+        let mut rest = text.char_indices().skip(start.saturating_sub(1));
+        let tab = rest.find(|(_, character)| *character == '\t').map(|(at, _)| Span::behind(&text[..at]));
+        let span = tab.unwrap_or_else(|| Span::behind(text));
+        return Fault::new(span, message).hidden().hint("indent with spaces");
+    }
     let span = Span { position: position(*error.marker()), start, end: start + 1 };
-    let fault = Fault::new(span, format!("not valid YAML: {}", error.info())).hidden();
-    if error.info().contains("tab") { fault.hint("indent with spaces") } else { fault }
+    Fault::new(span, message).hidden()
 }
 
 /// The meaning of a scalar with an explicit tag, when the tag is known and the text fits.

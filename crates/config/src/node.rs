@@ -105,6 +105,12 @@ impl Node {
         }
     }
 
+    /// What a mapping has for a key.
+    pub(crate) fn value_of(&self, key: &str) -> Option<&Self> {
+        let Value::Mapping(entries) = &self.value else { return None };
+        entries.iter().find(|(found, _)| found.as_text() == Some(key)).map(|(_, value)| value)
+    }
+
     pub(crate) const fn is_null(&self) -> bool {
         matches!(self.value, Value::Scalar(Scalar::Null))
     }

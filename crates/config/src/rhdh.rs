@@ -44,6 +44,8 @@ mod place;
 mod planning;
 mod resolve;
 
+#[cfg(test)]
+pub(crate) use file::{ENTRY_KEYS, FILE_KEYS};
 pub use file::{File, PullPolicy, RawEntry, read};
 pub use include::Include;
 pub use note::{Mark, Note};

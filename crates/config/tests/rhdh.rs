@@ -1,10 +1,14 @@
 //! One file of the rhdh dialect.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
+#[path = "tables/lists.rs"]
+mod lists;
+
 use std::time::{Duration, Instant};
 
 use config::rhdh::{File, PullPolicy, RawEntry, Written, read};
 use config::{AppConfig, MAX_DEPTH, MAX_NODES, MAX_PROBLEMS, MAX_REPEATED, Problems};
+use lists::inside;
 
 const NAME: &str = "dynamic-plugins.yaml";
 
@@ -96,6 +100,22 @@ fn an_empty_file_is_none_and_a_list_may_be_absent() {
 }
 
 #[test]
+fn only_the_block_of_a_values_file_is_read() {
+    let values = "x: &off {disabled: true}\nplugins: 1\nglobal:\n  host: a\n  dynamic:\n    plugins:\n    - package: ./a\n      <<: *off\n      dependencies: [{ref: b}]\n";
+    let entry = only(values);
+    assert_eq!((entry.place.position().line, value(entry.disabled.as_ref())), (7, Some(true)));
+    assert_eq!(warnings(values), ["8:7 the YAML 1.1 merge key `<<` is honoured"]);
+    assert_eq!(
+        complaints("global: {dynamic: {plugins: {}}}\n"),
+        ["1:29 expected a list for `plugins`, found a mapping"]
+    );
+    assert!(read(b"global: {dynamic: }\n", NAME).unwrap().is_none());
+    for text in ["global: {host: a}\nplugins: []\n", "global: 1\n", "dynamic: {plugins: 1}\n"] {
+        assert_eq!(warnings(text).len(), 1, "{text}");
+    }
+}
+
+#[test]
 fn a_boolean_is_honoured_however_it_is_written() {
     let rows = [
         ("true", Some(true), None),
@@ -140,46 +160,7 @@ fn a_boolean_is_honoured_however_it_is_written() {
 
 #[test]
 fn each_mistake_is_named_where_it_stands() {
-    let inside = |line: &str| format!("plugins:\n- package: ./a\n  {line}\n");
-    for (name, text, expected) in [
-        ("list", "- a\n".to_owned(), "1:1 expected a mapping for the file, found a list"),
-        ("text", "a\n".to_owned(), "1:1 expected a mapping for the file, found a string"),
-        ("plugins", "plugins: {}\n".to_owned(), "1:10 expected a list for `plugins`, found a mapping"),
-        ("includes", "includes: a.yaml\n".to_owned(), "1:11 expected a list for `includes`, found a string"),
-        ("include", "includes: [~]\n".to_owned(), "1:12 expected a string for an entry of `includes`, found nothing"),
-        ("entry", "plugins: [a]\n".to_owned(), "1:11 expected a mapping for an entry of `plugins`, found a string"),
-        ("no package", "plugins: [{}]\n".to_owned(), "1:11 expected `package` in the entry, found none"),
-        ("null package", "plugins: [{package: }]\n".to_owned(), "1:11 expected `package` in the entry, found none"),
-        ("number", "plugins: [{package: 1}]\n".to_owned(), "1:21 expected a string for `package`, found a number"),
-        ("integrity", inside("integrity: 1"), "3:14 expected a string for `integrity`, found a number"),
-        (
-            "pull policy",
-            inside("pullPolicy: always"),
-            "3:15 expected `IfNotPresent` or `Always` for `pullPolicy`, found `always`",
-        ),
-        ("pull policy list", inside("pullPolicy: []"), "3:15 expected a string for `pullPolicy`, found a list"),
-        ("config", inside("pluginConfig: a"), "3:17 expected a mapping for `pluginConfig`, found a string"),
-        ("config list", inside("pluginConfig: []"), "3:17 expected a mapping for `pluginConfig`, found a list"),
-        ("quoted merge", inside("pluginConfig: {'<<': 1}"), "3:18 the key `<<` is not allowed in `pluginConfig`"),
-        ("sources", "allowedSources:\n".to_owned(), "1:15 expected a list for `allowedSources`, found nothing"),
-        ("misspelt sources", "allowedSource: []\n".to_owned(), "1:1 unknown key `allowedSource`"),
-        ("misspelt integrity", inside("integrety: x"), "3:3 unknown key `integrety`"),
-        ("misspelt switch", inside("disabed: true"), "3:3 unknown key `disabed`"),
-        ("switch as a verb", inside("disable: true"), "3:3 unknown key `disable`"),
-        ("the other as a verb", inside("enable: false"), "3:3 unknown key `enable`"),
-        ("doubled", inside("package: ./b"), "3:3 duplicate key `package`"),
-        ("tag", inside("integrity: !mine x"), "3:14 a YAML tag does not fit here"),
-        ("second", "plugins: []\n---\n{}\n".to_owned(), "2:1 expected one YAML document, found a second"),
-        ("merge of a text", inside("<<: a"), "3:3 expected a mapping or a list of mappings for `<<`, found a string"),
-        ("merge of nothing", inside("<<:"), "3:3 expected a mapping or a list of mappings for `<<`, found nothing"),
-        (
-            "merge of texts",
-            inside("<<: [{}, a]"),
-            "3:3 expected a mapping or a list of mappings for `<<`, found a string",
-        ),
-        ("two merges", inside("<<: {}\n  <<: {}"), "4:3 duplicate key `<<`"),
-        ("own anchor", "x-a: &a [*a]\n".to_owned(), "1:10 the alias stands inside the value that it repeats"),
-    ] {
+    for (name, text, expected) in lists::mistakes() {
         assert_eq!(complaints(&text), [expected], "{name}");
     }
     assert_eq!(problems(&inside("enable: false")).hint(), Some("did you mean `enabled`?"));
@@ -190,32 +171,7 @@ fn each_mistake_is_named_where_it_stands() {
 
 #[test]
 fn what_is_read_otherwise_than_written_is_a_warning() {
-    let inside = |line: &str| format!("plugins:\n- package: ./a\n  {line}\n");
-    for (name, text, expected) in [
-        ("top level", "plugin: []\n".to_owned(), "1:1 unknown key `plugin`"),
-        ("other dialect", "continueOnError: true\n".to_owned(), "1:1 unknown key `continueOnError`"),
-        ("entry", inside("pullPolcy: Always"), "3:3 unknown key `pullPolcy`"),
-        ("quoted merge key", inside("'<<': {}"), "3:3 unknown key `<<`"),
-        ("pull policy", inside("pullPolicy: ~"), "3:15 `pullPolicy` has no value and counts as absent"),
-        ("integrity", inside("integrity: null"), "3:14 `integrity` has no value and counts as absent"),
-        ("config", inside("pluginConfig:"), "3:15 `pluginConfig` has no value and counts as absent"),
-        ("merge key", inside("<<: {enabled: true}"), "3:3 the YAML 1.1 merge key `<<` is honoured"),
-        (
-            "prototype",
-            inside("pluginConfig: {__proto__: {a: 1}}"),
-            "3:18 the key `__proto__` is dropped from `pluginConfig`",
-        ),
-        (
-            "constructor in a list",
-            inside("pluginConfig: {a: [{constructor: 1}]}"),
-            "3:23 the key `constructor` is dropped from `pluginConfig`",
-        ),
-        (
-            "inner prototype",
-            inside("pluginConfig: {a: {prototype: 1}}"),
-            "3:22 the key `prototype` is dropped from `pluginConfig`",
-        ),
-    ] {
+    for (name, text, expected) in lists::oddities() {
         assert_eq!(warnings(&text), [expected], "{name}");
     }
     assert_eq!(

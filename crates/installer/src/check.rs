@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use audit::Blame;
-use config::{Dialect, Entry, Form, MAX_CONFIG_BYTES, Plan, Problem, Problems, Request};
+use config::{Entry, Form, MAX_CONFIG_BYTES, Plan, Problem, Problems, Request, Warning};
 use fetch::{Fetcher, Probe};
 use install::Chain;
 use serde_json::{Value, json};
-use source::{SourcePolicy, printable};
+use source::{Source, SourcePolicy, printable};
 use transport::{Stop, SystemClock};
 
-use crate::cli::{Args, CheckArgs, ReportFormat};
+use crate::cli::{Args, CheckArgs, Dialect, ReportFormat};
 use crate::environment::Environment;
 use crate::exit::Status;
 use crate::report::{print, print_text};
+use crate::rhdh;
 use crate::sandbox::Rules;
 use crate::settings;
 
@@ -47,13 +48,18 @@ pub(crate) fn run(args: &Args, check: &CheckArgs, environment: &Environment) -> 
             return report.failed("config_unreadable", &Chain(&error).to_string(), settings::list_hint(&error));
         }
     };
-    let plan = match config::parse(&bytes) {
-        Ok(plan) => plan,
-        Err(problems) => return report.problems(&problems),
+    let read = match args.run.dialect {
+        Dialect::Butler => Ok(config::parse(&bytes).map(|plan| (plan, Vec::new()))),
+        Dialect::Rhdh => rhdh::read(path, &bytes, environment),
+    };
+    let (plan, warnings) = match read {
+        Ok(Ok(read)) => read,
+        Ok(Err(problems)) => return report.problems(&problems),
+        Err(failure) => return report.failed(failure.reason, &failure.detail, failure.hint.as_deref()),
     };
     let fetcher = if check.online {
         let clock = Arc::new(SystemClock::start());
-        match settings::fetcher(&args.run, environment, Dialect::Butler, plan.policy.clone(), clock, Rules::default()) {
+        match settings::fetcher(&args.run, environment, plan.dialect, plan.policy.clone(), clock, Rules::default()) {
             Ok((fetcher, _)) => Some(fetcher),
             Err(error) => return report.failed(error.reason(), &Chain(&error).to_string(), Some(&error.hint())),
         }
@@ -63,7 +69,7 @@ pub(crate) fn run(args: &Args, check: &CheckArgs, environment: &Environment) -> 
     let Plan { policy, entries, form, .. } = plan;
     let findings: Vec<_> =
         entries.into_iter().map(|entry| Finding::of(entry, &bytes, &policy, fetcher.as_ref())).collect();
-    report.findings(&findings, &policy, &form)
+    report.findings(&findings, &warnings, &policy, &form)
 }
 
 impl Finding {
@@ -76,7 +82,10 @@ impl Finding {
                     why: Why { reason: error.reason(), cause: None, blame: error.blame() },
                     problem: place.problem(&error, file),
                 },
-                Ok(admitted) => match fetcher.map(|fetcher| fetcher.probe(&admitted.source, &Stop::new())) {
+                Ok(admitted) => match fetcher
+                    .filter(|_| is_asked_for(admitted.source.subject()))
+                    .map(|fetcher| fetcher.probe(&admitted.source, &Stop::new()))
+                {
                     None => Verdict::Fine { known: None },
                     Some(Ok(probe)) => Verdict::found(&probe),
                     Some(Err(error)) => Verdict::Rejected {
@@ -87,6 +96,14 @@ impl Finding {
             },
         };
         Self { package, verdict }
+    }
+}
+
+/// Whether there is a server that says what it has without handing it over.
+const fn is_asked_for(source: &Source) -> bool {
+    match source {
+        Source::Oci(_) | Source::Https(_) | Source::Npm(_) => true,
+        Source::Git(_) | Source::Local(_) => false,
     }
 }
 
@@ -123,7 +140,7 @@ impl Report<'_> {
         match self.format {
             ReportFormat::Text => print_text(&problems.render(self.file)),
             ReportFormat::Json => {
-                let list: Vec<Value> = problems.iter().map(problem_to_json).collect();
+                let list: Vec<Value> = problems.iter().map(|problem| self.to_json(problem)).collect();
                 print(&json!({
                     "file": self.file,
                     "valid": false,
@@ -136,16 +153,20 @@ impl Report<'_> {
         Status::Usage
     }
 
-    fn findings(&self, findings: &[Finding], policy: &SourcePolicy, form: &Form) -> Status {
+    fn findings(&self, findings: &[Finding], warnings: &[Warning], policy: &SourcePolicy, form: &Form) -> Status {
         let rejected = findings.iter().filter(|finding| matches!(finding.verdict, Verdict::Rejected { .. })).count();
         match self.format {
-            ReportFormat::Text => print_text(&self.page(findings, policy, form, rejected)),
+            ReportFormat::Text => {
+                let warnings: String = warnings.iter().map(Warning::render).collect();
+                print_text(&(warnings + &self.page(findings, policy, form, rejected)));
+            }
             ReportFormat::Json => print(&json!({
                 "file": self.file,
                 "valid": true,
                 "permissive": policy.is_permissive(),
                 "rejected": rejected,
-                "plugins": findings.iter().map(Finding::to_json).collect::<Vec<_>>(),
+                "warnings": warnings.iter().map(|warning| self.to_json(warning.as_problem())).collect::<Vec<_>>(),
+                "plugins": findings.iter().map(|finding| self.finding_to_json(finding)).collect::<Vec<_>>(),
             })),
         }
         if rejected == 0 { Status::Completed } else { Status::Rejected }
@@ -162,6 +183,34 @@ impl Report<'_> {
         lines.push(format!("{}: {} listed, {rejected} would be rejected\n", self.file, findings.len()));
         lines.join("\n")
     }
+
+    fn finding_to_json(&self, finding: &Finding) -> Value {
+        let Finding { package, verdict } = finding;
+        match verdict {
+            Verdict::Disabled => json!({ "package": package, "status": "disabled" }),
+            Verdict::Fine { known } => json!({ "package": package, "status": "ok", "found": known }),
+            Verdict::Rejected { why, problem } => {
+                let mut value = self.to_json(problem);
+                value["package"] = json!(package);
+                value["status"] = json!("rejected");
+                value["reason"] = json!(why.reason);
+                value["cause"] = json!(why.cause);
+                value["blame"] = json!(why.blame.name());
+                value
+            }
+        }
+    }
+
+    fn to_json(&self, problem: &Problem) -> Value {
+        json!({
+            "file": problem.file.as_deref().unwrap_or(self.file),
+            "line": problem.position.line,
+            "column": problem.position.column,
+            "length": problem.length,
+            "message": problem.message,
+            "hint": problem.hint,
+        })
+    }
 }
 
 impl Finding {
@@ -177,31 +226,4 @@ impl Finding {
             }
         }
     }
-
-    fn to_json(&self) -> Value {
-        let Self { package, verdict } = self;
-        match verdict {
-            Verdict::Disabled => json!({ "package": package, "status": "disabled" }),
-            Verdict::Fine { known } => json!({ "package": package, "status": "ok", "found": known }),
-            Verdict::Rejected { why, problem } => {
-                let mut value = problem_to_json(problem);
-                value["package"] = json!(package);
-                value["status"] = json!("rejected");
-                value["reason"] = json!(why.reason);
-                value["cause"] = json!(why.cause);
-                value["blame"] = json!(why.blame.name());
-                value
-            }
-        }
-    }
-}
-
-fn problem_to_json(problem: &Problem) -> Value {
-    json!({
-        "line": problem.position.line,
-        "column": problem.position.column,
-        "length": problem.length,
-        "message": problem.message,
-        "hint": problem.hint,
-    })
 }

@@ -63,7 +63,7 @@ pub(crate) struct RhdhArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
     /// Whose command line, files and variables these are; a program named install-dynamic-plugins is RHDH's
-    #[arg(long, value_name = "DIALECT", env = DIALECT_VARIABLE, hide_env_values = true)]
+    #[arg(long, global = true, value_name = "DIALECT", env = DIALECT_VARIABLE, hide_env_values = true)]
     #[arg(value_enum, default_value = "butler")]
     pub(crate) dialect: Dialect,
 
@@ -257,17 +257,20 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Say what is installed on the root, as it is recorded there; nothing is written, and no lock is taken
     List(RootArgs),
+    /// Print the JSON schema of a plugin list, by itself or in a chart's values file, for editors
+    Schema,
     /// Hash everything on the root again and name each file that is changed, missing or extra; nothing is written
     Verify(RootArgs),
 }
 
-/// Commands that ask no server.
-const WITHOUT_SERVERS: [&str; 2] = ["list", "verify"];
+/// Commands that ask no server, and whether they are told a dialect.
+const WITHOUT_SERVERS: [(&str, bool); 3] = [("list", false), ("schema", true), ("verify", false)];
 
 /// The flags of `check`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct CheckArgs {
-    /// A dynamic-plugins.yaml, or a Helm values file with a dynamicPlugins block [default: --config]
+    /// A dynamic-plugins.yaml, or a Helm values file with a dynamicPlugins block, RHDH's with global.dynamic
+    /// [default: --config]
     pub(crate) file: Option<PathBuf>,
 
     /// Also ask each source whether it is there and may be read
@@ -323,12 +326,14 @@ pub(crate) enum ReportFormat {
 }
 
 /// What only our own command line knows, whatever the file's dialect.
-pub(crate) const COMMANDS: [&str; 3] = ["check", "list", "verify"];
+pub(crate) const COMMANDS: [&str; 4] = ["check", "list", "schema", "verify"];
 
 /// A root, unless somebody meant one of our commands: it would be made, and filled.
 fn no_command(text: &str) -> Result<PathBuf, String> {
     if COMMANDS.contains(&text) {
-        return Err(format!("for the command write `--dialect butler {text}`, for a folder of that name `./{text}`"));
+        return Err(format!(
+            "for the command write `butler-plugin-installer {text}`, for a folder of that name `./{text}`"
+        ));
     }
     Ok(PathBuf::from(text))
 }
@@ -338,12 +343,15 @@ fn path() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
 }
 
-/// The command line as it is shown: flags about servers are hidden where no server is asked.
+/// The command line as it is shown: flags are hidden where they mean nothing.
 pub(crate) fn command() -> clap::Command {
     let command = Args::command();
     let global = command.get_arguments().filter(|argument| argument.is_global_set());
     let hidden: Vec<_> = global.map(|argument| argument.clone().hide(true)).collect();
-    let hide = |command: clap::Command, name| command.mut_subcommand(name, |inner| inner.args(&hidden));
+    let hide = |command: clap::Command, (name, has_dialect): (&str, bool)| {
+        let hidden = hidden.iter().filter(|argument| !(has_dialect && argument.get_id() == "dialect"));
+        command.mut_subcommand(name, |inner| inner.args(hidden))
+    };
     WITHOUT_SERVERS.into_iter().fold(command, hide)
 }
 

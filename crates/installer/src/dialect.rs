@@ -8,6 +8,7 @@ use clap::{FromArgMatches as _, ValueEnum as _};
 use crate::cli::{self, Args, COMMANDS, Command, Dialect};
 use crate::environment::Environment;
 use crate::exit::Status;
+use crate::report::print_text;
 use crate::{check, list, rhdh, run, usage, verify};
 
 /// The name by which RHDH's charts and images call its installer.
@@ -31,6 +32,10 @@ fn butler(arguments: Vec<OsString>, environment: &Environment) -> Status {
         None => run::run(&args, environment),
         Some(Command::Check(check)) => check::run(&args, check, environment),
         Some(Command::List(list)) => list::run(&args, list),
+        Some(Command::Schema) => {
+            print_text(&config::schema(args.run.dialect.into()));
+            Status::Completed
+        }
         Some(Command::Verify(verify)) => verify::run(&args, verify),
     }
 }
@@ -40,13 +45,13 @@ fn butler(arguments: Vec<OsString>, environment: &Environment) -> Status {
 fn dialect(arguments: &[OsString], variable: Option<&str>) -> Dialect {
     let program = arguments.first().and_then(|program| Path::new(program).file_name());
     let by_name = if program == Some(OsStr::new(RHDH_NAME)) { Dialect::Rhdh } else { Dialect::Butler };
+    // The commands are ours, whatever the dialect of what they look at.
+    let is_command = |first: &OsString| COMMANDS.iter().any(|command| first == command);
+    if by_name == Dialect::Butler && arguments.get(behind_dialect(arguments)).is_some_and(is_command) {
+        return Dialect::Butler;
+    }
     if let Some(dialect) = flag(arguments).as_deref().and_then(named) {
         return dialect;
-    }
-    // Where the variable is set for a whole container, its root can still be looked at.
-    let is_command = |first: &OsString| COMMANDS.iter().any(|command| first == command);
-    if by_name == Dialect::Butler && arguments.get(1).is_some_and(is_command) {
-        return Dialect::Butler;
     }
     variable.and_then(named).unwrap_or(by_name)
 }
@@ -67,6 +72,27 @@ fn flag(arguments: &[OsString]) -> Option<String> {
         }
     }
     found
+}
+
+/// The first argument that is not there to choose the dialect.
+pub(crate) fn behind_dialect(arguments: &[OsString]) -> usize {
+    let mut at = 1;
+    loop {
+        match arguments.get(at).map(|argument| argument.to_string_lossy()) {
+            Some(argument) if argument == "--dialect" => at += 2,
+            Some(argument) if argument.starts_with("--dialect=") => at += 1,
+            _ => return at,
+        }
+    }
+}
+
+impl From<Dialect> for config::Dialect {
+    fn from(dialect: Dialect) -> Self {
+        match dialect {
+            Dialect::Butler => Self::Butler,
+            Dialect::Rhdh => Self::Rhdh,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -90,6 +116,8 @@ mod tests {
             ("butler-plugin-installer /root --dialect=redhat", Some("rhdh"), Dialect::Rhdh),
             ("butler-plugin-installer", Some("redhat"), Dialect::Butler),
             ("butler-plugin-installer verify", Some("rhdh"), Dialect::Butler),
+            ("butler-plugin-installer --dialect rhdh check", None, Dialect::Butler),
+            ("butler-plugin-installer check --dialect=rhdh", None, Dialect::Butler),
             ("install-dynamic-plugins verify", None, Dialect::Rhdh),
         ] {
             let list: Vec<_> = arguments.split_whitespace().map(OsString::from).collect();

@@ -18,16 +18,18 @@ use std::thread::available_parallelism;
 use audit::{Blame, Event, NoteShape, Progress};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, FromArgMatches as _};
-use config::MAX_CONFIG_BYTES;
 use config::rhdh::Planning;
+use config::{MAX_CONFIG_BYTES, Plan, Problems, Warning};
 use fetch::{Fetcher, Unreadable};
 use install::{Job, Root};
+use transport::Stop;
 
 pub(crate) use self::variables::Variables;
 
 use self::plan::Planned;
 use self::variables::Wishes;
 use crate::cli::{self, RhdhArgs, RunArgs};
+use crate::dialect::behind_dialect;
 use crate::environment::Environment;
 use crate::exit::Status;
 use crate::front::{Failure, Front, Session};
@@ -61,16 +63,21 @@ pub(crate) fn run(mut arguments: Vec<OsString>, environment: &Environment) -> St
     }
 }
 
-/// The first argument that is not there to choose the dialect.
-fn behind_dialect(arguments: &[OsString]) -> usize {
-    let mut at = 1;
-    loop {
-        match arguments.get(at).map(|argument| argument.to_string_lossy()) {
-            Some(argument) if argument == "--dialect" => at += 2,
-            Some(argument) if argument.starts_with("--dialect=") => at += 1,
-            _ => return at,
-        }
+/// What a list and the files beside it ask for, and what they are warned about. No catalog index is asked for, so an
+/// included file stands for itself.
+pub(crate) fn read(
+    file: &Path,
+    bytes: &[u8],
+    environment: &Environment,
+) -> Result<Result<(Plan, Vec<Warning>), Problems>, Failure> {
+    let missing_integrity = environment.rhdh.wishes().missing_integrity;
+    let mut planning = Planning::begin(&file.display().to_string(), bytes, missing_integrity);
+    let folder = file.parent().unwrap_or(file);
+    let includes = includes::read(folder, planning.includes(), None, planning.room(), &Stop::new())?;
+    for include in includes.files {
+        planning.supply(include);
     }
+    Ok(planning.finish().map(|planned| (planned.plan, planned.warnings)))
 }
 
 /// A flag, or a variable of ours, wins over theirs, and theirs over the default.

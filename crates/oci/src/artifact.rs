@@ -90,6 +90,16 @@ impl Artifact {
         OciDigest::of(Algorithm::Sha256, &manifest(config, layer, layer_title, annotations))
     }
 
+    /// The manifest that [`new`](Self::new) comes to, for whoever keeps it in a place that is no registry.
+    pub fn bytes_of(
+        config: &BlobDescriptor,
+        layer: &BlobDescriptor,
+        layer_title: Option<&str>,
+        annotations: BTreeMap<String, String>,
+    ) -> Vec<u8> {
+        manifest(config, layer, layer_title, annotations)
+    }
+
     /// The digest by which it can be pulled.
     pub const fn digest(&self) -> OciDigest {
         self.digest

@@ -117,7 +117,7 @@ impl Target {
     }
 
     /// The references that move from other artifacts to this one.
-    pub fn moving(&self) -> &[OciReference] {
+    pub(crate) fn moving(&self) -> &[OciReference] {
         &self.references[self.staying..]
     }
 }

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
 use super::{Place, TARGET};
-use crate::command::{self, cargo};
+use crate::command;
 
-/// What the linker is told, from the top of the workspace. Together it is an eighth of the installer.
+/// What the linker is told, from the top of the workspace. Together it saves a seventh of the installer.
 const LINKER_FLAGS: [&str; 2] = [
     // What the program's start has to adjust to where it was loaded: a bit each instead of 24 bytes.
     "-Clink-arg=-Wl,-z,pack-relative-relocs",
@@ -23,10 +23,10 @@ pub(super) fn build(place: &Place, packages: &[&str]) -> anyhow::Result<PathBuf>
     add_target()?;
     let mut flags = LINKER_FLAGS.map(str::to_owned).to_vec();
     flags.extend(remaps(place)?);
-    let mut build = cargo(&["build", "--release", "--locked", "--target", TARGET]);
+    let mut build = place.cargo(&["build", "--release", "--locked", "--target", TARGET]);
     // At once, as nearly all crates are in both.
     build.args(packages.iter().flat_map(|package| ["--package", *package]));
-    build.arg("--target-dir").arg(&place.target).current_dir(&place.source);
+    build.arg("--target-dir").arg(&place.target);
     // These flags and no others, whatever environment and settings say.
     build.env("CARGO_ENCODED_RUSTFLAGS", flags.join(SEPARATOR)).env("CARGO_INCREMENTAL", "0");
     command::run(&mut build)?;
@@ -44,12 +44,22 @@ fn add_target() -> anyhow::Result<()> {
 /// The machine's folders by names that are the same everywhere: a panic's message names its source file.
 fn remaps(place: &Place) -> anyhow::Result<Vec<String>> {
     let arguments = ["metadata", "--locked", "--format-version=1", "--filter-platform", TARGET];
-    let metadata = command::read(cargo(&arguments).current_dir(&place.source))?;
+    let metadata = command::read(&mut place.cargo(&arguments))?;
     let metadata = serde_json::from_str(&metadata).context("`cargo metadata` printed something that is not JSON")?;
-    let folders = downloads(&metadata)?.into_iter().map(|folder| (folder, "crates"));
+    let folders = downloads(&metadata)?.into_iter().map(|folder| (folder, "registry"));
     // The last one that fits counts, and the folder of builds may lie within the sources.
     let ours = [(place.source.clone(), "butler-plugins"), (place.target.clone(), "target")];
     Ok(folders.chain(ours).map(|(folder, name)| format!("--remap-path-prefix={}={name}", folder.display())).collect())
+}
+
+/// Finds no folder of this machine in a binary, or says which.
+pub(super) fn expect_no_folder(place: &Place, package: &str, binary: &[u8]) -> anyhow::Result<()> {
+    for folder in [&place.source, &place.target, &place.cargo_home] {
+        let folder = format!("{}/", folder.display());
+        let is_told = binary.windows(folder.len()).any(|bytes| bytes == folder.as_bytes());
+        ensure!(!is_told, "expected no folder of this machine in `{package}`, found `{folder}`");
+    }
+    Ok(())
 }
 
 /// The folders into which cargo unpacked what it downloaded.
@@ -80,5 +90,22 @@ mod tests {
         ] });
         let expected = ["/cargo/src/one", "/cargo/src/two"].map(PathBuf::from);
         assert_eq!(downloads(&metadata).unwrap(), BTreeSet::from(expected));
+    }
+
+    #[test]
+    fn each_folder_of_the_machine_in_a_binary_is_an_error() {
+        let [source, target, cargo_home] = ["/a/source", "/a/target", "/a/cargo"].map(PathBuf::from);
+        let place = Place { source, target, cargo_home, dist: PathBuf::from("/a/dist") };
+        for (text, told) in [
+            ("\0butler-plugins/crates/oci/src/lib.rs\0", None),
+            ("/a/sources", None),
+            ("\0/a/source/crates/oci/src/lib.rs", Some("/a/source/")),
+            ("/a/target/release/build/out.rs\0", Some("/a/target/")),
+            ("\0/a/cargo/registry/x.rs\0", Some("/a/cargo/")),
+        ] {
+            let expected = told.map(|told| format!("expected no folder of this machine in `any`, found `{told}`"));
+            let found = expect_no_folder(&place, "any", text.as_bytes()).err().map(|error| error.to_string());
+            assert_eq!(found, expected, "{text}");
+        }
     }
 }

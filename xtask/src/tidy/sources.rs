@@ -6,6 +6,11 @@ use super::{Complaint, File};
 const MAX_LINES: usize = 600;
 /// A `main.rs` is read in a minute.
 const MAX_MAIN_LINES: usize = 40;
+/// An example that is longer shows that the crate is hard to use.
+const MAX_EXAMPLE_LINES: usize = 60;
+
+/// What opens a block that the tests compile.
+const COMPILED_FENCES: [&str; 2] = ["```", "```no_run"];
 
 /// The crates at the edge: they read the world, print and exit.
 const AT_THE_EDGE: [&str; 4] = ["crates/installer/", "crates/publisher/", "testkit/", "xtask/"];
@@ -21,7 +26,7 @@ const IMPURE: [&str; 5] = ["std::fs", "TcpStream", "TcpListener", "UdpSocket", "
 
 /// Checks every Rust file.
 pub(super) fn check(files: &[File]) -> Vec<Complaint> {
-    let rules = [module_comment, length, module_file, allow_attribute, edge_only, pure];
+    let rules = [module_comment, front_page, length, module_file, allow_attribute, edge_only, pure];
     files
         .iter()
         .filter(|file| file.has_extension("rs"))
@@ -34,9 +39,24 @@ fn module_comment(file: &File) -> Vec<Complaint> {
     missing.then(|| Complaint::at(&file.path, 1, "expected a module comment `//!` first")).into_iter().collect()
 }
 
+/// The front page of a library that is published shows how it is used, in Rust that the tests compile.
+fn front_page(file: &File) -> Vec<Complaint> {
+    let is_front_page = file.path.starts_with("crates/") && file.path.ends_with("/src/lib.rs");
+    let shows_use = || {
+        let page = file.text.lines().map_while(|line| line.strip_prefix("//!"));
+        let fences = page.map(str::trim).filter(|line| line.starts_with("```"));
+        // Each second one closes.
+        fences.step_by(2).any(|fence| COMPILED_FENCES.contains(&fence))
+    };
+    let missing = is_front_page && !shows_use();
+    let text = "expected an example on the front page, in a block that is compiled";
+    missing.then(|| Complaint::at(&file.path, 1, text)).into_iter().collect()
+}
+
 fn length(file: &File) -> Vec<Complaint> {
     let (limit, lines) = match file.path.rsplit('/').next() {
         _ if file.is_test() => return Vec::new(),
+        _ if file.is_example() => (MAX_EXAMPLE_LINES, file.text.lines().count()),
         Some("main.rs") => (MAX_MAIN_LINES, file.text.lines().count()),
         _ => (MAX_LINES, file.product_lines().count()),
     };
@@ -61,14 +81,14 @@ fn allow_attribute(file: &File) -> Vec<Complaint> {
 }
 
 fn edge_only(file: &File) -> Vec<Complaint> {
-    if file.is_test() || lies_in(file, &AT_THE_EDGE) {
+    if file.is_test() || file.is_example() || lies_in(file, &AT_THE_EDGE) {
         return Vec::new();
     }
     forbid(file, &EDGE_ONLY, "belongs to the binaries")
 }
 
 fn pure(file: &File) -> Vec<Complaint> {
-    if file.is_test() || !lies_in(file, &PURE) {
+    if file.is_test() || file.is_example() || !lies_in(file, &PURE) {
         return Vec::new();
     }
     forbid(file, &IMPURE, "does not belong into a pure crate")
@@ -107,12 +127,26 @@ mod tests {
         let long = "//! Doc.\n".to_owned() + &"//\n".repeat(MAX_LINES);
         let long_tests = "//! Doc.\n#[cfg(test)]\n".to_owned() + &"//\n".repeat(MAX_LINES);
         let doc = |rest: &str| format!("//! Doc.\n{rest}\n");
+        let page = |fence: &str| doc(&format!("//! {fence}\n//! let a = 1;\n//! ```"));
         let attribute = |open: &str| doc(&(open.to_owned() + "allow(dead_code)]"));
         let rows = [
-            ("plain", "crates/oci/src/lib.rs", doc("fn f() {}"), None),
+            ("plain", "crates/oci/src/a.rs", doc("fn f() {}"), None),
+            ("front page", "crates/oci/src/lib.rs", page("```"), None),
+            ("front page without a network", "crates/oci/src/lib.rs", page("```no_run"), None),
+            ("front page that shows nothing", "crates/oci/src/lib.rs", doc(""), Some("lib.rs:1: expected an example")),
+            ("front page in prose", "crates/oci/src/lib.rs", page("```text"), Some("expected an example")),
+            (
+                "front page that nobody compiles",
+                "crates/oci/src/lib.rs",
+                page("```ignore"),
+                Some("expected an example"),
+            ),
+            ("front page of tests", "testkit/src/lib.rs", doc(""), None),
             ("no comment", "crates/oci/tests/a.rs", "fn f() {}".into(), Some("a.rs:1: expected a module comment")),
             ("too long", "crates/oci/src/a.rs", long, Some("expected at most 600 lines, tests not counted, found 601")),
             ("long tests", "crates/oci/src/a.rs", long_tests, None),
+            ("long example", "crates/oci/examples/a.rs", doc(&"//\n".repeat(60)), Some("at most 60 lines")),
+            ("example", "crates/source/examples/a.rs", doc("use std::fs;\nfn main() { println!() }"), None),
             ("long main", "xtask/src/main.rs", doc(&"//\n".repeat(40)), Some("at most 40 lines")),
             ("mod.rs", "crates/oci/src/a/mod.rs", doc(""), Some("name the file after its module")),
             ("allow", "crates/oci/src/a.rs", attribute("#["), Some("a.rs:2: use `#[expect(")),

@@ -12,6 +12,14 @@ use crate::node::Node;
 use crate::problem::Fault;
 use crate::{Fragment, Problems, Warning};
 
+/// The keys of a file.
+pub(crate) const FILE_KEYS: [&str; 3] = ["includes", "plugins", "allowedSources"];
+/// Those of an entry of `plugins`. `dependencies` is for RHDH's operator, and says nothing to an installer.
+pub(crate) const ENTRY_KEYS: [&str; 8] =
+    ["package", "integrity", "enabled", "disabled", "pullPolicy", "forceDownload", "dependencies", "pluginConfig"];
+/// The keys below which a chart's values file has what the chart makes the file of.
+const BLOCK: [&str; 2] = ["global", "dynamic"];
+
 /// What a file says.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -57,7 +65,8 @@ pub enum PullPolicy {
     Always,
 }
 
-/// Reads a file; nothing for an empty one. `name` is what people know it by.
+/// Reads a file; nothing for an empty one. `name` is what people know it by. A values file is told by its `global.dynamic`;
+/// keys outside of that block mean nothing.
 ///
 /// # Errors
 /// Everything that is wrong with the file, except for what `package` and `integrity` say.
@@ -83,7 +92,7 @@ pub(super) fn read_in_part(bytes: &[u8], name: &str) -> (Option<File>, Option<Pr
     let text = Arc::new(Text { name: Arc::clone(&name), content });
 
     let mut reader = Reader { faults: loaded.faults, warnings: loaded.warnings };
-    let file = loaded.root.filter(|root| !root.is_null()).map(|root| reader.rhdh_file(root, &text));
+    let file = loaded.root.map(block).filter(|root| !root.is_null()).map(|root| reader.rhdh_file(root, &text));
     let Reader { mut faults, mut warnings } = reader;
     Fault::once(&mut faults);
     Fault::once(&mut warnings);
@@ -92,9 +101,15 @@ pub(super) fn read_in_part(bytes: &[u8], name: &str) -> (Option<File>, Option<Pr
     (file.map(|file| File { warnings, ..file }), problems)
 }
 
+/// The block of a values file, where that is one.
+fn block(root: Node) -> Node {
+    let block = BLOCK.iter().try_fold(&root, |node, key| node.value_of(key)).cloned();
+    block.unwrap_or(root)
+}
+
 impl Reader {
     fn rhdh_file(&mut self, root: Node, text: &Arc<Text>) -> File {
-        let mut fields = self.lenient_fields("the file", root, &["includes", "plugins", "allowedSources"]);
+        let mut fields = self.lenient_fields("the file", root, &FILE_KEYS);
         let includes = fields.take("includes").map(|node| self.list("`includes`", node)).unwrap_or_default();
         let plugins = fields.take("plugins").map(|node| self.list("`plugins`", node)).unwrap_or_default();
         File {
@@ -111,11 +126,9 @@ impl Reader {
     }
 
     fn raw_entry(&mut self, node: Node, text: &Arc<Text>) -> Option<RawEntry> {
-        const KEYS: &[&str] =
-            &["package", "integrity", "enabled", "disabled", "pullPolicy", "forceDownload", "pluginConfig"];
         let span = node.span.start();
         let is_mapping = node.kind() == "a mapping";
-        let mut fields = self.lenient_fields("an entry of `plugins`", node, KEYS);
+        let mut fields = self.lenient_fields("an entry of `plugins`", node, &ENTRY_KEYS);
         let package = match fields.take("package") {
             Some(node) => self.written_text("`package`", node, text),
             None if is_mapping => {

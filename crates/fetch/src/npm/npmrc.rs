@@ -174,17 +174,17 @@ impl Npmrc {
     }
 
     /// A bundle of CA certificates that counts for npm registries besides all others.
-    pub fn cafile(&self) -> Option<&Path> {
+    pub(crate) fn cafile(&self) -> Option<&Path> {
         self.cafile.as_deref()
     }
 
     /// The proxy for https: its URL, with a login perhaps.
-    pub const fn https_proxy(&self) -> Option<&Secret> {
+    pub(crate) const fn https_proxy(&self) -> Option<&Secret> {
         self.https_proxy.as_ref()
     }
 
     /// Hosts that are asked directly, with commas between them.
-    pub fn no_proxy(&self) -> Option<&str> {
+    pub(crate) fn no_proxy(&self) -> Option<&str> {
         self.no_proxy.as_deref()
     }
 

@@ -1,6 +1,7 @@
 //! `check`: what a pull request's CI learns about a list before anybody deploys it.
 
 use std::fs;
+use std::process::Command;
 
 use serde_json::Value;
 use testkit::{Auth, Pushed, Registry, docker_config, sri};
@@ -15,6 +16,13 @@ impl Portal {
         assert!(!self.root().exists());
         assert_eq!(run.stderr, "");
         run
+    }
+
+    /// Runs the installer with these arguments and nothing else.
+    fn ask(&self, arguments: &[&str]) -> Run {
+        let mut command = Command::new(self.command().get_program());
+        command.env_clear().current_dir(self.path(".")).args(arguments);
+        self.run(command)
     }
 
     fn check_json(&self, arguments: &[&str], status: i32) -> Value {
@@ -206,4 +214,68 @@ fn online_check_says_what_is_there_and_downloads_nothing() {
     let report = portal.check_json(&["--online", "--registry-auth-file", login], 1);
     let told = ["status", "reason", "cause", "blame"].map(|key| report["plugins"][1][key].as_str().unwrap());
     assert_eq!(told, ["rejected", "oci_pull_failed", "not_found", "operator"]);
+}
+
+const REAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/real-configs");
+
+#[test]
+fn real_lists_of_both_dialects_would_be_installed() {
+    let portal = Portal::new();
+    for (dialect, folder) in [("butler", "../chart"), ("butler", "butler"), ("rhdh", "rhdh")] {
+        for file in fs::read_dir(format!("{REAL}/{folder}")).unwrap() {
+            let file = file.unwrap().path().display().to_string();
+            // Made for a later default list than the one beside it.
+            let status = if file.ends_with("rhdh-local.yaml") { 2 } else { 0 };
+            let run = portal.ask(&["check", "--dialect", dialect, &file]).exits(status);
+            assert_eq!(run.stdout.contains(" listed, 0 would be rejected\n"), status == 0, "{}", run.stdout);
+        }
+    }
+}
+
+#[test]
+fn list_of_the_other_dialect_is_checked_with_what_it_includes() {
+    let portal = Portal::new();
+    let list = "includes: [default.yaml, gone.yaml]\n\
+                plugins:\n\
+                - package: oci://mirror.example.com/a:{{inherit}}\n  disabled: no\n\
+                - package: ./a\n\
+                - package: oci://quay.io/o/b:1\n  enabled: false\n";
+    let default = "plugins:\n- package: oci://quay.io/o/a:1!a\n  disabled: true\n";
+    portal.write("list.yaml", list);
+    portal.write("default.yaml", default);
+    let page = portal.ask(&["check", "--dialect=rhdh", "list.yaml"]).exits(0).stdout;
+    for line in [
+        "warning: the text `no` is taken for `false` as value of `disabled`",
+        "warning: include file gone.yaml not found, skipping",
+        "ok: oci://quay.io/o/a:1!a",
+        "ok: ./a",
+        "disabled: oci://quay.io/o/b:1",
+        "list.yaml: 3 listed, 0 would be rejected",
+    ] {
+        assert!(page.lines().any(|found| found == line), "{line}: {page}");
+    }
+
+    let json = |status| -> Value {
+        let run = portal.ask(&["--dialect=rhdh", "check", "--format=json", "list.yaml"]).exits(status);
+        serde_json::from_str(&run.stdout).unwrap()
+    };
+    let report = json(0);
+    assert_eq!(report["warnings"].as_array().unwrap().len(), 2, "{report}");
+
+    portal.write("default.yaml", "plugins:\n- package: oci://quay.io/o/c:1\n  pullPolicy: Never\n");
+    let report = json(2);
+    let place = (&report["problems"][0]["file"], &report["problems"][0]["line"], &report["problem_count"]);
+    assert_eq!(place, (&"default.yaml".into(), &3.into(), &1.into()), "{report}");
+}
+
+#[test]
+fn schema_is_the_one_of_the_reference() {
+    let portal = Portal::new();
+    for (arguments, page) in [
+        (&["schema"][..], include_str!("../../../../docs/reference/dynamic-plugins.schema.json")),
+        (&["schema", "--dialect=rhdh"], include_str!("../../../../docs/reference/dynamic-plugins.rhdh.schema.json")),
+        (&["--dialect", "rhdh", "schema"], include_str!("../../../../docs/reference/dynamic-plugins.rhdh.schema.json")),
+    ] {
+        assert_eq!(portal.ask(arguments).exits(0).stdout, page, "{arguments:?}");
+    }
 }

@@ -102,7 +102,7 @@ fn command_line_that_cannot_be_used_is_told_with_the_usage_and_ends_with_one() {
 
 #[test]
 fn command_of_ours_is_no_root() {
-    for name in ["check", "list", "verify"] {
+    for name in ["check", "list", "schema", "verify"] {
         let portal = Portal::new();
         let mut command = Command::new(portal.command().get_program());
         command.env_clear().env("DYNAMIC_PLUGINS_DIALECT", "rhdh").current_dir(portal.path("."));
@@ -110,7 +110,7 @@ fn command_of_ours_is_no_root() {
             command.args(["install", name]);
             command
         });
-        run.exits(1).says(&format!("`--dialect butler {name}`"));
+        run.exits(1).says(&format!("`butler-plugin-installer {name}`"));
         assert!(!portal.path(name).exists());
     }
 }
