@@ -56,6 +56,7 @@ struct Shared {
 #[derive(Debug, Default)]
 pub struct HttpServerBuilder {
     name: Option<String>,
+    port: u16,
     certificates: Certificates,
     recorder: Recorder,
 }
@@ -137,6 +138,13 @@ impl HttpServerBuilder {
         self
     }
 
+    /// The port of 127.0.0.1 on which people expect it, instead of a free one.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
     /// Speaks TLS, with a certificate of this authority for its name and for 127.0.0.1.
     #[must_use]
     pub fn tls(mut self, ca: &Ca) -> Self {
@@ -158,9 +166,9 @@ impl HttpServerBuilder {
         self
     }
 
-    /// Starts it on a free port of 127.0.0.1.
+    /// Starts it on 127.0.0.1.
     pub fn start(self, handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> HttpServer {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).expect("the loopback port is free");
         let address = listener.local_addr().expect("a bound listener has an address");
         let tls = match self.certificates {
             Certificates::None => None,

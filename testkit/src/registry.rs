@@ -48,6 +48,7 @@ pub struct Registry {
 pub struct RegistryBuilder {
     quirks: Quirks,
     named: bool,
+    port: u16,
     ca: Option<Ca>,
     recorder: Recorder,
     access: Access,
@@ -77,6 +78,7 @@ impl Registry {
         RegistryBuilder {
             quirks: Quirks::plain(),
             named: false,
+            port: 0,
             ca: None,
             recorder: Recorder::default(),
             access: Access::default(),
@@ -229,6 +231,13 @@ impl RegistryBuilder {
         self
     }
 
+    /// The port of 127.0.0.1 on which people expect it, instead of a free one.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
     /// Redirects blob requests to an object storage, a server of its own that fails the test when credentials arrive
     /// there; `host` is its name in a [`World`](crate::World).
     #[must_use]
@@ -301,9 +310,9 @@ impl RegistryBuilder {
         };
         // The servers are up before they know what to serve, because the challenge has to name the realm's port.
         let late = Arc::new(OnceLock::<Arc<Service>>::new());
-        let serve = |host: &str, answer: fn(&Service, &Request) -> Reply| {
+        let serve = |host: &str, port: u16, answer: fn(&Service, &Request) -> Reply| {
             let late = Arc::clone(&late);
-            let mut builder = HttpServer::builder().recorder(&self.recorder);
+            let mut builder = HttpServer::builder().recorder(&self.recorder).port(port);
             if self.named {
                 builder = builder.name(host);
             }
@@ -312,9 +321,9 @@ impl RegistryBuilder {
             }
             builder.start(move |request| answer(late.get().expect("nobody asks before the start"), request))
         };
-        let server = serve(&self.quirks.host, Service::answer);
-        let realm = realm.map(|(host, path)| (serve(host, |service, request| service.gate.token(request)), path));
-        let storage = self.quirks.storage.as_ref().map(|host| serve(host, Service::store_answer));
+        let server = serve(&self.quirks.host, self.port, Service::answer);
+        let realm = realm.map(|(host, path)| (serve(host, 0, |service, request| service.gate.token(request)), path));
+        let storage = self.quirks.storage.as_ref().map(|host| serve(host, 0, Service::store_answer));
         let realm_url = realm.as_ref().map(|(server, path)| server.url(path));
         let service = Arc::new(Service {
             store: Store::default(),

@@ -8,7 +8,7 @@ use crate::bench::{Only, Scale};
 use crate::dist::Proof;
 use crate::docs::Pages;
 use crate::sweep::Wish;
-use crate::{bench, ci, demo, dist, docs, e2e, fixtures, fuzz, package, sweep, test, tidy};
+use crate::{bench, ci, demo, dist, docs, e2e, fixtures, fuzz, package, registry, sweep, test, tidy};
 
 /// The workspace's own commands.
 #[derive(clap::Parser)]
@@ -16,6 +16,8 @@ use crate::{bench, ci, demo, dist, docs, e2e, fixtures, fuzz, package, sweep, te
 enum Xtask {
     /// Publishes two small plugins to a registry of this process and installs them, then a tampered one.
     Demo,
+    /// An open registry on `localhost:5000`, in memory, for trying things out; until it is interrupted.
+    Registry,
     /// Runs every test; installs what they need, and says so.
     Test,
     /// Checks the rules of the house that neither the compiler nor clippy knows.
@@ -26,9 +28,10 @@ enum Xtask {
         #[arg(long)]
         sample: bool,
     },
-    /// Writes the reference pages, and man pages and completions into `target/docs/`.
+    /// Writes the reference pages, man pages and completions into `target/docs/`, and all documents as a site into
+    /// `target/book/`.
     Docs {
-        /// Only complain about pages that are not what would be written
+        /// Write no page, but complain about those that are not what would be written
         #[arg(long)]
         check: bool,
     },
@@ -86,6 +89,7 @@ enum Xtask {
 pub(crate) fn run() -> anyhow::Result<()> {
     match Xtask::parse() {
         Xtask::Demo => demo::run(),
+        Xtask::Registry => registry::run(),
         Xtask::Test => test::run(),
         Xtask::Tidy => tidy::run(),
         Xtask::Fixtures { sample: false } => fixtures::run(),

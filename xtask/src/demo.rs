@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -60,89 +61,111 @@ const PLUGINS: [Plugin; 2] = [
 
 /// Shows the way of a plugin from a folder to the root, and of a tampered one to the log.
 pub(crate) fn run() -> anyhow::Result<()> {
+    play(&mut io::stdout())
+}
+
+/// What [`run`] shows.
+pub(crate) fn record() -> anyhow::Result<String> {
+    let mut shown = Vec::new();
+    play(&mut shown)?;
+    String::from_utf8(shown).context("the demo printed something that is not UTF-8")
+}
+
+fn play(out: &mut dyn Write) -> anyhow::Result<()> {
     command::run(&mut cargo(&["build", "--locked", "--package", INSTALLER, "--package", PUBLISHER]))?;
     let folder = tempfile::tempdir().context("could not create a folder for the demo")?;
     let desk = folder.path();
     for (name, files) in PLUGINS {
-        files.iter().try_for_each(|(path, text)| write(&desk.join(name).join(path), text))?;
+        files.iter().try_for_each(|(path, text)| write_file(&desk.join(name).join(path), text))?;
     }
     let registry = Registry::start();
     let reference = |name: &str| format!("oci://{}/my-org/{name}:1.0.0", registry.host());
 
-    step("1. An author checks two plugins", "What a portal would not take, or not run, would be told here:");
-    program(PUBLISHER, desk, &["check", "hello-backend", "hello-frontend"], DONE)?;
+    step(out, "1. An author checks two plugins", "What a portal would not take, or not run, would be told here:")?;
+    program(out, PUBLISHER, desk, &["check", "hello-backend", "hello-frontend"], DONE)?;
 
     step(
+        out,
         "2. The author pushes them to a registry, which runs in this process",
         "The last lines of each are for the operator's values. The same folder has the same integrity on every machine:",
-    );
+    )?;
     let mut list = format!("allowedSources:\n  - oci://{}/my-org\nplugins:\n", registry.host());
     for (name, _) in PLUGINS {
-        let block = program(PUBLISHER, desk, &["push", name, &reference(name)], DONE)?;
+        let block = program(out, PUBLISHER, desk, &["push", name, &reference(name)], DONE)?;
         // The entry alone, as it stands below `plugins` in the file.
-        for line in block.lines().skip(2) {
+        for line in block.lines().skip_while(|line| *line != "dynamicPlugins:").skip(2) {
             writeln!(list, "{}", line.strip_prefix("  ").unwrap_or(line))?;
         }
     }
 
     step(
+        out,
         "3. The operator lists them",
         "This file is what the chart makes of `dynamicPlugins` in its values. Everything from elsewhere is refused:",
-    );
-    print!("{list}");
+    )?;
+    write!(out, "{list}")?;
 
     step(
+        out,
         "4. The installer runs, as the portal's initContainer does",
         "Each record says what became of a plugin; `digest_verified=ok` says that the bytes are the promised ones:",
-    );
+    )?;
     let portal = Portal::new(&desk.join("node-1"), &list)?;
-    portal.install(DONE)?;
+    portal.install(out, DONE)?;
     portal.show(
+        out,
         "A folder is named after its plugin's `package.json`.\n\
          The two files with a dot are the installer's lock and its record. Mode, kind, path, SHA-256:",
     )?;
 
-    step("5. The container starts again", "The files are as they were installed, so that nothing is fetched:");
-    portal.install(DONE)?;
+    step(out, "5. The container starts again", "The files are as they were installed, so that nothing is fetched:")?;
+    portal.install(out, DONE)?;
 
     step(
+        out,
         "6. Someone replaces `hello-backend:1.0.0` in the registry, and the pod starts on another node",
         "Without `--force` the publisher refuses to. The tag is the same then, the bytes are not. One rejected plugin\n\
          ends the run, as `continueOnError` is not set:",
-    );
-    write(&desk.join("hello-backend/dist/extra.js"), "steal();\n")?;
-    program(PUBLISHER, desk, &["push", "hello-backend", &reference("hello-backend"), "--force"], DONE)?;
+    )?;
+    write_file(&desk.join("hello-backend/dist/extra.js"), "steal();\n")?;
+    program(out, PUBLISHER, desk, &["push", "hello-backend", &reference("hello-backend"), "--force"], DONE)?;
     let portal = Portal::new(&desk.join("node-2"), &list)?;
-    portal.install(REJECTED)?;
-    portal.show("No plugin is on the volume, the good one neither; what is left is the lock's file:")
+    portal.install(out, REJECTED)?;
+    portal.show(out, "No plugin is on the volume, the good one neither; what is left is the lock's file:")
 }
 
 /// Says what comes next, and what to look at.
-fn step(title: &str, text: &str) {
-    println!("\n=== {title}\n\n{text}\n");
+fn step(out: &mut dyn Write, title: &str, text: &str) -> io::Result<()> {
+    writeln!(out, "\n=== {title}\n\n{text}\n")
 }
 
-fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+fn write_file(path: &Path, text: &str) -> anyhow::Result<()> {
     let folder = path.parent().context("a file lies in a folder")?;
     fs::create_dir_all(folder).with_context(|| format!("could not create `{}`", folder.display()))?;
     fs::write(path, text).with_context(|| format!("could not write `{}`", path.display()))
 }
 
-/// Runs one of the programs with an empty environment, and shows what it prints. Answers its standard output.
-fn program(name: &str, folder: &Path, arguments: &[&str], expected: i32) -> anyhow::Result<String> {
+/// Runs one of the programs with an empty environment, and shows what it prints. Answers with that.
+fn program(
+    out: &mut dyn Write,
+    name: &str,
+    folder: &Path,
+    arguments: &[&str],
+    expected: i32,
+) -> anyhow::Result<String> {
     let path = workspace::target()?.join("debug").join(name);
-    let run = Command::new(&path)
-        .args(arguments)
-        .current_dir(folder)
-        .env_clear()
-        .output()
-        .with_context(|| format!("could not start `{}`", path.display()))?;
-    let output = String::from_utf8_lossy(&run.stdout).into_owned();
-    println!("$ {name} {}", arguments.join(" "));
-    print!("{}{output}", String::from_utf8_lossy(&run.stderr));
-    let status = run.status;
+    // One pipe for both, as at a terminal: the lines of both streams come in their order.
+    let (mut reader, writer) = io::pipe()?;
+    let mut command = Command::new(&path);
+    command.args(arguments).current_dir(folder).env_clear().stdout(writer.try_clone()?).stderr(writer);
+    let mut child = command.spawn().with_context(|| format!("could not start `{}`", path.display()))?;
+    // Else the pipe never ends.
+    drop(command);
+    let output = io::read_to_string(&mut reader)?;
+    let status = child.wait()?;
+    write!(out, "$ {name} {}\n{output}", arguments.join(" "))?;
     ensure!(status.code() == Some(expected), "expected `{name}` to end with {expected}, found {status}");
-    println!("\nIts exit status is {expected}.\n");
+    writeln!(out, "\nIts exit status is {expected}.\n")?;
     Ok(output)
 }
 
@@ -155,24 +178,24 @@ impl Portal {
     fn new(folder: &Path, list: &str) -> anyhow::Result<Self> {
         let root = folder.join("dynamic-plugins-root");
         fs::create_dir_all(&root).with_context(|| format!("could not create `{}`", root.display()))?;
-        write(&folder.join("dynamic-plugins.yaml"), list)?;
+        write_file(&folder.join("dynamic-plugins.yaml"), list)?;
         Ok(Self { folder: folder.to_owned() })
     }
 
-    fn install(&self, expected: i32) -> anyhow::Result<()> {
+    fn install(&self, out: &mut dyn Write, expected: i32) -> anyhow::Result<()> {
         let arguments = ["--config", "dynamic-plugins.yaml", "--root", "dynamic-plugins-root"];
-        program(INSTALLER, &self.folder, &arguments, expected).map(drop)
+        program(out, INSTALLER, &self.folder, &arguments, expected).map(drop)
     }
 
     /// Prints what is on the root, with the digests cut to what an eye can compare.
-    fn show(&self, text: &str) -> anyhow::Result<()> {
+    fn show(&self, out: &mut dyn Write, text: &str) -> anyhow::Result<()> {
         let root = self.folder.join("dynamic-plugins-root");
         let tree = Tree::of(&root).with_context(|| format!("could not list `{}`", root.display()))?;
-        println!("{text}\n");
+        writeln!(out, "{text}\n")?;
         for line in tree.lines() {
             match line.rsplit_once(' ') {
-                Some((entry, digest)) if digest.len() == DIGEST_LEN => println!("{entry}  {}…", &digest[..12]),
-                _ => println!("{line}"),
+                Some((entry, digest)) if digest.len() == DIGEST_LEN => writeln!(out, "{entry}  {}…", &digest[..12])?,
+                _ => writeln!(out, "{line}")?,
             }
         }
         Ok(())

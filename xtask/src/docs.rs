@@ -1,8 +1,11 @@
-//! `cargo xtask docs`: what is written from the code: reference pages, man pages, completions.
+//! `cargo xtask docs`: what is written from the code: reference pages, a picture of the demo, man pages, completions; and
+//! the site.
 
 // The command lines of the programs, as they are: a binary has no other way to be asked.
 #[path = "../../crates/installer/src/cli.rs"]
 mod installer;
+#[path = "../../crates/installer/src/metrics/metric.rs"]
+mod metric;
 #[path = "../../crates/publisher/src/cli.rs"]
 mod publisher;
 
@@ -15,10 +18,11 @@ use anyhow::{Context as _, bail};
 use clap::{Command, CommandFactory as _, ValueEnum as _};
 use clap_complete::{Generator as _, Shell};
 
-use crate::{libraries, workspace};
+use crate::{demo, libraries, picture, site, workspace};
 
-/// Where the pages are that git keeps.
-const PAGES: &str = "docs/reference";
+/// Where the reference is that git keeps.
+const REFERENCE: &str = "docs/reference";
+const PICTURE: &str = "docs/demo.svg";
 
 /// What to do with the pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,34 +33,38 @@ pub(crate) enum Pages {
     Check,
 }
 
-/// Writes or checks the pages. Man pages and completions go to `target/docs/`, where a package takes them from.
+/// Writes or checks the pages, and builds the site of all documents. Man pages and completions go to `target/docs/`, where
+/// a package takes them from.
 pub(crate) fn run(what: Pages) -> anyhow::Result<()> {
     let programs = [installer::command(), installer::rhdh_command(), publisher::Args::command()];
     let mut pages = vec![
-        ("rules.md".to_owned(), contract::rules_page()),
-        ("dynamic-plugins.schema.json".to_owned(), config::schema(config::Dialect::Butler)),
-        ("dynamic-plugins.rhdh.schema.json".to_owned(), config::schema(config::Dialect::Rhdh)),
+        (format!("{REFERENCE}/rules.md"), contract::rules_page()),
+        (format!("{REFERENCE}/metrics.md"), metrics_page()),
+        (format!("{REFERENCE}/dynamic-plugins.schema.json"), config::schema(config::Dialect::Butler)),
+        (format!("{REFERENCE}/dynamic-plugins.rhdh.schema.json"), config::schema(config::Dialect::Rhdh)),
+        (PICTURE.to_owned(), picture::svg(&demo::record()?)),
     ];
     pages.extend(libraries::pages()?);
-    pages.extend(programs.iter().map(|program| (format!("{}.md", short(program)), page(program))));
+    pages.extend(programs.iter().map(|program| (format!("{REFERENCE}/{}.md", short(program)), page(program))));
     match what {
         Pages::Write => {
             for (name, text) in &pages {
-                write(&workspace::root().join(PAGES).join(name), text.as_bytes())?;
+                write(&workspace::root().join(name), text.as_bytes())?;
             }
-            programs.into_iter().try_for_each(package)
+            programs.into_iter().try_for_each(package)?;
         }
-        Pages::Check => check(&pages),
+        Pages::Check => check(&pages)?,
     }
+    site::build()
 }
 
 fn check(pages: &[(String, String)]) -> anyhow::Result<()> {
     let mut stale = Vec::new();
     for (name, text) in pages {
-        let kept = fs::read_to_string(workspace::root().join(PAGES).join(name)).unwrap_or_default();
+        let kept = fs::read_to_string(workspace::root().join(name)).unwrap_or_default();
         if kept != *text {
-            println!("{PAGES}/{name}:\n{}", difference(&kept, text));
-            stale.push(format!("{PAGES}/{name}"));
+            println!("{name}:\n{}", difference(&kept, text));
+            stale.push(name.as_str());
         }
     }
     match stale.as_slice() {
@@ -78,6 +86,32 @@ fn difference(kept: &str, wanted: &str) -> String {
 fn short(program: &Command) -> &str {
     program.get_name().trim_start_matches("butler-plugin-")
 }
+
+/// What the file of metrics has.
+fn metrics_page() -> String {
+    let mut text = METRICS.to_owned();
+    for metric in metric::Metric::ALL {
+        let (name, label, help) = metric.about();
+        let label = label.map_or_else(|| "–".to_owned(), |label| format!("`{label}`"));
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "| `{name}` | {label} | {help} |");
+    }
+    let outcomes = metric::OUTCOMES.map(|outcome| format!("`{outcome}`")).join(", ");
+    let _ = write!(text, "\nEvery file has all values of `outcome`: {outcomes}. They are the words of the log.\n");
+    text
+}
+
+const METRICS: &str = "\
+# The metrics
+
+`--metrics-file FILE` (`BUTLER_PLUGINS_METRICS_FILE`) writes how a run went in Prometheus' text format, in both dialects:
+after each run, those that failed as well, in one step. The [guide](../guides/inspect.md#metrics) says how they are
+collected. All are gauges about the last run, and all have the label `root`, the path of the plugin root. Names and labels
+stay; others may be added. This page is written by `cargo xtask docs`.
+
+| metric | label | what it says |
+| --- | --- | --- |
+";
 
 /// All help texts of a program.
 fn page(program: &Command) -> String {

@@ -12,10 +12,10 @@ use serde_json::Value;
 use crate::command::{self, cargo};
 use crate::workspace;
 
-/// Where the lists lie among the pages.
-const LISTS: &str = "api";
-/// The folder of the crates, seen from the pages.
-const CRATES: &str = "../../crates";
+/// Where the lists lie.
+const LISTS: &str = "docs/reference/api";
+/// The folder of the crates.
+const CRATES: &str = "crates";
 /// Where the sources are.
 const REPOSITORY: &str = env!("CARGO_PKG_REPOSITORY");
 

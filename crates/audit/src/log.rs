@@ -56,7 +56,11 @@ pub struct Log {
     out: Box<dyn Write + Send>,
     err: Box<dyn Write + Send>,
     rhdh: Rhdh,
+    watch: Option<Box<Watch>>,
 }
+
+/// Sees every event, whatever its level.
+type Watch = dyn FnMut(&Event<'_>) + Send;
 
 impl Log {
     /// A log of `level` and above.
@@ -67,11 +71,20 @@ impl Log {
         out: impl Write + Send + 'static,
         err: impl Write + Send + 'static,
     ) -> Self {
-        Self { format, level, clock, out: Box::new(out), err: Box::new(err), rhdh: Rhdh::default() }
+        Self { format, level, clock, out: Box::new(out), err: Box::new(err), rhdh: Rhdh::default(), watch: None }
+    }
+
+    /// The same with somebody who sees each event before it is written, whatever its level.
+    #[must_use]
+    pub fn watched(self, watch: impl FnMut(&Event<'_>) + Send + 'static) -> Self {
+        Self { watch: Some(Box::new(watch)), ..self }
     }
 
     /// Writes one event.
     pub fn record(&mut self, event: &Event<'_>) {
+        if let Some(watch) = &mut self.watch {
+            watch(event);
+        }
         match self.format {
             Format::Logfmt => self.record_fields(event, Syntax::Logfmt),
             Format::Json => self.record_fields(event, Syntax::Json),

@@ -449,3 +449,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn whoever_watches_sees_what_the_level_leaves_out() {
+    let (seen, told) = std::sync::mpsc::channel();
+    let streams = (std::io::sink(), std::io::sink());
+    let log = Log::new(Format::Logfmt, Level::Error, || UNIX_EPOCH, streams.0, streams.1);
+    let mut log = log.watched(move |event| seen.send(event.name()).unwrap());
+    log.record(&Event::StartupPermissiveMode);
+    log.record(&Event::Step { step: "judged", package: "", detail: "" });
+    drop(log);
+    assert_eq!(told.iter().collect::<Vec<_>>(), ["startup_permissive_mode", "step"]);
+}

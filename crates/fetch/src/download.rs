@@ -1,6 +1,7 @@
 //! From an open body to hashed bytes: limits, stalls, and going on where a connection broke off.
 
 use std::io::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use integrity::{Algorithm, Hashed, HashingWriter, Promise};
@@ -22,6 +23,7 @@ pub(crate) struct Download<'a> {
     promise: &'a Promise,
     pub(crate) patience: Patience<'a>,
     writer: Option<HashingWriter<Spool>>,
+    received: Option<&'a AtomicU64>,
     /// Whether parts may be asked for: not of a server that gave the whole when it was asked for one.
     gives_parts: bool,
 }
@@ -37,7 +39,12 @@ impl<'a> Download<'a> {
         spool: Spool,
     ) -> Self {
         let writer = Some(HashingWriter::with(algorithm(descriptor), spool).for_promise(promise));
-        Self { package, server, descriptor, limits, promise, patience, writer, gives_parts: true }
+        Self { package, server, descriptor, limits, promise, patience, writer, received: None, gives_parts: true }
+    }
+
+    /// Adds all bytes that come to a number.
+    pub(crate) fn counted_by(self, received: &'a AtomicU64) -> Self {
+        Self { received: Some(received), ..self }
     }
 
     /// Where the next answer should begin: behind the bytes that are there already.
@@ -100,6 +107,9 @@ impl<'a> Download<'a> {
             let n = response.read(&mut buffer).map_err(broken)?;
             if n == 0 {
                 return Ok(());
+            }
+            if let Some(received) = self.received {
+                received.fetch_add(n as u64, Ordering::Relaxed);
             }
             writer.write_all(&buffer[..n]).map_err(|source| self.spool_error(source))?;
             self.check_size(writer.len())?;

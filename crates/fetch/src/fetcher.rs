@@ -1,6 +1,7 @@
 //! The way from a permission to hashed bytes.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use integrity::{Chain, HashAlgorithm, Hashed, Hashes, OciDigest, Promise};
@@ -54,6 +55,7 @@ pub struct Fetcher {
     npmrc: Npmrc,
     limits: FetchLimits,
     retry: Retry,
+    received: AtomicU64,
 }
 
 /// Gives empty spools, one for each layer.
@@ -94,6 +96,7 @@ struct Transfer<'a> {
     spools: &'a Spools<'a>,
     patience: Patience<'a>,
     waiting: &'a Waiting<'a>,
+    received: &'a AtomicU64,
 }
 
 impl<'a> Transfer<'a> {
@@ -105,7 +108,9 @@ impl<'a> Transfer<'a> {
     ) -> Result<Download<'a>, FetchError> {
         let spool = (self.spools)();
         let spool = spool.map_err(|source| FetchError::Spool { package: self.package.to_owned(), source })?;
-        Ok(Download::into_spool(self.package, server, descriptor, limits, self.promise, self.patience, spool))
+        let download =
+            Download::into_spool(self.package, server, descriptor, limits, self.promise, self.patience, spool);
+        Ok(download.counted_by(self.received))
     }
 }
 
@@ -121,7 +126,22 @@ impl Fetcher {
     ) -> Self {
         let client = Client::new(Arc::clone(&transport), access.credentials, access.realms).limits(limits.answers);
         let client = client.layers(access.layers).registries(access.registries);
-        Self { transport, clock, client, policy, netrc: access.netrc, npmrc: access.npmrc, limits, retry }
+        Self {
+            transport,
+            clock,
+            client,
+            policy,
+            netrc: access.netrc,
+            npmrc: access.npmrc,
+            limits,
+            retry,
+            received: AtomicU64::new(0),
+        }
+    }
+
+    /// Bytes of artifacts that came from servers so far, those of failed tries and of wrong bytes among them.
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
     }
 
     /// Asks a registry which artifact a source means; an https source needs no question.
@@ -205,21 +225,22 @@ impl Fetcher {
         let origin = located.origin();
         let Located { place, spent } = located;
         let patience = self.patience(stop, spent);
+        let received = &self.received;
         let (package, fetched) = match place {
             Place::Oci(reference, resolved) => {
                 let package = reference.subject().to_string();
-                let transfer = Transfer { package: &package, promise, spools, patience, waiting };
+                let transfer = Transfer { package: &package, promise, spools, patience, waiting, received };
                 let fetched = self.pull(&transfer, reference.subject(), &resolved);
                 (package, fetched)
             }
             Place::Https(url) => {
                 let package = url.subject().to_string();
-                let transfer = Transfer { package: &package, promise, spools, patience, waiting };
+                let transfer = Transfer { package: &package, promise, spools, patience, waiting, received };
                 let fetched = self.download(&transfer, FileServer::Https(&url)).map(|lowest| (lowest, Vec::new()));
                 (package, fetched)
             }
             Place::Npm(package, artifact) => {
-                let transfer = Transfer { package: &package, promise, spools, patience, waiting };
+                let transfer = Transfer { package: &package, promise, spools, patience, waiting, received };
                 let fetched = self.download(&transfer, FileServer::Npm(&artifact));
                 let fetched = fetched.and_then(|hashed| as_published(&package, &artifact, hashed));
                 (package, fetched.map(|lowest| (lowest, Vec::new())))

@@ -62,6 +62,14 @@ impl Located {
         }
     }
 
+    /// The name and the version that a registry of npm has for it.
+    pub fn package(&self) -> Option<(&str, &str)> {
+        match &self.place {
+            Place::Npm(_, artifact) => Some((artifact.name.as_str(), &artifact.version)),
+            Place::Oci(..) | Place::Https(_) => None,
+        }
+    }
+
     /// Which of a registry's places answered.
     pub fn answered(&self) -> Option<&Answered> {
         match &self.place {

@@ -203,8 +203,11 @@ impl Catalog<'_> {
         let image = source.subject().to_string();
         let host = |act| host(act, &image);
         let folder = Dir::open(self.folder).map_err(host("open the folder of entities"))?;
-        let root = Dir::open(root).map_err(host("open the plugin root"))?;
-        let memory = recall(&root).filter(|memory| memory.image == image);
+        let root = match Dir::open(root) {
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            opened => Some(opened.map_err(host("open the plugin root"))?),
+        };
+        let memory = root.as_ref().and_then(recall).filter(|memory| memory.image == image);
         let serves = |memory: IndexMemory, stale| {
             let entities = unpacked(&folder, &memory.digest).unwrap_or(Entities::None);
             Index { defaults: memory.defaults.into_bytes(), entities, stale, memory: None }

@@ -242,7 +242,7 @@ impl Inventory {
 }
 
 impl InstalledPlugin {
-    fn of(record: PluginRecord) -> Self {
+    pub(crate) fn of(record: PluginRecord) -> Self {
         let PluginRecord {
             name,
             version,
@@ -325,7 +325,7 @@ pub fn verify(
     Err(last)
 }
 
-fn open(path: &Path) -> Result<Dir, InventoryError> {
+pub(crate) fn open(path: &Path) -> Result<Dir, InventoryError> {
     Root::open(path).map(|root| root.dir).map_err(|error| match error {
         RootError::Unwritable { source, .. } => InventoryError::Unreadable { what: "the plugin root", source },
         error => InventoryError::Root(error),

@@ -161,6 +161,11 @@ fn read(root: &Dir, name: &str) -> io::Result<Option<String>> {
     }
 }
 
+/// Whose lease there is; whether it has lapsed shows only in time.
+pub(crate) fn holder(root: &Dir) -> io::Result<Option<String>> {
+    Ok(read(root, LEASE)?.as_deref().map(holder_of))
+}
+
 fn holder_of(text: &str) -> String {
     let holder = text.lines().nth(1).and_then(|identity| identity.rsplit_once(" #")).map(|(holder, _)| holder);
     holder.filter(|holder| !holder.is_empty()).unwrap_or("another installer").to_owned()

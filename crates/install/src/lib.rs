@@ -15,6 +15,7 @@
 //! - [`run`]: a [`Job`] from its plan to its [`Report`], told to the audit log.
 //! - [`Inventory`]: what is installed; [`verify`]: each [`Difference`] from what was installed. Neither needs more than
 //!   to read the root.
+//! - [`forecast`]: what a run would do, found out by the steps by which it decides, with nothing changed.
 //! - [`Local`]: what is no server's: folders and tarballs of the container, and what git checks out.
 //! - [`Catalog`] → [`Index`]: an index image to the list of plugins it brings, and its [`Entities`] in place.
 //! - [`Rejection`]: why one plugin is not installed. [`RootError`], [`RunError`]: why none is.
@@ -31,6 +32,7 @@ mod catalog;
 mod commit;
 mod error;
 mod extra;
+mod forecast;
 mod inspect;
 mod inventory;
 mod job;
@@ -57,13 +59,14 @@ mod workers;
 
 pub use catalog::{Catalog, CatalogError, Entities, Index, IndexMemory};
 pub use error::{Obstacle, Rejection, RootError};
+pub use forecast::{Act, Certainty, Forecast, Foreseen, Reason, forecast};
 pub use inspect::Difference;
 pub use integrity::Chain;
 pub use inventory::{Commit, InstalledPlugin, Inventory, InventoryError, Told, Verification, Writing, verify};
 pub use job::{Belief, Caching, Job};
 pub use local::{Git, Local};
 pub use outcome::{Rejected, Report, RunError};
-pub use root::{LockedRoot, Locking, Root};
+pub use root::{LockedRoot, Locking, Remark, Root};
 pub use run::run;
 pub use stage::Staged;
 pub use tarball::{Kind, Limits};

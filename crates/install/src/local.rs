@@ -55,6 +55,15 @@ pub(crate) enum Found {
     Artifact(Hashed<Spool>),
 }
 
+/// What is at a local path, as it lies there.
+pub(crate) enum Place {
+    Nothing,
+    /// What was installed from it, and still is there.
+    Same,
+    Folder(Dir),
+    Tarball(File),
+}
+
 impl Local {
     /// Where a local path leads to, without the dots that may stand in it.
     pub(crate) fn path_of(&self, path: &str) -> PathBuf {
@@ -70,9 +79,29 @@ impl Local {
         limits: &Limits,
         stop: &Stop,
     ) -> Result<Found, Rejection> {
+        match self.find(path, installed, Some(root), stop)? {
+            Place::Nothing => Ok(Found::Nothing),
+            Place::Same => Ok(Found::Same),
+            Place::Folder(folder) => packed(folder, &Promise::Registry, staging, limits).map(Found::Artifact),
+            Place::Tarball(mut file) => {
+                let hashed = copied(&mut file, staging.spool(), limits, stop)?;
+                let same = installed.is_some_and(|known| is_named(known, &hashed));
+                Ok(if same { Found::Same } else { Found::Artifact(hashed) })
+            }
+        }
+    }
+
+    /// Looks at a local path, and makes nothing.
+    pub(crate) fn find(
+        &self,
+        path: &LocalPath,
+        installed: Option<&Known>,
+        root: Option<&Dir>,
+        stop: &Stop,
+    ) -> Result<Place, Rejection> {
         let failed = |source| Rejection::Host { act: "read the local package", source };
         let real = match self.folder.join(path.as_str()).canonicalize() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Place::Nothing),
             real => real.map_err(failed)?,
         };
         // A process that the kernel confines could not read it, and one that is not must not do more.
@@ -83,24 +112,32 @@ impl Local {
             return Err(failed(io::ErrorKind::InvalidInput.into()));
         };
         let parent = Dir::open(parent).map_err(failed)?;
-        let apart = |is_overlapping: bool| {
-            if is_overlapping { Err(Rejection::InRoot { path: path.to_string() }) } else { Ok(()) }
+        let apart = |is_overlapping: Option<io::Result<bool>>| match is_overlapping.transpose().map_err(failed)? {
+            Some(true) => Err(Rejection::InRoot { path: path.to_string() }),
+            Some(false) | None => Ok(()),
         };
-        apart(parent.is_within(root).map_err(failed)?)?;
+        apart(root.map(|root| parent.is_within(root)))?;
         if parent.kind(name).map_err(failed)? == Some(Kind::Directory) {
             let folder = parent.open_dir(name).map_err(failed)?;
-            apart(root.is_within(&folder).map_err(failed)?)?;
+            apart(root.map(|root| root.is_within(&folder)))?;
             if let Some(known) = installed
                 && inspect(known, &parent, name, Depth::Content, stop).map_err(failed)? == Condition::Intact
             {
-                return Ok(Found::Same);
+                return Ok(Place::Same);
             }
-            return packed(folder, &Promise::Registry, staging, limits).map(Found::Artifact);
+            return Ok(Place::Folder(folder));
         }
-        let hashed = copied(&mut parent.open_file(name).map_err(failed)?, staging, limits, stop)?;
-        let same =
-            installed.is_some_and(|known| known.record.manifest == named(&hashed).map(|named| named.to_string()));
-        Ok(if same { Found::Same } else { Found::Artifact(hashed) })
+        parent.open_file(name).map(Place::Tarball).map_err(failed)
+    }
+
+    /// What checks a repository out.
+    pub(crate) fn git_for(&self, spec: &GitSpec) -> Result<&GitProgram, Rejection> {
+        let repository = || spec.to_string();
+        match &self.git {
+            Git::Found(git) => Ok(git),
+            Git::Missing => Err(GitFailure::Missing { repository: repository() }.into()),
+            Git::Unwanted => Err(GitFailure::Unnamed { repository: repository() }.into()),
+        }
     }
 
     /// Checks a repository out beside what is staged, and makes an artifact of it.
@@ -113,12 +150,7 @@ impl Local {
         clock: (&dyn Clock, &Stop),
     ) -> Result<Hashed<Spool>, Rejection> {
         let failed = |source| Rejection::Host { act: "make a folder for git", source };
-        let repository = || spec.to_string();
-        let git = match &self.git {
-            Git::Found(git) => git,
-            Git::Missing => return Err(GitFailure::Missing { repository: repository() }.into()),
-            Git::Unwanted => return Err(GitFailure::Unnamed { repository: repository() }.into()),
-        };
+        let git = self.git_for(spec)?;
         let name = Staging::check_out(number);
         let dir = staging.dir().and_then(|dir| dir.create_dir(&name)).map_err(failed)?;
         git.check_out(spec, &staging.path_in(root).join(&name), &of_check_out(limits), clock)?;
@@ -133,8 +165,17 @@ const fn of_check_out(limits: &Limits) -> CheckOutLimits {
 }
 
 /// The digest by which the state remembers an artifact that nobody names.
-pub(crate) fn named(hashed: &Hashed<Spool>) -> Option<OciDigest> {
+pub(crate) fn named<W>(hashed: &Hashed<W>) -> Option<OciDigest> {
     hashed.digest(Algorithm::Sha512)
+}
+
+fn is_named<W>(known: &Known, hashed: &Hashed<W>) -> bool {
+    known.record.manifest == named(hashed).map(|named| named.to_string())
+}
+
+/// Whether a tarball is the one that a plugin was installed from.
+pub(crate) fn is_same(known: &Known, tarball: &mut File, limits: &Limits, stop: &Stop) -> Result<bool, Rejection> {
+    copied(tarball, Ok(io::sink()), limits, stop).map(|hashed| is_named(known, &hashed))
 }
 
 fn packed(dir: Dir, promise: &Promise, staging: &Staging, limits: &Limits) -> Result<Hashed<Spool>, Rejection> {
@@ -147,9 +188,14 @@ fn packed(dir: Dir, promise: &Promise, staging: &Staging, limits: &Limits) -> Re
     Ok(packed.into_inner().finish())
 }
 
-fn copied(file: &mut File, staging: &Staging, limits: &Limits, stop: &Stop) -> Result<Hashed<Spool>, Rejection> {
+fn copied<W: Write>(
+    file: &mut File,
+    into: io::Result<W>,
+    limits: &Limits,
+    stop: &Stop,
+) -> Result<Hashed<W>, Rejection> {
     let failed = |source| Rejection::Host { act: "copy the local tarball", source };
-    let mut writer = HashingWriter::new(staging.spool().map_err(failed)?);
+    let mut writer = HashingWriter::new(into.map_err(failed)?);
     let mut buffer = vec![0; CHUNK];
     loop {
         if stop.is_asked() {

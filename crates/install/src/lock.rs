@@ -9,7 +9,7 @@ use tarball::{Dir, FileMode};
 use transport::{Clock, Deadline, Stop};
 
 use crate::RootError;
-use crate::lease::Lease;
+use crate::lease::{self, Lease};
 
 /// The lock file's name in the root. It stays; only the kernel's lock on it means anything.
 pub(crate) const LOCK: &str = ".butler-plugins.lock";
@@ -81,6 +81,21 @@ impl RootLock {
             }
             Self::Lease(lease, _) => lease.check(),
         }
+    }
+}
+
+/// Who works on the root, as far as that can be seen. The kernel is asked by a hold that is given up at once; who begins in
+/// that very moment looks again a little later.
+pub(crate) fn holder(root: &Dir) -> io::Result<Option<String>> {
+    let mut file = match root.open_file(LOCK) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(None),
+        Err(TryLockError::WouldBlock) => Ok(Some(read_holder(&mut file))),
+        Err(TryLockError::Error(error)) if is_unsupported(&error) => lease::holder(root),
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 

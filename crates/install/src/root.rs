@@ -44,11 +44,14 @@ pub struct LockedRoot {
     pub(crate) lock: Arc<RootLock>,
 }
 
-/// Something found while the root was put in order.
+/// Something about a root, or about a plugin of it, that an operator should know.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Remark {
-    pub(crate) reason: &'static str,
-    pub(crate) detail: String,
+#[non_exhaustive]
+pub struct Remark {
+    /// The reason code.
+    pub reason: &'static str,
+    /// What it is, in words.
+    pub detail: String,
 }
 
 impl Root {
@@ -133,7 +136,7 @@ pub(crate) fn left(error: &io::Error) -> String {
 }
 
 /// Names of ours that must be files or free; a rename would fail on a folder only when half of the work is done.
-fn refuse_obstacles(root: &Dir) -> Result<(), RootError> {
+pub(crate) fn refuse_obstacles(root: &Dir) -> Result<(), RootError> {
     let look = |source| RootError::Unwritable { act: "look at our own files", source };
     for name in [LOCK, LEASE, STATE, APP_CONFIG] {
         match root.kind(name).map_err(look)? {

@@ -1,14 +1,13 @@
 //! A run, from its plan to its last record.
 
-mod visible;
+pub(crate) mod visible;
 
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use audit::{Event, LockState, Log, PluginKind};
-use config::{Admitted, Dialect, Entry, OnReject, Pull, Request};
+use config::{Dialect, OnReject, Pull};
 use fetch::Fetcher;
 use integrity::Promise;
 use transport::Stop;
@@ -17,7 +16,7 @@ use crate::cache::Cache;
 use crate::root::{LockedRoot, left};
 use crate::shared::Shared;
 use crate::shop::Shop;
-use crate::slot::{Pending, Progress, Slot};
+use crate::slot::{Progress, Slot};
 use crate::state::Known;
 use crate::tell::{kind_of, millis, tell_lock, tell_progress, tell_start, tell_step, tell_stretch, tell_warning};
 use crate::workers::{Task, Word, work};
@@ -74,22 +73,7 @@ impl Run {
     /// Judges every entry, without network and root.
     fn admit(mut job: Job) -> Self {
         let entries = std::mem::take(&mut job.plan.entries);
-        let slots = entries
-            .into_iter()
-            .map(|Entry { package, place, request, .. }| {
-                let progress = match request {
-                    Request::Disabled => Progress::Disabled,
-                    Request::Wanted(wanted) => match wanted.admit(&job.plan.policy) {
-                        Ok(Admitted { source, promise, plugin_config, pull, .. }) => {
-                            Progress::Pending(Pending { admitted: source, promise, pull, fragment: plugin_config })
-                        }
-                        Err(why) => Progress::Rejected(Box::new(why.into())),
-                    },
-                };
-                let file = place.file().map(str::to_owned);
-                Slot { package, line: place.position().line, file, progress, took: Duration::ZERO }
-            })
-            .collect();
+        let slots = entries.into_iter().map(|entry| Slot::judge(entry, &job.plan.policy)).collect();
         Self { job, slots, removed: Vec::new(), is_released: false }
     }
 
@@ -168,23 +152,12 @@ impl Run {
 
     /// Fetches, verifies and stages what is not on the root already.
     fn see_to_all(&mut self, root: &LockedRoot, fetcher: &Arc<Fetcher>, log: &mut Log) -> Result<(), RunError> {
-        let known = |pending: &Pending| {
-            let (source, integrity) = (pending.admitted.subject().to_string(), pending.promise.to_string());
-            let plugins = root.state.as_ref().map_or(&[][..], |state| &state.plugins);
-            plugins.iter().find(|k| k.record.source == source && k.record.integrity == integrity).cloned()
-        };
         let tasks: VecDeque<Task> = self
             .slots
             .iter()
             .enumerate()
             .filter_map(|(number, slot)| match &slot.progress {
-                Progress::Pending(pending) => Some(Task {
-                    number,
-                    source: pending.admitted.clone(),
-                    promise: pending.promise.clone(),
-                    pull: pending.pull,
-                    known: known(pending),
-                }),
+                Progress::Pending(pending) => Some(Task::of(number, pending, root.state.as_ref())),
                 _ => None,
             })
             .collect();

@@ -6,7 +6,7 @@ use std::io::{self, Read as _};
 use config::{AppConfig, Dialect, Fragment};
 use tarball::{Destination, Dir, Kind, Limits, read_manifest};
 
-use crate::state::{Removal, State};
+use crate::state::{Known, Removal, State};
 use crate::{Obstacle, Rejection};
 
 /// What a portal looks for in a folder.
@@ -19,13 +19,24 @@ const ORIGINALS_LIMIT: usize = 10_000;
 
 /// Decides in the file's order; the first to claim something has it.
 pub(crate) struct Selection<'a> {
-    root: &'a Dir,
+    /// `None` where there is none yet.
+    root: Option<&'a Dir>,
     state: Option<&'a State>,
     limits: &'a Limits,
     dialect: Dialect,
+    hands: Hands,
     /// By their lower-cased names, as volumes that do not tell cases apart have them.
     taken: HashMap<String, Taken>,
     app_config: AppConfig,
+}
+
+/// Whether folders are made ready to be moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hands {
+    /// They are.
+    On,
+    /// They are only looked at.
+    Off,
 }
 
 /// A destination that somebody has.
@@ -71,12 +82,18 @@ pub(crate) enum Retired {
 }
 
 impl<'a> Selection<'a> {
-    pub(crate) fn new(root: &'a Dir, state: Option<&'a State>, limits: &'a Limits, dialect: Dialect) -> Self {
+    pub(crate) fn new(
+        root: Option<&'a Dir>,
+        state: Option<&'a State>,
+        limits: &'a Limits,
+        dialect: Dialect,
+        hands: Hands,
+    ) -> Self {
         let app_config = match dialect {
             Dialect::Butler => AppConfig::default(),
             Dialect::Rhdh => AppConfig::rhdh(),
         };
-        Self { root, state, limits, dialect, taken: HashMap::new(), app_config }
+        Self { root, state, limits, dialect, hands, taken: HashMap::new(), app_config }
     }
 
     /// Lets a plugin have its destination and its piece of app-config.
@@ -121,7 +138,7 @@ impl<'a> Selection<'a> {
             Err(Obstacle::ForeignFolder) if self.is_known(dest) => Before::Ours,
             before => before.map_err(|by| Rejection::Destination { dest: dest.to_owned(), by })?,
         };
-        match self.root.make_movable(dest) {
+        match self.make_movable(dest) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(immovable(error)),
             _ => Ok(before),
         }
@@ -131,15 +148,13 @@ impl<'a> Selection<'a> {
     /// and how many more there are.
     pub(crate) fn unknown(&self, known: &HashSet<String>, most: usize) -> io::Result<(Vec<String>, usize)> {
         let (mut named, mut more) = (Vec::new(), 0);
-        if self.state.is_some() {
-            return Ok((named, more));
-        }
-        for entry in self.root.entries()? {
+        let (None, Some(root)) = (self.state, self.root) else { return Ok((named, more)) };
+        for entry in root.entries()? {
             let (name, kind) = entry?;
             let Some(name) = name.to_str().filter(|name| kind == Kind::Directory && !known.contains(*name)) else {
                 continue;
             };
-            if self.root.open_dir(name).and_then(|folder| folder.kind(MANIFEST)).is_ok_and(|kind| kind.is_some()) {
+            if root.open_dir(name).and_then(|folder| folder.kind(MANIFEST)).is_ok_and(|kind| kind.is_some()) {
                 if named.len() < most { named.push(name.to_owned()) } else { more += 1 }
             }
         }
@@ -147,16 +162,24 @@ impl<'a> Selection<'a> {
         Ok((named, more))
     }
 
-    /// Names the folders that Red Hat Developer Hub's installer made, and that nobody claims.
+    /// What becomes of each plugin of ours that has none of these destinations.
+    pub(crate) fn leaving(&self, claimed: &HashSet<String>) -> io::Result<Vec<(&'a Known, Retired)>> {
+        let plugins = self.state.map_or(&[][..], |state| &state.plugins);
+        let leaving = plugins.iter().map(|known| (known, &known.record)).filter(|(_, r)| !claimed.contains(&r.dest));
+        leaving.map(|(known, record)| Ok((known, self.retire(&record.dest, Some(&record.name))?))).collect()
+    }
+
+    /// Names the folders that Red Hat Developer Hub's installer made, that nobody claims, and that can be removed.
     pub(crate) fn originals(&self, claimed: &HashSet<String>) -> io::Result<Vec<Removal>> {
         let mut found = Vec::new();
-        for entry in self.root.entries()? {
+        let Some(root) = self.root else { return Ok(found) };
+        for entry in root.entries()? {
             let (name, kind) = entry?;
             let Some(dest) = name.to_str().filter(|name| kind == Kind::Directory && !claimed.contains(*name)) else {
                 continue;
             };
             let Ok(dest) = Destination::parse(dest) else { continue };
-            let is_originals = match self.root.open_dir(dest.as_str()).and_then(|folder| is_originals(&folder)) {
+            let is_originals = match root.open_dir(dest.as_str()).and_then(|folder| is_originals(&folder)) {
                 // Another user's, perhaps: no start would get past it.
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => false,
                 found => found?,
@@ -166,7 +189,13 @@ impl<'a> Selection<'a> {
             }
         }
         found.sort_unstable_by(|a, b| a.dest.cmp(&b.dest));
-        Ok(found)
+        let mut removable = Vec::new();
+        for removal in found {
+            if let Retired::Removable = self.retire(removal.dest.as_str(), None)? {
+                removable.push(removal);
+            }
+        }
+        Ok(removable)
     }
 
     /// Decides what becomes of a plugin of ours that the file no longer asks for.
@@ -179,32 +208,41 @@ impl<'a> Selection<'a> {
     }
 
     fn look_to_retire(&self, dest: &str, name: Option<&str>) -> io::Result<Retired> {
-        if self.root.kind(dest)? != Some(Kind::Directory) {
+        let Some(root) = self.root else { return Ok(Retired::Gone) };
+        if root.kind(dest)? != Some(Kind::Directory) {
             return Ok(Retired::Gone);
         }
-        if self.is_taken_in_another_case(dest)? {
+        if self.is_taken_in_another_case(root, dest)? {
             return Ok(Retired::Gone);
         }
         if self.look_at(dest, name)?.is_err() {
             return Ok(Retired::Foreign);
         }
-        self.root.make_movable(dest).map(|()| Retired::Removable)
+        self.make_movable(dest).map(|()| Retired::Removable)
+    }
+
+    fn make_movable(&self, dest: &str) -> io::Result<()> {
+        match (self.hands, self.root) {
+            (Hands::On, Some(root)) => root.make_movable(dest),
+            (Hands::Off, _) | (_, None) => Ok(()),
+        }
     }
 
     /// Whether a plugin that stays has this very folder, by a name that only its case makes another.
-    fn is_taken_in_another_case(&self, dest: &str) -> io::Result<bool> {
+    fn is_taken_in_another_case(&self, root: &Dir, dest: &str) -> io::Result<bool> {
         let Some(taken) = self.taken.get(&dest.to_lowercase()).filter(|taken| taken.dest != dest) else {
             return Ok(false);
         };
-        match self.root.open_dir(&taken.dest) {
-            Ok(folder) => folder.is_within(&self.root.open_dir(dest)?),
+        match root.open_dir(&taken.dest) {
+            Ok(folder) => folder.is_within(&root.open_dir(dest)?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
     }
 
     fn look_at(&self, dest: &str, name: Option<&str>) -> io::Result<Result<Before, Obstacle>> {
-        Ok(match occupant(self.root, dest, name, self.limits)? {
+        let Some(root) = self.root else { return Ok(Ok(Before::Ours)) };
+        Ok(match occupant(root, dest, name, self.limits)? {
             Occupant::Nobody => Ok(Before::Ours),
             // Torn by a power cut, or tampered with: the state says that it was ours.
             Occupant::Same | Occupant::Original | Occupant::Unreadable if self.is_known(dest) => Ok(Before::Ours),
@@ -294,7 +332,7 @@ mod tests {
         symlink("../mark", at("linked-mark").join(ORIGINALS_MARK)).unwrap();
         symlink("a", at("link")).unwrap();
         let (dir, limits) = (Dir::open(root.path()).unwrap(), Limits::default());
-        let selection = Selection::new(&dir, None, &limits, Dialect::Rhdh);
+        let selection = Selection::new(Some(&dir), None, &limits, Dialect::Rhdh, Hands::On);
         let found = selection.originals(&HashSet::from(["claimed".to_owned()])).unwrap();
         let found: Vec<_> = found.iter().map(|removal| (removal.dest.as_str(), removal.name.as_deref())).collect();
         assert_eq!(found, [("a", None), ("z", None)]);
@@ -304,7 +342,7 @@ mod tests {
     fn destinations_that_only_case_tells_apart_are_one() {
         let root = tempfile::tempdir().unwrap();
         let (dir, limits) = (Dir::open(root.path()).unwrap(), Limits::default());
-        let mut selection = Selection::new(&dir, None, &limits, Dialect::Rhdh);
+        let mut selection = Selection::new(Some(&dir), None, &limits, Dialect::Rhdh, Hands::On);
         selection.claim("first", "Plugin", None).unwrap();
         selection.claim("another", "plugin-b", None).unwrap();
         for (dest, expected) in [
@@ -324,7 +362,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let (dir, limits) = (Dir::open(root.path()).unwrap(), Limits::default());
         put(root.path(), "Plugin", MARK);
-        let mut selection = Selection::new(&dir, None, &limits, Dialect::Rhdh);
+        let mut selection = Selection::new(Some(&dir), None, &limits, Dialect::Rhdh, Hands::On);
         selection.claim("first", "plugin", None).unwrap();
         for row in ["nothing there yet", "two folders"] {
             assert!(matches!(selection.retire("Plugin", None).unwrap(), Retired::Removable), "{row}");
@@ -345,7 +383,7 @@ mod tests {
             let looked = std::thread::spawn(move || {
                 let _ = rustix::thread::set_thread_uid(rustix::process::Uid::from_raw(65_532));
                 let limits = Limits::default();
-                let selection = Selection::new(&dir, None, &limits, Dialect::Rhdh);
+                let selection = Selection::new(Some(&dir), None, &limits, Dialect::Rhdh, Hands::On);
                 (selection.retire("plugin", None), selection.make_way("plugin", "x").map_err(|why| why.hint()))
             });
             let (retired, way) = looked.join().unwrap();
@@ -362,7 +400,7 @@ mod tests {
         put(root.path(), "plugin", MARK);
         let (dir, limits) = (Dir::open(root.path()).unwrap(), Limits::default());
         for (dialect, expected) in [(Dialect::Rhdh, Some(Before::Adopted)), (Dialect::Butler, None)] {
-            let selection = Selection::new(&dir, None, &limits, dialect);
+            let selection = Selection::new(Some(&dir), None, &limits, dialect, Hands::On);
             assert_eq!(selection.make_way("plugin", "@org/other").ok(), expected, "{dialect:?}");
             let is_removable = matches!(selection.retire("plugin", None).unwrap(), Retired::Removable);
             assert_eq!(is_removable, expected.is_some(), "{dialect:?}");

@@ -6,7 +6,7 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use audit::NoteShape;
-use config::{Dialect, Pull};
+use config::Dialect;
 use fetch::{Answered, FetchError, Fetcher, Origin, Spool};
 use integrity::{Hashed, Promise, Verified};
 use source::{AllowedKind, GitSpec, LocalPath, PluginPath, Source};
@@ -14,13 +14,12 @@ use tarball::{Dir, Limits};
 use transport::{Clock, Stop};
 
 use crate::cache::{Cache, CacheError, Name};
-use crate::inspect::{Condition, Depth, inspect};
 use crate::local::{Found, Local, named};
 use crate::root::Remark;
 use crate::shared::Shared;
 use crate::staging::Staging;
 use crate::state::Known;
-use crate::workers::{Ready, Stretch, Task, Word};
+use crate::workers::{Ready, Seen, Stretch, Task, Word};
 use crate::{Belief, Chain, Rejection, Staged};
 
 /// What all workers share.
@@ -56,21 +55,18 @@ impl Shop {
     /// Sees whether anything is to be fetched, and where from.
     pub(crate) fn begin(
         &self,
-        task: &mut Task,
+        task: &Task,
         changed: &mut Option<String>,
         words: &Sender<Word>,
     ) -> Result<Begun, Rejection> {
-        let intact = match task.known.take() {
-            Some(known) => match self.inspect(&known)? {
-                Condition::Intact if task.is_served_by_what_is_there() => return Ok(Ready::unchanged(known).into()),
-                Condition::Intact if task.pull != Pull::Force => Some(known),
-                Condition::Intact => None,
-                Condition::Changed(what) => {
-                    *changed = Some(what);
-                    None
-                }
-            },
-            None => None,
+        let dest = task.known.as_ref().map_or_else(String::new, |known| known.record.dest.clone());
+        let intact = match task.see(&self.root, &dest, self.belief, &self.stop)? {
+            Seen::Serves(known) => return Ok(Ready::unchanged(known).into()),
+            Seen::Intact(known) => Some(known),
+            Seen::Wanting(what) => {
+                *changed = what;
+                None
+            }
         };
         match task.source.kind() {
             AllowedKind::Local(path) => self.take_local(task, path.subject(), intact, words).map(Begun::Ready),
@@ -83,14 +79,6 @@ impl Shop {
                 }
             }
         }
-    }
-
-    /// Looks at what is installed, as closely as the operator wants it.
-    fn inspect(&self, known: &Known) -> Result<Condition, Rejection> {
-        let is_believed = self.belief == Belief::State && known.record.synced;
-        let depth = if is_believed { Depth::Outline } else { Depth::Content };
-        let condition = inspect(known, &self.root, &known.record.dest, depth, &self.stop);
-        condition.map_err(|source| Rejection::Host { act: "inspect the installed plugin", source })
     }
 
     fn take_local(
@@ -108,11 +96,8 @@ impl Shop {
             }
             (Found::Same, Some(known)) => Ok(Ready::unchanged(known)),
             (Found::Nothing, Some(known)) => {
-                let name = &known.record.name;
-                let detail =
-                    format!("there is nothing at `{path}` any more, and `{name}`, installed from it, is removed");
                 // Nobody listens any more after a stop.
-                drop(words.send(Word::Remark(Remark { reason: "local_package_gone", detail })));
+                drop(words.send(Word::Remark(gone(path, &known))));
                 Ok(Ready::Absent)
             }
             (Found::Same | Found::Nothing, _) => Ok(Ready::Absent),
@@ -161,12 +146,8 @@ impl Shop {
         if self.stop.is_asked() {
             return Err(Rejection::Interrupted);
         }
-        let detail = format!(
-            "`{}` could not be looked up again, and what was installed from it stays: {why}",
-            task.source.subject()
-        );
         // Nobody listens any more after a stop.
-        drop(words.send(Word::Remark(Remark { reason: "source_unreachable", detail })));
+        drop(words.send(Word::Remark(unreachable(task, why))));
         Ok(Ready::unchanged(known))
     }
 
@@ -268,6 +249,20 @@ impl Shop {
     }
 }
 
+/// What is told of a local plugin that is not where it was.
+pub(crate) fn gone(path: &LocalPath, known: &Known) -> Remark {
+    let name = &known.record.name;
+    let detail = format!("there is nothing at `{path}` any more, and `{name}`, installed from it, is removed");
+    Remark { reason: "local_package_gone", detail }
+}
+
+/// What is told of a source that cannot be asked.
+pub(crate) fn unreachable(task: &Task, why: &str) -> Remark {
+    let source = task.source.subject();
+    let detail = format!("`{source}` could not be looked up again, and what was installed from it stays: {why}");
+    Remark { reason: "source_unreachable", detail }
+}
+
 fn tell_stretch(number: usize, stretch: Stretch, words: &Sender<Word>) {
     // Nobody listens any more after a stop.
     drop(words.send(Word::Stretch { number, stretch }));
@@ -282,7 +277,7 @@ fn tell_retry(number: usize, words: &Sender<Word>) -> impl Fn(&FetchError, Durat
 }
 
 /// Whether a source leads to what was installed from it.
-fn leads_to(artifact: &fetch::Located, known: &Known) -> bool {
+pub(crate) fn leads_to(artifact: &fetch::Located, known: &Known) -> bool {
     artifact.manifest().is_some_and(|manifest| Some(manifest.to_string()) == known.record.manifest)
 }
 

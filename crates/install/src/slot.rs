@@ -4,8 +4,9 @@ use std::io;
 use std::time::Duration;
 
 use audit::{Event, Log, SkipReason};
-use config::{Fragment, Pull};
+use config::{Admitted, Entry, Fragment, Pull, Request};
 use integrity::Promise;
+use source::SourcePolicy;
 
 use crate::select::{Before, Selection};
 use crate::tell::{millis, tell_rejection, was_interrupted};
@@ -37,6 +38,22 @@ pub(crate) struct Pending {
 }
 
 impl Slot {
+    /// Judges an entry, without network and root.
+    pub(crate) fn judge(entry: Entry, policy: &SourcePolicy) -> Self {
+        let Entry { package, place, request, .. } = entry;
+        let progress = match request {
+            Request::Disabled => Progress::Disabled,
+            Request::Wanted(wanted) => match wanted.admit(policy) {
+                Ok(Admitted { source, promise, plugin_config, pull, .. }) => {
+                    Progress::Pending(Pending { admitted: source, promise, pull, fragment: plugin_config })
+                }
+                Err(why) => Progress::Rejected(Box::new(why.into())),
+            },
+        };
+        let file = place.file().map(str::to_owned);
+        Self { package, line: place.position().line, file, progress, took: Duration::ZERO }
+    }
+
     pub(crate) fn settle(&mut self, outcome: Result<Ready, Box<Rejection>>) {
         self.progress = match (std::mem::replace(&mut self.progress, Progress::Disabled), outcome) {
             (Progress::Pending(wanted), Ok(ready)) => Progress::Ready { ready, wanted, adopted: false },

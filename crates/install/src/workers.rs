@@ -11,13 +11,16 @@ use audit::NoteShape;
 use config::Pull;
 use integrity::Promise;
 use source::{Allowed, Source};
+use tarball::Dir;
 use transport::{Clock, Deadline, Stop};
 
+use crate::inspect::{Condition, Depth, inspect};
 use crate::queue::{Queue, Work};
 use crate::root::Remark;
 use crate::shop::{Begun, Shop};
-use crate::state::Known;
-use crate::{Rejection, Staged};
+use crate::slot::Pending;
+use crate::state::{Known, State};
+use crate::{Belief, Rejection, Staged};
 
 /// How often a wish to stop is looked for while nothing else happens.
 const POLL: Duration = Duration::from_millis(20);
@@ -49,10 +52,43 @@ pub(crate) enum Ready {
     Staged(Box<Staged>),
 }
 
+/// What is on the root of a task, and whether that is enough.
+pub(crate) enum Seen {
+    /// All of it, and nobody is asked.
+    Serves(Known),
+    /// All of it, though its source may lead to something else by now.
+    Intact(Known),
+    /// Nothing that serves: what was changed, if that is why.
+    Wanting(Option<String>),
+}
+
 impl Task {
+    pub(crate) fn of(number: usize, pending: &Pending, state: Option<&State>) -> Self {
+        let (source, integrity) = (pending.admitted.subject().to_string(), pending.promise.to_string());
+        let plugins = state.map_or(&[][..], |state| &state.plugins);
+        let known = plugins.iter().find(|k| k.record.source == source && k.record.integrity == integrity).cloned();
+        let (source, promise) = (pending.admitted.clone(), pending.promise.clone());
+        Self { number, source, promise, pull: pending.pull, known }
+    }
+
+    /// Looks at what is installed, in `folder` of `parent`, as closely as the operator wants it.
+    pub(crate) fn see(&self, parent: &Dir, folder: &str, belief: Belief, stop: &Stop) -> Result<Seen, Rejection> {
+        let Some(known) = &self.known else { return Ok(Seen::Wanting(None)) };
+        let is_believed = belief == Belief::State && known.record.synced;
+        let depth = if is_believed { Depth::Outline } else { Depth::Content };
+        let condition = inspect(known, parent, folder, depth, stop);
+        let condition = condition.map_err(|source| Rejection::Host { act: "inspect the installed plugin", source })?;
+        Ok(match condition {
+            Condition::Intact if self.is_served_by_what_is_there() => Seen::Serves(known.clone()),
+            Condition::Intact if self.pull != Pull::Force => Seen::Intact(known.clone()),
+            Condition::Intact => Seen::Wanting(None),
+            Condition::Changed(what) => Seen::Wanting(Some(what)),
+        })
+    }
+
     /// Whether nobody has to be asked about a plugin that is there: what a pinned source leads to by now would not be
     /// the pinned one. A local path costs nothing to look at.
-    pub(crate) fn is_served_by_what_is_there(&self) -> bool {
+    fn is_served_by_what_is_there(&self) -> bool {
         let is_local = matches!(self.source.subject(), Source::Local(_));
         match self.pull {
             Pull::Force => false,
@@ -61,7 +97,8 @@ impl Task {
         }
     }
 
-    fn is_pinned(&self) -> bool {
+    /// Whether what its source leads to is known without a question.
+    pub(crate) fn is_pinned(&self) -> bool {
         match (&self.promise, self.source.subject()) {
             (Promise::Hashes(_), _) => true,
             (Promise::Registry, Source::Oci(reference)) => reference.digest().is_some(),
@@ -183,9 +220,9 @@ fn serve(queue: &Queue<Task, Located>, shop: &Shop, results: &Sender<Word>) {
         let started = shop.clock.uptime();
         let took = || shop.clock.uptime().saturating_sub(started);
         let (number, outcome, changed, took) = match work {
-            Work::Begin(mut task) => {
+            Work::Begin(task) => {
                 let (number, mut changed, mut beginning) = (task.number, None, queue.beginning());
-                let outcome = match shop.begin(&mut task, &mut changed, results) {
+                let outcome = match shop.begin(&task, &mut changed, results) {
                     Ok(Begun::Located(artifact)) => {
                         // One whose size nobody tells may be large.
                         let size = artifact.size().unwrap_or(u64::MAX);

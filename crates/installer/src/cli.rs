@@ -87,6 +87,11 @@ pub(crate) struct RunArgs {
     #[arg(value_parser = path())]
     pub(crate) report: Option<PathBuf>,
 
+    /// A file that is told how each run went, in Prometheus' text format, those that failed as well; its folder must exist
+    #[arg(long, value_name = "FILE", env = "BUTLER_PLUGINS_METRICS_FILE", hide_env_values = true)]
+    #[arg(value_parser = path())]
+    pub(crate) metrics_file: Option<PathBuf>,
+
     /// Least level written to the log
     #[arg(long, value_name = "LEVEL", env = "BUTLER_PLUGINS_LOG_LEVEL", hide_env_values = true)]
     #[arg(value_enum, default_value = "info")]
@@ -253,6 +258,8 @@ pub(crate) struct LimitArgs {
 /// What to do instead of installing.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Say what a run would do on the root, without doing it; no server is asked, nothing is written
+    Plan(PlanArgs),
     /// Say what is wrong with a plugin list or a chart's values file, without touching the root
     Check(CheckArgs),
     /// Say what is installed on the root, as it is recorded there; nothing is written, and no lock is taken
@@ -264,7 +271,7 @@ pub(crate) enum Command {
 }
 
 /// Commands that ask no server, and whether they are told a dialect.
-const WITHOUT_SERVERS: [(&str, bool); 3] = [("list", false), ("schema", true), ("verify", false)];
+const WITHOUT_SERVERS: [(&str, bool); 4] = [("plan", true), ("list", false), ("schema", true), ("verify", false)];
 
 /// The flags of `check`.
 #[derive(Debug, clap::Args)]
@@ -276,6 +283,26 @@ pub(crate) struct CheckArgs {
     /// Also ask each source whether it is there and may be read
     #[arg(long)]
     pub(crate) online: bool,
+
+    /// Form of the report
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: ReportFormat,
+}
+
+/// The flags of `plan`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PlanArgs {
+    /// The plugin list [default: --config]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// The folder that the portal scans; it may be mounted read-only [default: --root]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
+
+    /// Say it of a run with this flag
+    #[arg(long)]
+    pub(crate) trust_state: bool,
 
     /// Form of the report
     #[arg(long, value_enum, default_value = "text")]
@@ -328,6 +355,15 @@ pub(crate) enum ReportFormat {
 /// What only our own command line knows, whatever the file's dialect.
 pub(crate) const COMMANDS: [&str; 4] = ["check", "list", "schema", "verify"];
 
+/// The command of ours that the other command line has as well.
+pub(crate) const RHDH_PLAN: &str = "plan";
+const RHDH_USAGE: &str =
+    "install-dynamic-plugins [OPTIONS] <ROOT>\n       install-dynamic-plugins plan [OPTIONS] <ROOT>";
+const RHDH_PLAN_ABOUT: &str = "Say what a run would do on the root, without doing it: nothing is written there";
+/// What only a run is asked for.
+const RHDH_UNPLANNED: [&str; 8] =
+    ["jobs", "cache", "report", "metrics_file", "log_level", "log_format", "termination_log", "lock_timeout"];
+
 /// A root, unless somebody meant one of our commands: it would be made, and filled.
 fn no_command(text: &str) -> Result<PathBuf, String> {
     if COMMANDS.contains(&text) {
@@ -358,9 +394,20 @@ pub(crate) fn command() -> clap::Command {
 /// The command line of RHDH's installer, with other defaults where that has others.
 pub(crate) fn rhdh_command() -> clap::Command {
     let defaults = [("dialect", "rhdh"), ("log_format", "rhdh"), ("max_file_bytes", "40000000")];
-    defaults.into_iter().fold(RhdhArgs::command(), |command, (name, value)| {
+    let command = defaults.into_iter().fold(RhdhArgs::command(), |command, (name, value)| {
         command.mut_arg(name, |argument| argument.default_value(value))
-    })
+    });
+    let format = <PlanArgs as clap::Args>::augment_args(clap::Command::default());
+    let format = format.get_arguments().find(|argument| argument.get_id() == "format").cloned();
+    let plan = command
+        .clone()
+        .name(RHDH_PLAN)
+        .bin_name("install-dynamic-plugins plan")
+        .about(RHDH_PLAN_ABOUT)
+        .after_help("")
+        .args(format);
+    let plan = RHDH_UNPLANNED.into_iter().fold(plan, |plan, name| plan.mut_arg(name, |argument| argument.hide(true)));
+    command.subcommand(plan).override_usage(RHDH_USAGE).subcommand_negates_reqs(true).disable_help_subcommand(true)
 }
 
 const AFTER_HELP: &str = "\

@@ -9,7 +9,7 @@ use crate::cli::{self, Args, COMMANDS, Command, Dialect};
 use crate::environment::Environment;
 use crate::exit::Status;
 use crate::report::print_text;
-use crate::{check, list, rhdh, run, usage, verify};
+use crate::{check, list, plan, rhdh, run, usage, verify};
 
 /// The name by which RHDH's charts and images call its installer.
 const RHDH_NAME: &str = "install-dynamic-plugins";
@@ -24,19 +24,20 @@ pub(crate) fn run(arguments: Vec<OsString>, environment: &Environment) -> Status
 
 fn butler(arguments: Vec<OsString>, environment: &Environment) -> Status {
     let parsed = cli::command().try_get_matches_from(arguments);
-    let args = match parsed.and_then(|matches| Args::from_arg_matches(&matches)) {
+    let mut args = match parsed.and_then(|matches| Args::from_arg_matches(&matches)) {
         Ok(args) => args,
         Err(error) => return usage::misused(&error),
     };
-    match &args.command {
+    match args.command.take() {
         None => run::run(&args, environment),
-        Some(Command::Check(check)) => check::run(&args, check, environment),
-        Some(Command::List(list)) => list::run(&args, list),
+        Some(Command::Plan(plan)) => plan::run(args, plan, environment),
+        Some(Command::Check(check)) => check::run(&args, &check, environment),
+        Some(Command::List(list)) => list::run(&args, &list),
         Some(Command::Schema) => {
             print_text(&config::schema(args.run.dialect.into()));
             Status::Completed
         }
-        Some(Command::Verify(verify)) => verify::run(&args, verify),
+        Some(Command::Verify(verify)) => verify::run(&args, &verify),
     }
 }
 

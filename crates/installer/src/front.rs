@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use audit::{Blame, Event, Format, Level, Log, more_failed};
 use config::{Dialect, Plan, Problems};
 use fetch::{Fetcher, Unreadable};
-use install::{Belief, Chain, Job, Local, Locking, Rejected, RootError, RunError};
+use install::{Belief, Chain, InventoryError, Job, Local, Locking, Rejected, RootError, RunError};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use source::SourcePolicy;
 use transport::{Clock, Stop, SystemClock};
@@ -17,6 +17,7 @@ use transport::{Clock, Stop, SystemClock};
 use crate::cli::{LogFormat, LogLevel, RunArgs};
 use crate::environment::Environment;
 use crate::exit::Status;
+use crate::metrics::Meter;
 use crate::report_file::ReportFile;
 use crate::sandbox::{Rules, Sandbox};
 use crate::settings::{self, SettingsError};
@@ -57,18 +58,36 @@ impl Front<'_> {
     /// Installs what `prepare` finds to do, if anything, and says in the log what became of each plugin.
     pub(crate) fn run(
         &self,
+        ends_as: fn(Status) -> Status,
         prepare: impl FnOnce(&mut Session) -> Result<Option<(Job, Arc<Fetcher>)>, Failure>,
     ) -> Status {
-        let termination_log = TerminationLog::open(&self.args.termination_log);
-        let last_words = |reason: &str, detail: &str, hint: Option<&str>| termination_log.leave(reason, detail, hint);
-        let signals = Signals::watch();
-        let mut session = Session {
-            log: open_log(self.args.log_format, self.args.log_level),
-            clock: Arc::new(SystemClock::start()),
-            stop: signals.stop.clone(),
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+        let meter = settings::file(self.args.metrics_file.as_ref()).map(|file| Meter::start(file, self.root, &clock));
+        let log = open_log(self.args.log_format, self.args.log_level);
+        let log = match &meter {
+            Some(meter) => log.watched(meter.watch()),
+            None => log,
         };
+        // Before the process is confined.
+        let termination_log = TerminationLog::open(&self.args.termination_log);
+        let signals = Signals::watch();
+        let mut session = Session { log, clock, stop: signals.stop.clone() };
         let prepared = prepare(&mut session);
-        let log = &mut session.log;
+        let fetcher = prepared.as_ref().ok().and_then(|begun| Some(Arc::clone(&begun.as_ref()?.1)));
+        let status = ends_as(self.carry_out(prepared, &mut session.log, (&termination_log, &signals)));
+        if let Some(meter) = meter {
+            meter.write(fetcher.map_or(0, |fetcher| fetcher.received()), status, &mut session.log);
+        }
+        status
+    }
+
+    fn carry_out(
+        &self,
+        prepared: Result<Option<(Job, Arc<Fetcher>)>, Failure>,
+        log: &mut Log,
+        (termination_log, signals): (&TerminationLog, &Signals),
+    ) -> Status {
+        let last_words = |reason: &str, detail: &str, hint: Option<&str>| termination_log.leave(reason, detail, hint);
         let begun = match prepared {
             Ok(begun) => begun,
             Err(Failure { reason, detail, hint, blame }) => {
@@ -77,7 +96,7 @@ impl Front<'_> {
                 return signals.status_of(reason, Status::Usage);
             }
         };
-        let report_file = settings::report(self.args).map(|path| ReportFile::open(path, self.root));
+        let report_file = settings::file(self.args.report.as_ref()).map(|path| ReportFile::open(path, self.root));
         let rejected = |rejected: &Rejected| {
             let detail = format!("plugin `{}`: {}{}", rejected.package, rejected.detail, more_failed(rejected.others));
             last_words(rejected.reason, &detail, rejected.hint.as_deref());
@@ -105,17 +124,27 @@ impl Front<'_> {
         }
     }
 
-    /// What asks the network, in a process that is confined to the root and to what else `rules` name.
+    /// What a run changes.
+    pub(crate) fn changing(&self) -> Result<Rules, Failure> {
+        Ok(Rules {
+            changed: vec![self.root.to_owned()],
+            cache: settings::reachable_cache(self.args),
+            replaced: settings::report_folder(self.args)?
+                .into_iter()
+                .chain(settings::metrics_folder(self.args))
+                .collect(),
+            ..Rules::default()
+        })
+    }
+
+    /// What asks the network, in a process that is confined to what `rules` name.
     pub(crate) fn confine(
         &self,
         session: &mut Session,
         dialect: Dialect,
         policy: SourcePolicy,
-        mut rules: Rules,
+        rules: Rules,
     ) -> Result<Confined, Failure> {
-        rules.changed.push(self.root.to_owned());
-        rules.cache = settings::reachable_cache(self.args);
-        rules.report = settings::report_folder(self.args)?;
         let clock = Arc::clone(&session.clock);
         let (fetcher, sandbox) = settings::fetcher(self.args, self.environment, dialect, policy, clock, rules)?;
         sandbox.tell(&mut session.log);
@@ -191,6 +220,13 @@ impl From<SettingsError> for Failure {
     }
 }
 
+impl From<InventoryError> for Failure {
+    fn from(error: InventoryError) -> Self {
+        let (reason, hint, blame) = (error.reason(), error.hint(), error.blame());
+        Self { reason, detail: Chain(&error).to_string(), hint, blame }
+    }
+}
+
 impl From<RootError> for Failure {
     fn from(error: RootError) -> Self {
         let (reason, hint, blame) = (error.reason(), error.hint(), error.blame());
@@ -211,6 +247,11 @@ pub(crate) fn open_log(format: LogFormat, level: LogLevel) -> Log {
         LogLevel::Debug => Level::Debug,
     };
     Log::new(format, level, now, io::stdout(), io::stderr())
+}
+
+/// A log that leaves standard output to a report.
+pub(crate) fn open_log_beside_a_report() -> Log {
+    Log::new(Format::Logfmt, Level::Warn, now, io::stderr(), io::stderr())
 }
 
 #[expect(clippy::disallowed_methods, reason = "the log's clock enters here")]

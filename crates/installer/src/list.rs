@@ -12,7 +12,7 @@ use crate::exit::Status;
 use crate::report;
 use crate::sandbox::Rules;
 
-/// Columns of the table; the last is the longest and needs no width.
+/// Columns of the table.
 const HEAD: [&str; 6] = ["NAME", "VERSION", "DESTINATION", "FILES", "INSTALLED", "SOURCE"];
 
 /// Reads the record and reports on standard output.
@@ -20,7 +20,10 @@ pub(crate) fn run(args: &Args, list: &RootArgs) -> Status {
     let (root, format) = (report::root(args, list), list.format);
     Rules::reading(root).enforce();
     match Inventory::read(root) {
-        Err(error) => return report::untold(root, format, &error),
+        Err(error) => {
+            report::untold(root, format, &error.into());
+            return Status::Root;
+        }
         Ok(inventory) => match format {
             ReportFormat::Json => report::print(&to_json(root, &inventory)),
             ReportFormat::Text => report::print_text(&page(root, &inventory)),
@@ -41,7 +44,7 @@ pub(crate) fn to_json(root: &Path, inventory: &Inventory) -> Value {
     })
 }
 
-fn plugin_to_json(plugin: &InstalledPlugin) -> Value {
+pub(crate) fn plugin_to_json(plugin: &InstalledPlugin) -> Value {
     json!({
         "name": plugin.name,
         "version": plugin.version,
@@ -73,24 +76,10 @@ fn page(root: &Path, inventory: &Inventory) -> String {
 }
 
 fn table(plugins: &[InstalledPlugin]) -> String {
-    let rows: Vec<[String; 6]> = plugins
-        .iter()
-        .map(|plugin| {
-            let text = |text: &String| printable(text);
-            let (files, installed) = (plugin.files.to_string(), rfc3339(plugin.installed));
-            [text(&plugin.name), text(&plugin.version), text(&plugin.dest), files, installed, text(&plugin.source)]
-        })
-        .collect();
-    let head = HEAD.map(str::to_owned);
-    let widths: Vec<_> = (0..HEAD.len() - 1)
-        .map(|column| {
-            let cells = std::iter::once(&head).chain(&rows).map(|row| row[column].chars().count());
-            cells.max().unwrap_or_default()
-        })
-        .collect();
-    let line = |row: &[String; 6]| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}  "));
-        cells.chain([row[HEAD.len() - 1].clone(), "\n".to_owned()]).collect::<String>()
+    let row = |plugin: &InstalledPlugin| {
+        let text = |text: &String| printable(text);
+        let (files, installed) = (plugin.files.to_string(), rfc3339(plugin.installed));
+        vec![text(&plugin.name), text(&plugin.version), text(&plugin.dest), files, installed, text(&plugin.source)]
     };
-    std::iter::once(&head).chain(&rows).map(line).collect()
+    report::table(&HEAD, &plugins.iter().map(row).collect::<Vec<_>>())
 }

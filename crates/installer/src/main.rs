@@ -7,6 +7,8 @@ mod environment;
 mod exit;
 mod front;
 mod list;
+mod metrics;
+mod plan;
 mod program;
 mod replace;
 mod report;

@@ -1,16 +1,20 @@
 //! Reports on standard output, of the commands that change nothing.
 
 use std::ffi::OsStr;
-use std::io::{self, Write};
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use install::{Chain, InventoryError};
 use serde_json::{Value, json};
+use signal_hook::consts::{SIGINT, SIGTERM};
 use source::printable;
 
 use crate::cli::{Args, ReportFormat, RootArgs};
 use crate::exit::Status;
+use crate::front::Failure;
 
 /// The root that was named behind the command, or else before it or by the environment.
 pub(crate) fn root<'a>(args: &'a Args, behind: &'a RootArgs) -> &'a Path {
@@ -18,20 +22,44 @@ pub(crate) fn root<'a>(args: &'a Args, behind: &'a RootArgs) -> &'a Path {
 }
 
 /// Says that nothing can be said of a root.
-pub(crate) fn untold(root: &Path, format: ReportFormat, error: &InventoryError) -> Status {
-    let (root, reason, detail, hint) = (text_of(root), error.reason(), Chain(error).to_string(), error.hint());
+pub(crate) fn untold(root: &Path, format: ReportFormat, failure: &Failure) {
+    let Failure { reason, detail, hint, blame } = failure;
+    let root = text_of(root);
     match format {
         ReportFormat::Json => {
-            print(
-                &json!({ "root": root, "reason": reason, "detail": detail, "hint": hint, "blame": error.blame().name() }),
-            );
+            print(&json!({ "root": root, "reason": reason, "detail": detail, "hint": hint, "blame": blame.name() }));
         }
         ReportFormat::Text => {
-            let hint = hint.map(|hint| format!("help: {hint}\n")).unwrap_or_default();
-            print_text(&format!("error: {}: {} [{reason}]\n{hint}", printable(&root), printable(&detail)));
+            let hint = hint.as_ref().map(|hint| format!("help: {hint}\n")).unwrap_or_default();
+            print_text(&format!("error: {}: {} [{reason}]\n{hint}", printable(&root), printable(detail)));
         }
     }
-    Status::Root
+}
+
+/// Rows below their heads; the last column needs no width.
+pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let head = head.iter().map(|cell| (*cell).to_owned()).collect();
+    let rows: Vec<&Vec<String>> = std::iter::once(&head).chain(rows).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths: Vec<_> = (0..head.len().saturating_sub(1)).map(width).collect();
+    let mut page = String::new();
+    for row in &rows {
+        for (cell, width) in row.iter().zip(&widths) {
+            // Writing to a String cannot fail.
+            let _ = write!(page, "{cell:width$}  ");
+        }
+        page += row.last().map_or("", String::as_str);
+        page += "\n";
+    }
+    page
+}
+
+/// There is nothing to clean up; but the first process of a container does not even die of a signal that it ignores.
+pub(crate) fn end_on_signals() {
+    for (signal, status) in [(SIGTERM, Status::Terminated), (SIGINT, Status::Interrupted)] {
+        let always = Arc::new(AtomicBool::new(true));
+        drop(signal_hook::flag::register_conditional_shutdown(signal, status as i32, always));
+    }
 }
 
 pub(crate) fn print(value: &Value) {

@@ -8,14 +8,17 @@ mod includes;
 mod plan;
 mod variables;
 
+use std::collections::hash_map::RandomState;
 use std::ffi::OsString;
 use std::fs;
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::io;
 use std::path::{Path, absolute};
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use audit::{Blame, Event, NoteShape, Progress};
+use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, FromArgMatches as _};
 use config::rhdh::Planning;
@@ -28,12 +31,17 @@ pub(crate) use self::variables::Variables;
 
 use self::plan::Planned;
 use self::variables::Wishes;
-use crate::cli::{self, RhdhArgs, RunArgs};
+use crate::cli::{self, ReportFormat, RhdhArgs, RunArgs};
 use crate::dialect::behind_dialect;
 use crate::environment::Environment;
 use crate::exit::Status;
 use crate::front::{Failure, Front, Session};
+use crate::plan as foresight;
+use crate::sandbox::Rules;
 use crate::usage;
+
+/// What a run is given, and what asks the network for it.
+type Begun = (Job, Arc<Fetcher>);
 
 /// The one command of that installer, which its start script always names.
 const COMMAND: &str = "install";
@@ -44,23 +52,38 @@ pub(crate) fn run(mut arguments: Vec<OsString>, environment: &Environment) -> St
     if arguments.get(first).is_some_and(|argument| argument == COMMAND) {
         arguments.remove(first);
     }
-    let wishes = environment.rhdh.wishes();
+    let is_plan = arguments.get(first).is_some_and(|argument| argument == cli::RHDH_PLAN);
+    if is_plan {
+        arguments[1..=first].rotate_right(1);
+    }
+    let mut wishes = environment.rhdh.wishes();
     let parsed = cli::rhdh_command().try_get_matches_from(arguments).and_then(|matches| {
-        let mut args = RhdhArgs::from_arg_matches(&matches)?;
-        grant(&mut args.run, &matches, &wishes);
+        let plan = matches.subcommand_matches(cli::RHDH_PLAN);
+        if plan.is_some() && !is_plan {
+            let told = "the command `plan` comes first; for a folder of that name write `./plan`";
+            return Err(cli::rhdh_command().error(ErrorKind::ArgumentConflict, told));
+        }
+        let format = plan.and_then(|plan| plan.get_one::<ReportFormat>("format").copied());
+        let matches = plan.unwrap_or(&matches);
+        let mut args = RhdhArgs::from_arg_matches(matches)?;
+        grant(&mut args.run, matches, &wishes);
         let must_exist = matches.value_source("config") != Some(ValueSource::DefaultValue);
-        Ok((args, must_exist))
+        Ok((args, must_exist, format))
     });
-    let (args, must_exist) = match parsed {
+    let (args, must_exist, format) = match parsed {
         Ok(args) => args,
         Err(error) => return usage::misused_rhdh(&error),
     };
     let config = absolute(&args.config).unwrap_or(args.config);
     let front = Front { args: &args.run, config: &config, root: &args.root, environment };
-    match front.run(|session| prepare(&front, session, &wishes, must_exist)) {
+    if let Some(format) = format {
+        return foresight::report(&front, format, |session| foresee(&front, session, &mut wishes, must_exist));
+    }
+    let ends_as = |status| match status {
         Status::Usage | Status::Root => Status::Rejected,
         status => status,
-    }
+    };
+    front.run(ends_as, |session| prepare(&front, session, &wishes, must_exist))
 }
 
 /// What a list and the files beside it ask for, and what they are warned about. No catalog index is asked for, so an
@@ -101,32 +124,77 @@ fn prepare(
     session: &mut Session,
     wishes: &Wishes,
     must_exist: bool,
-) -> Result<Option<(Job, Arc<Fetcher>)>, Failure> {
-    let file = front.config;
+) -> Result<Option<Begun>, Failure> {
     let cpus = available_parallelism().map_or(1, usize::from);
     note(session, NoteShape::Heading, &format!("Workers: {} (CPUs: {cpus})", front.args.jobs));
-    note(session, NoteShape::Heading, &format!("Config file: {}", file.display()));
+    note(session, NoteShape::Heading, &format!("Config file: {}", front.config.display()));
+    tell_remarks(session, wishes);
+    make_folder(front.root, "the plugin root")?;
+    match begin(front.config, wishes, must_exist)? {
+        Ok(planning) => job(front, session, planning, wishes, front.changing()?).map(Some),
+        Err(told) => nothing(front.root, session, &told),
+    }
+}
+
+/// What a run would do, with nothing changed but a folder for temporary files, which is there as long as an index is read.
+fn foresee(
+    front: &Front<'_>,
+    session: &mut Session,
+    wishes: &mut Wishes,
+    must_exist: bool,
+) -> Result<Option<foresight::Planned>, Failure> {
+    tell_remarks(session, wishes);
+    let planning = match begin(front.config, wishes, must_exist)? {
+        Ok(planning) => planning,
+        Err(told) => {
+            session.log.record(&Event::Warning { reason: "nothing_listed", detail: &told, hint: None });
+            return Ok(None);
+        }
+    };
+    // Entities alone decide nothing.
+    wishes.catalog.extra.clear();
+    let name = format!(".butler-plugins-{:016x}", RandomState::new().build_hasher().finish());
+    let scratch = wishes.temporary.join(name);
+    wishes.catalog.entities.clone_from(&scratch);
+    let rules = Rules { emptied: Some(wishes.temporary.clone()), ..Rules::reading(front.root) };
+    let begun = job(front, session, planning, wishes, rules);
+    if wishes.catalog.index.is_some() {
+        remove_folder(&scratch);
+    }
+    begun.map(|(job, fetcher)| Some((job, Some(fetcher))))
+}
+
+fn tell_remarks(session: &mut Session, wishes: &Wishes) {
     for remark in &wishes.remarks {
         session.log.record(&Event::Warning { reason: remark.reason, detail: &remark.detail, hint: remark.hint });
     }
-    make_folder(front.root, "the plugin root")?;
+}
+
+/// Reads the list; where there is none, or an empty one, this is said.
+fn begin(file: &Path, wishes: &Wishes, must_exist: bool) -> Result<Result<Planning, String>, Failure> {
     let bytes = match fetch::read_file(file, MAX_CONFIG_BYTES) {
         Ok(bytes) => bytes,
         // The original knows one list; another was meant to be there.
         Err(Unreadable::Absent) if !must_exist => {
             let name = file.file_name().unwrap_or_default().display();
-            return nothing(front.root, session, &format!("No {name} found at {}. Skipping.", file.display()));
+            return Ok(Err(format!("No {name} found at {}. Skipping.", file.display())));
         }
         Err(why) => return Err(Failure::unreadable(file, &why)),
     };
     let planning = Planning::begin(&file.display().to_string(), &bytes, wishes.missing_integrity);
-    if planning.is_empty() {
-        return nothing(front.root, session, &format!("{} is empty. Skipping.", file.display()));
-    }
-    let Planned { plan, local, index, confined } = plan::plan(front, session, planning, wishes)?;
+    Ok(if planning.is_empty() { Err(format!("{} is empty. Skipping.", file.display())) } else { Ok(planning) })
+}
+
+fn job(
+    front: &Front<'_>,
+    session: &mut Session,
+    planning: Planning,
+    wishes: &Wishes,
+    rules: Rules,
+) -> Result<Begun, Failure> {
+    let Planned { plan, local, index, confined } = plan::plan(front, session, planning, wishes, rules)?;
     let job = front.job(session, plan, &confined.sandbox)?;
-    let job = Job { local, index, ..job };
-    Ok(Some((job, confined.fetcher)))
+    Ok((Job { local, index, ..job }, confined.fetcher))
 }
 
 /// Leaves the plugins that are installed as they are, and an empty file for the portal.
@@ -143,6 +211,12 @@ fn note(session: &mut Session, shape: NoteShape, detail: &str) {
 #[expect(clippy::disallowed_methods, reason = "the operator names the folder, and there is no handle to it yet")]
 fn make_folder(path: &Path, what: &'static str) -> Result<(), Failure> {
     fs::create_dir_all(path).map_err(|source| host(&format!("make {what}"), path, &source))
+}
+
+#[expect(clippy::disallowed_methods, reason = "this program has made the folder, and named it")]
+fn remove_folder(path: &Path) {
+    // What stays lies where temporary files lie.
+    drop(fs::remove_dir_all(path));
 }
 
 fn host(act: &str, path: &Path, source: &io::Error) -> Failure {

@@ -7,22 +7,24 @@ use crate::cli::Args;
 use crate::environment::Environment;
 use crate::exit::Status;
 use crate::front::{Failure, Front, Session};
-use crate::sandbox::Rules;
 use crate::settings;
 
 /// Installs, and says in the log what became of each plugin.
 pub(crate) fn run(args: &Args, environment: &Environment) -> Status {
     let front = Front { args: &args.run, config: &args.config, root: &args.root, environment };
-    front.run(|session| {
-        let plan = plan(&front, session)?;
-        let confined = front.confine(session, Dialect::Butler, plan.policy.clone(), Rules::default())?;
-        let job = front.job(session, plan, &confined.sandbox)?;
-        Ok(Some((job, confined.fetcher)))
-    })
+    front.run(
+        |status| status,
+        |session| {
+            let plan = plan(&front, session)?;
+            let confined = front.confine(session, Dialect::Butler, plan.policy.clone(), front.changing()?)?;
+            let job = front.job(session, plan, &confined.sandbox)?;
+            Ok(Some((job, confined.fetcher)))
+        },
+    )
 }
 
 /// Reads the file and settles what a rejection means.
-fn plan(front: &Front<'_>, session: &mut Session) -> Result<Plan, Failure> {
+pub(crate) fn plan(front: &Front<'_>, session: &mut Session) -> Result<Plan, Failure> {
     let file = front.config.display().to_string();
     let bytes =
         fetch::read_file(front.config, MAX_CONFIG_BYTES).map_err(|why| Failure::unreadable(front.config, &why))?;

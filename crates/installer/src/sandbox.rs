@@ -28,6 +28,8 @@ const KEEP: BitFlags<AccessFs> =
     make_bitflags!(AccessFs::{ReadFile | ReadDir | WriteFile | Truncate | RemoveFile | MakeReg});
 /// What is done to the folder of a report.
 const REPLACE: BitFlags<AccessFs> = make_bitflags!(AccessFs::{WriteFile | RemoveFile | MakeReg});
+/// What is done to the folder of one that is empty.
+const EMPTY: BitFlags<AccessFs> = make_bitflags!(AccessFs::{RemoveDir});
 const READ: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | ReadDir});
 /// The kernel reads a program when it starts it.
 const RUN: BitFlags<AccessFs> = make_bitflags!(AccessFs::{Execute | ReadFile});
@@ -46,8 +48,10 @@ pub(crate) struct Rules {
     pub(crate) read: Vec<PathBuf>,
     /// The folder that artifacts are kept in, if any.
     pub(crate) cache: Option<PathBuf>,
-    /// The folder in which one file is replaced, if any.
-    pub(crate) report: Option<PathBuf>,
+    /// Folders in which one file is replaced.
+    pub(crate) replaced: Vec<PathBuf>,
+    /// A folder of which one that is empty is removed, if any.
+    pub(crate) emptied: Option<PathBuf>,
     /// What is started: the credential helpers, and what the kernel opens for them.
     pub(crate) programs: Vec<PathBuf>,
 }
@@ -98,8 +102,10 @@ impl Rules {
             Ok(opened) => (&mut rules).add_rule(PathBeneath::new(opened, rights)).map(drop),
             Err(_) => Ok(()),
         };
-        let [cache, report] = [&self.cache, &self.report].map(Option::as_slice);
-        for (folders, rights) in [(&*self.changed, CHANGE), (&self.read, READ), (cache, KEEP), (report, REPLACE)] {
+        let [cache, emptied] = [&self.cache, &self.emptied].map(Option::as_slice);
+        let kinds =
+            [(&*self.changed, CHANGE), (&self.read, READ), (cache, KEEP), (&self.replaced, REPLACE), (emptied, EMPTY)];
+        for (folders, rights) in kinds {
             for folder in folders {
                 allow(folder, rights)?;
             }
@@ -227,7 +233,7 @@ mod tests {
 
     #[test]
     fn in_the_folder_of_a_report_a_file_is_replaced_and_none_is_read() {
-        try_out(&REPORT_ACTS, |report| Rules { report: Some(report.to_owned()), ..Rules::default() });
+        try_out(&REPORT_ACTS, |report| Rules { replaced: vec![report.to_owned()], ..Rules::default() });
     }
 
     /// Does all of that to two folders, where the rules are about the first one.

@@ -150,14 +150,22 @@ pub(crate) fn reachable_cache(args: &RunArgs) -> Option<PathBuf> {
     cache(args).filter(|folder| canonical(folder).is_ok()).map(Path::to_owned)
 }
 
-/// The file for the report; an empty path is none, as a variable may be.
-pub(crate) fn report(args: &RunArgs) -> Option<&Path> {
-    args.report.as_deref().filter(|file| !file.as_os_str().is_empty())
+/// A file to be written; an empty path is none, as a variable may be.
+pub(crate) fn file(path: Option<&PathBuf>) -> Option<&Path> {
+    path.map(PathBuf::as_path).filter(|file| !file.as_os_str().is_empty())
 }
 
 /// The folder of the report, if there is to be one.
 pub(crate) fn report_folder(args: &RunArgs) -> Result<Option<PathBuf>, SettingsError> {
-    let Some(file) = report(args) else { return Ok(None) };
+    file(args.report.as_ref()).map(folder_of).transpose()
+}
+
+/// The folder of the metrics. Where it cannot be had, no run fails for it: whoever writes the file says so.
+pub(crate) fn metrics_folder(args: &RunArgs) -> Option<PathBuf> {
+    file(args.metrics_file.as_ref()).and_then(|file| folder_of(file).ok())
+}
+
+fn folder_of(file: &Path) -> Result<PathBuf, SettingsError> {
     let folder = match file.parent() {
         Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
         Some(folder) => folder,
@@ -169,7 +177,7 @@ pub(crate) fn report_folder(args: &RunArgs) -> Result<Option<PathBuf>, SettingsE
     if folder.parent().is_none() || file.file_name().is_none() {
         return Err(SettingsError::ReportInNoFolder { file: file.display().to_string() });
     }
-    Ok(Some(folder))
+    Ok(folder)
 }
 
 /// Where a folder is that may be on a volume whose server is gone: then nobody comes back who asked for it.

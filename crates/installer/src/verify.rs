@@ -1,12 +1,9 @@
 //! `verify`: whether a root still holds what was installed, told file by file.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use install::{Difference, InstalledPlugin, Told, Verification};
 use serde_json::{Value, json};
-use signal_hook::consts::{SIGINT, SIGTERM};
 use source::printable;
 use transport::{Stop, SystemClock};
 
@@ -20,7 +17,7 @@ const DIFFERENCES: usize = 10_000;
 
 /// Hashes everything and reports on standard output.
 pub(crate) fn run(args: &Args, verify: &RootArgs) -> Status {
-    end_on_signals();
+    report::end_on_signals();
     let (root, format) = (report::root(args, verify), verify.format);
     Rules::reading(root).enforce();
     let mut document = Document::default();
@@ -29,7 +26,10 @@ pub(crate) fn run(args: &Args, verify: &RootArgs) -> Status {
         ReportFormat::Json => document.add(&told),
     });
     match verified {
-        Err(error) => report::untold(root, format, &error),
+        Err(error) => {
+            report::untold(root, format, &error.into());
+            Status::Root
+        }
         Ok(verification) => {
             match format {
                 ReportFormat::Text => report::print_text(&summary(root, verification)),
@@ -37,14 +37,6 @@ pub(crate) fn run(args: &Args, verify: &RootArgs) -> Status {
             }
             if verification.differences == 0 { Status::Completed } else { Status::Rejected }
         }
-    }
-}
-
-/// There is nothing to clean up; but the first process of a container does not even die of a signal that it ignores.
-fn end_on_signals() {
-    for (signal, status) in [(SIGTERM, Status::Terminated), (SIGINT, Status::Interrupted)] {
-        let always = Arc::new(AtomicBool::new(true));
-        drop(signal_hook::flag::register_conditional_shutdown(signal, status as i32, always));
     }
 }
 

@@ -1,17 +1,19 @@
-//! That the documents hang together: decision records are numbered and listed, local links lead somewhere, and the tests
-//! that answer a threat exist.
+//! That the documents hang together: decision records are numbered and listed, every page is in the summary, local links
+//! lead somewhere, and the tests that answer a threat exist.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Complaint, File};
+use crate::links::{anchors, is_local, prose, resolve, targets};
 
 const DECISIONS: &str = "docs/decisions/";
 const ARCHITECTURE: &str = "docs/ARCHITECTURE.md";
+const SUMMARY: &str = "docs/SUMMARY.md";
 const THREATS: &str = "docs/threats.md";
 
 /// Checks the documents against each other and against the other files.
 pub(super) fn check(files: &[File]) -> Vec<Complaint> {
-    [numbers, listed, links, tests_of_threats].iter().flat_map(|rule| rule(files)).collect()
+    [numbers, listed, summarised, links, tests_of_threats].iter().flat_map(|rule| rule(files)).collect()
 }
 
 /// The file names of the decision records, in order.
@@ -36,49 +38,43 @@ fn listed(files: &[File]) -> Vec<Complaint> {
         .collect()
 }
 
+/// A page that the summary does not list is not in the site.
+fn summarised(files: &[File]) -> Vec<Complaint> {
+    let Some(summary) = files.iter().find(|file| file.path == SUMMARY) else { return Vec::new() };
+    let listed: BTreeSet<_> = targets(&summary.text).map(|target| resolve(SUMMARY, target)).collect();
+    let is_missing = |file: &&File| file.path.starts_with("docs/") && file.has_extension("md") && file.path != SUMMARY;
+    files
+        .iter()
+        .filter(is_missing)
+        .filter(|file| !listed.contains(&file.path))
+        .map(|file| Complaint::about(SUMMARY, format!("expected a link to the page `{}`", file.path)))
+        .collect()
+}
+
 fn links(files: &[File]) -> Vec<Complaint> {
-    let mut places = BTreeSet::new();
+    let mut places = BTreeMap::new();
     for file in files {
-        places.insert(file.path.as_str());
-        places.extend(file.path.match_indices('/').map(|(at, _)| &file.path[..at]));
+        let headings = if file.has_extension("md") { anchors(&file.text) } else { BTreeSet::new() };
+        places.extend(file.path.match_indices('/').map(|(at, _)| (&file.path[..at], BTreeSet::new())));
+        places.insert(file.path.as_str(), headings);
     }
     files.iter().filter(|file| file.has_extension("md")).flat_map(|file| broken_links(file, &places)).collect()
 }
 
-fn broken_links(file: &File, places: &BTreeSet<&str>) -> Vec<Complaint> {
+/// Complains about links to no place, or to no heading of a page.
+fn broken_links(file: &File, places: &BTreeMap<&str, BTreeSet<String>>) -> Vec<Complaint> {
     let mut complaints = Vec::new();
-    for (index, line) in file.text.lines().enumerate() {
-        for target in targets(line).filter(|target| is_local(target)) {
-            let path = target.split('#').next().unwrap_or_default();
-            if !places.contains(resolve(&file.path, path).as_str()) {
-                complaints.push(Complaint::at(&file.path, index + 1, format!("nothing lies at `{target}`")));
+    for (number, line) in prose(&file.text) {
+        for target in targets(line).filter(|target| is_local(target) || target.starts_with('#')) {
+            let (path, heading) = target.split_once('#').unwrap_or((target, ""));
+            let path = if path.is_empty() { file.path.clone() } else { resolve(&file.path, path) };
+            let place = places.get(path.as_str());
+            if place.is_none_or(|headings| !heading.is_empty() && !headings.contains(heading)) {
+                complaints.push(Complaint::at(&file.path, number, format!("nothing lies at `{target}`")));
             }
         }
     }
     complaints
-}
-
-/// What the inline links `[text](target)` of a line point to.
-fn targets(line: &str) -> impl Iterator<Item = &str> {
-    line.split("](").skip(1).filter_map(|rest| rest.split([')', ' ']).next())
-}
-
-fn is_local(target: &str) -> bool {
-    !target.starts_with('#') && !target.contains("://") && !target.starts_with("mailto:")
-}
-
-/// The path from the top of the workspace that a link in `file` means.
-fn resolve(file: &str, target: &str) -> String {
-    let mut path: Vec<_> = file.split('/').collect();
-    path.pop();
-    for component in target.trim_end_matches('/').split('/') {
-        match component {
-            "." => {}
-            ".." => drop(path.pop()),
-            name => path.push(name),
-        }
-    }
-    path.join("/")
 }
 
 /// A test stands there as `file: name`; those of the same file may follow by name alone.
@@ -136,18 +132,34 @@ mod tests {
     }
 
     #[test]
+    fn a_page_that_the_summary_does_not_list_is_a_complaint() {
+        let pages = ["docs/a.md", "docs/b/c.md", "README.md"].map(|path| file(path, ""));
+        let mut files: Vec<_> = pages.into_iter().chain([file(SUMMARY, "- [A](a.md)\n")]).collect();
+        assert_eq!(shown(&check(&files)), ["docs/SUMMARY.md: expected a link to the page `docs/b/c.md`"]);
+        files.last_mut().unwrap().text += "  - [C](b/c.md)\n";
+        assert_eq!(check(&files), []);
+    }
+
+    #[test]
     fn only_local_links_that_lead_nowhere_are_complaints() {
         let rows = [
             ("file beside it", "[x](b.md)", true),
             ("with a heading", "[x](b.md#part)", true),
+            ("with a heading that is not there", "[x](b.md#parts)", false),
+            ("in a block of code", "```text\n[x](c.md)\n```", true),
             ("folder", "[x](../crates/) and [y](../crates/oci)", true),
-            ("heading here", "[x](#part)", true),
+            ("heading here", "[x](#here)", true),
+            ("no heading here", "[x](#part)", false),
             ("elsewhere", "[x](https://example.com/a)", true),
             ("missing", "[x](c.md)", false),
             ("missing, with a title", "[x](c.md \"title\")", false),
         ];
         for (name, text, good) in rows {
-            let files = [file("docs/a.md", text), file("docs/b.md", ""), file("crates/oci/Cargo.toml", "")];
+            let files = [
+                file("docs/a.md", &format!("# Here\n{text}")),
+                file("docs/b.md", "## Part\n"),
+                file("crates/oci/Cargo.toml", ""),
+            ];
             assert_eq!(check(&files).is_empty(), good, "{name}");
         }
     }

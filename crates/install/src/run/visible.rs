@@ -11,7 +11,7 @@ use config::Dialect;
 use super::Run;
 use crate::commit::{Changes, Committed, Durability, Put};
 use crate::root::LockedRoot;
-use crate::select::{Retired, Selection};
+use crate::select::{Hands, Retired, Selection};
 use crate::slot::Progress;
 use crate::state::{Known, PluginRecord, Removal};
 use crate::tell::tell_warning;
@@ -19,12 +19,13 @@ use crate::workers::Ready;
 use crate::{Belief, Report, RunError};
 
 /// Most folders that are named because nobody knows whose they are.
-const FOLDERS_NAMED: usize = 20;
+pub(crate) const FOLDERS_NAMED: usize = 20;
 
 impl Run {
     /// Chooses what may become visible, and makes it so.
     pub(super) fn make_visible(&mut self, root: &LockedRoot, log: &mut Log) -> Result<Report, RunError> {
-        let mut selection = Selection::new(&root.dir, root.state.as_ref(), &self.job.limits, self.job.plan.dialect);
+        let mut selection =
+            Selection::new(Some(&root.dir), root.state.as_ref(), &self.job.limits, self.job.plan.dialect, Hands::On);
         for slot in &mut self.slots {
             slot.claim(&mut selection);
         }
@@ -36,7 +37,7 @@ impl Run {
             let put = changes.put.iter().map(|put| &put.record.dest);
             put.chain(changes.keep.iter().map(|known| &known.record.dest)).cloned().collect()
         };
-        retire_known(root, &selection, &named, &mut changes, log).map_err(untouched)?;
+        retire_known(&selection, &named, &mut changes, log).map_err(untouched)?;
         // These are named by their plugins' rejections.
         named.extend(self.slots.iter().filter_map(|slot| match &slot.progress {
             Progress::Rejected(why) => why.destination().map(str::to_owned),
@@ -44,7 +45,10 @@ impl Run {
         }));
         if self.job.plan.dialect == Dialect::Rhdh {
             named.extend(changes.remove.iter().map(|removal| removal.dest.to_string()));
-            retire_originals(&selection, &mut named, &mut changes).map_err(untouched)?;
+            // As that installer would remove what it made and nobody claims.
+            let originals = selection.originals(&named).map_err(untouched)?;
+            named.extend(originals.iter().map(|removal| removal.dest.to_string()));
+            changes.remove.extend(originals);
         }
         tell_unknown(&selection, &named, log).map_err(untouched)?;
         if self.job.stop.is_asked() {
@@ -123,16 +127,14 @@ impl Run {
 
 /// What we installed and the file does not ask for any more goes, if it can.
 fn retire_known(
-    root: &LockedRoot,
     selection: &Selection<'_>,
     claimed: &HashSet<String>,
     changes: &mut Changes,
     log: &mut Log,
 ) -> io::Result<()> {
-    let plugins = root.state.as_ref().map_or(&[][..], |state| &state.plugins);
-    for known in plugins.iter().filter(|known| !claimed.contains(&known.record.dest)) {
+    for (known, retired) in selection.leaving(claimed)? {
         let dest = &known.record.dest;
-        match selection.retire(dest, Some(&known.record.name))? {
+        match retired {
             Retired::Removable => {
                 let dest = known.record.destination()?;
                 changes.remove.push(Removal { dest, name: Some(known.record.name.clone()) });
@@ -145,17 +147,6 @@ fn retire_known(
                 tell_warning("removal_failed", &format!("`{dest}` cannot be removed: {error}"), log);
                 changes.keep.push(known.clone());
             }
-        }
-    }
-    Ok(())
-}
-
-/// What Red Hat Developer Hub's installer made and nobody claims goes, if it can, as that installer would remove it.
-fn retire_originals(selection: &Selection<'_>, claimed: &mut HashSet<String>, changes: &mut Changes) -> io::Result<()> {
-    for removal in selection.originals(claimed)? {
-        if let Retired::Removable = selection.retire(removal.dest.as_str(), None)? {
-            claimed.insert(removal.dest.to_string());
-            changes.remove.push(removal);
         }
     }
     Ok(())

@@ -31,6 +31,7 @@ pub(super) fn plan(
     session: &mut Session,
     mut planning: Planning,
     wishes: &Wishes,
+    mut rules: Rules,
 ) -> Result<Planned, Failure> {
     let file = front.config.display().to_string();
     let folder = front.config.parent().unwrap_or(front.config);
@@ -41,7 +42,7 @@ pub(super) fn plan(
     let here = Path::new(".");
     let working_folder = absolute(here).unwrap_or_else(|_| here.to_owned());
     let local = Local { folder: working_folder, git: git(front, names_git) };
-    let mut rules = Rules { read: vec![local.folder.clone()], ..Rules::default() };
+    rules.read.push(local.folder.clone());
     if let Git::Found(git) = &local.git {
         rules.programs.extend(git_programs(git, front.environment));
     }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use config::rhdh::MissingIntegrity;
@@ -37,6 +37,8 @@ pub(crate) struct Wishes {
     pub(crate) catalog: Catalog,
     /// One more file of CA certificates.
     pub(crate) ca_file: Option<PathBuf>,
+    /// The folder for temporary files.
+    pub(crate) temporary: PathBuf,
     /// What was not taken as it was written, or is dangerous.
     pub(crate) remarks: Vec<Remark>,
 }
@@ -94,7 +96,7 @@ impl Variables {
     pub(crate) fn wishes(&self) -> Wishes {
         let mut remarks = Vec::new();
         let entities = self.catalog_entities_extract_dir.clone();
-        let temporary = || self.temporary.as_deref().unwrap_or(Path::new("/tmp")).join("extensions");
+        let temporary = self.temporary.clone().unwrap_or_else(|| "/tmp".into());
         Wishes {
             max_file_bytes: self.max_file_bytes(&mut remarks),
             jobs: self.jobs(&mut remarks),
@@ -103,9 +105,10 @@ impl Variables {
             catalog: Catalog {
                 index: self.catalog_index_image.as_deref().map(str::trim).map(str::to_owned),
                 extra: self.extra(&mut remarks),
-                entities: entities.unwrap_or_else(temporary),
+                entities: entities.unwrap_or_else(|| temporary.join("extensions")),
             },
             ca_file: self.ca_file(&mut remarks),
+            temporary,
             remarks,
         }
     }
@@ -251,6 +254,7 @@ mod tests {
                 missing_integrity: MissingIntegrity::IsRefused,
                 catalog: Catalog { index: None, extra: Vec::new(), entities: "/tmp/extensions".into() },
                 ca_file: None,
+                temporary: "/tmp".into(),
                 remarks: Vec::new(),
             }
         );
@@ -366,7 +370,7 @@ mod tests {
             (&[("TMPDIR", "/var/tmp"), ("CATALOG_ENTITIES_EXTRACT_DIR", "/extensions")], "/extensions"),
             (&[("CATALOG_ENTITIES_EXTRACT_DIR", "")], "/tmp/extensions"),
         ] {
-            assert_eq!(wishes(set).catalog.entities, Path::new(expected));
+            assert_eq!(wishes(set).catalog.entities, std::path::Path::new(expected));
         }
     }
 

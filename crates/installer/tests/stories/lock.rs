@@ -74,7 +74,7 @@ fn installers_of_several_pods_come_after_one_another() {
         other.list(OnReject::Abort, &entries);
         other.start(|command| command)
     });
-    let first = portal.install().exits(0);
+    let first = portal.install_with(|command| command).exits(0);
     let all = [first.stdout].into_iter().chain(running.map(|other| other.end().exits(0).stdout));
     let installed = all.map(|log| log.matches("event=plugin_installed").count()).sum::<usize>();
     assert_eq!(installed, 3);

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use testkit::{Plugin, Pushed, Registry, Tree, sri};
 
+use crate::plan::Forecast;
+
 const INSTALLER: &str = env!("CARGO_BIN_EXE_butler-plugin-installer");
 /// Longest wait for anything; what takes that long hangs.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -86,8 +88,15 @@ impl Portal {
         command
     }
 
+    /// A run, which does what was said of it before.
+    #[track_caller]
     pub(crate) fn install(&self) -> Run {
-        self.install_with(|command| command)
+        let mut plan = self.command();
+        plan.args(["plan", "--format=json"]);
+        let forecast = Forecast::of(self, plan);
+        let run = self.install_with(|command| command);
+        forecast.came_true(&run);
+        run
     }
 
     pub(crate) fn install_with(&self, change: impl FnOnce(&mut Command) -> &mut Command) -> Run {
@@ -270,7 +279,7 @@ pub(crate) fn copy(from: &Path, to: &Path) {
 }
 
 /// The value of a key in a logfmt line, up to the next space.
-fn field<'a>(line: &'a str, key: &str) -> Option<&'a str> {
+pub(crate) fn field<'a>(line: &'a str, key: &str) -> Option<&'a str> {
     line.split(' ').find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
 }
 
