@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 /// The value of a text's first document; null where there is none. Numbers are floats, as in JavaScript.
 #[must_use]
 pub fn yaml(text: &str) -> Value {
-    let events = Parser::new_from_str(text).map(|event| event.unwrap().0);
+    let events = Parser::new_from_str(text).map(|event| event.expect("the text is YAML").0);
     let mut values = events.filter(|event| !is_frame(event));
     values.next().map_or(Value::Null, |first| value(first, &mut values))
 }
@@ -29,7 +29,7 @@ fn value<'a>(first: Event<'a>, rest: &mut impl Iterator<Item = Event<'a>>) -> Va
         Event::MappingStart(..) => {
             let mut fields = Map::new();
             while let Some(Event::Scalar(key, ..)) = rest.next() {
-                let field = rest.next().unwrap();
+                let field = rest.next().expect("a key has a value");
                 assert!(fields.insert(key.into_owned(), value(field, rest)).is_none(), "a key stands there twice");
             }
             Value::Object(fields)
