@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use crate::command::{self, cargo};
 use crate::docs::{self, Pages};
-use crate::{package, test, tidy};
+use crate::{e2e, package, test, tidy};
 
 /// One step: its name, and what it does.
 type Step = (&'static str, fn() -> anyhow::Result<()>);
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     ("format", || command::run(&mut cargo(&["fmt", "--all", "--check"]))),
     ("tidy", tidy::run),
     ("clippy", || {
@@ -22,6 +22,7 @@ const STEPS: [Step; 8] = [
     ("packages", package::check),
     ("deny", deny),
     ("test", test::run),
+    ("e2e", e2e::check),
 ];
 
 /// Runs all steps, stops at the first failure, and says how long each took.

@@ -107,7 +107,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         Xtask::Sweep { full, only, installer } => {
             sweep::run(&Wish { scale: if full { sweep::Scale::Full } else { sweep::Scale::Short }, only, installer })
         }
-        Xtask::E2e { part } => e2e::run(&part),
+        Xtask::E2e { part } => e2e::run(part),
         Xtask::Ci => ci::run(),
     }
 }

@@ -39,6 +39,7 @@ pub(crate) fn run(what: Pages) -> anyhow::Result<()> {
     let programs = [installer::command(), installer::rhdh_command(), publisher::Args::command()];
     let mut pages = vec![
         (format!("{REFERENCE}/rules.md"), contract::rules_page()),
+        (format!("{REFERENCE}/reasons.md"), audit::reasons_page()),
         (format!("{REFERENCE}/metrics.md"), metrics_page()),
         (format!("{REFERENCE}/dynamic-plugins.schema.json"), config::schema(config::Dialect::Butler)),
         (format!("{REFERENCE}/dynamic-plugins.rhdh.schema.json"), config::schema(config::Dialect::Rhdh)),

@@ -8,7 +8,7 @@ mod python;
 
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use integrity::{HashingWriter, Integrity};
@@ -20,16 +20,29 @@ pub(crate) fn run() -> anyhow::Result<()> {
     download("fixtures/real.toml", &workspace::fixtures())?;
     download("fixtures/rhdh/npm.toml", &workspace::fixtures())?;
     python::run()?;
-    export::run()
+    export::run().map(drop)
 }
 
 /// Brings the packages of `fixtures/npm-sample.toml`, hundreds of megabytes which only one test asks for.
 pub(crate) fn sample() -> anyhow::Result<()> {
-    download("fixtures/npm-sample.toml", &workspace::fixtures().join("npm-sample"))
+    download("fixtures/npm-sample.toml", &workspace::fixtures().join("npm-sample")).map(drop)
+}
+
+/// Brings the packages of another list.
+pub(crate) fn tarballs(list: &str) -> anyhow::Result<Vec<Tarball>> {
+    let folder = workspace::fixtures();
+    let plugins = download(list, &folder)?;
+    let tarball = |plugin: Plugin| Tarball { path: folder.join(plugin.file_name()), plugin };
+    Ok(plugins.into_iter().map(tarball).collect())
+}
+
+/// Makes sure that our two plugins are exported as their sources are, and returns the folder of both.
+pub(crate) fn exported() -> anyhow::Result<PathBuf> {
+    export::run()
 }
 
 /// Makes sure that every listed tarball lies in the folder and is the listed one.
-fn download(list: &str, folder: &Path) -> anyhow::Result<()> {
+fn download(list: &str, folder: &Path) -> anyhow::Result<Vec<Plugin>> {
     let text = fs::read_to_string(workspace::root().join(list)).with_context(|| format!("could not read `{list}`"))?;
     let plugins = parse(&text).with_context(|| format!("could not understand `{list}`"))?;
     fs::create_dir_all(folder).with_context(|| format!("could not create `{}`", folder.display()))?;
@@ -40,25 +53,31 @@ fn download(list: &str, folder: &Path) -> anyhow::Result<()> {
     for plugin in kept {
         println!("kept       {}", plugin.file_name());
     }
-    if missing.is_empty() {
-        return Ok(());
+    if !missing.is_empty() {
+        // The npm client, so that a mirror or proxy it is set up for is used here, too. Once, as it takes a second to
+        // start.
+        let mut npm = command::program("npm", &["pack", "--silent", "--ignore-scripts", "--pack-destination"]);
+        command::run(npm.arg(folder).args(missing.iter().map(|plugin| plugin.spec())))?;
     }
-    // The npm client, so that a mirror or proxy it is set up for is used here, too. Once, as it takes a second to start.
-    let mut npm = command::program("npm", &["pack", "--silent", "--ignore-scripts", "--pack-destination"]);
-    command::run(npm.arg(folder).args(missing.iter().map(|plugin| plugin.spec())))?;
     for plugin in missing {
         check(&tarball(plugin), &plugin.integrity)?;
         println!("downloaded {}", plugin.file_name());
     }
-    Ok(())
+    Ok(plugins)
+}
+
+/// A package that was brought, and is the listed one.
+pub(crate) struct Tarball {
+    pub(crate) plugin: Plugin,
+    pub(crate) path: PathBuf,
 }
 
 /// One table of a list.
 #[derive(Debug, PartialEq)]
-struct Plugin {
-    name: String,
-    version: String,
-    integrity: Integrity,
+pub(crate) struct Plugin {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) integrity: Integrity,
 }
 
 impl Plugin {

@@ -4,6 +4,7 @@
 
 mod docs;
 mod edges;
+mod reasons;
 mod sources;
 mod words;
 
@@ -19,7 +20,7 @@ use crate::{command, workspace};
 pub(crate) fn run() -> anyhow::Result<()> {
     let files = files()?;
     let mut complaints = edges::check(&edges::members(&workspace::metadata()?)?);
-    for rule in [sources::check, words::check, docs::check] {
+    for rule in [sources::check, words::check, docs::check, reasons::check] {
         complaints.extend(rule(&files));
     }
     for complaint in &complaints {

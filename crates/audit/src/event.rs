@@ -174,7 +174,7 @@ pub enum SkipReason<'a> {
 
 impl SkipReason<'_> {
     /// The reason code.
-    pub const fn name(self) -> &'static str {
+    pub const fn code(self) -> &'static str {
         match self {
             Self::Disabled => "disabled",
             Self::Absent { .. } => "absent",
@@ -269,7 +269,7 @@ impl Event<'_> {
             }
             Self::PluginSkipped { package, reason } => {
                 record.text("package", package);
-                record.text("reason", reason.name());
+                record.text("reason", reason.code());
                 if let SkipReason::Absent { path } = reason {
                     record.text("path", path);
                 }

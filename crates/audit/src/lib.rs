@@ -12,6 +12,7 @@
 //! - [`Event`]: the closed list of what can be said; names, fields and their order are a contract.
 //! - [`Progress`]: what is said of a run on its way.
 //! - [`Log`]: owns the two streams, the [`Format`], the least [`Level`] and the clock.
+//! - [`Explanation`]: what a reason code means in general, whose move it is, and what to do.
 //!
 //! # What this crate refuses
 //! It writes no field that is not in an event, no line that an event's text begins, no character that a terminal would
@@ -19,6 +20,7 @@
 
 mod escape;
 mod event;
+mod explanation;
 mod log;
 mod progress;
 mod record;
@@ -27,6 +29,7 @@ mod timestamp;
 
 pub use escape::MAX_VALUE_BYTES;
 pub use event::{Event, SkipReason};
+pub use explanation::{Explanation, reasons_page};
 pub use integrity::Blame;
 pub use log::{Format, Level, Log};
 pub use progress::{LockState, NoteShape, PluginKind, Progress};

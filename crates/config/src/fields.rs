@@ -190,8 +190,8 @@ fn unknown_key(span: Span, key: &str, known: &[&'static str]) -> (Option<&'stati
     (meant, fault.hint(hint))
 }
 
-/// The word that was meant, when there is one so like.
-pub(crate) fn nearest(text: &str, known: &[&'static str]) -> Option<&'static str> {
+/// The word among the `known` ones that was meant, when there is one so like `text`, case aside.
+pub fn nearest(text: &str, known: &[&'static str]) -> Option<&'static str> {
     let (distance, nearest) = known.iter().map(|known| (distance(text, known), *known)).min()?;
     (distance <= 2.max(nearest.len() / 3)).then_some(nearest)
 }

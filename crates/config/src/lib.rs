@@ -57,6 +57,7 @@ mod schema;
 pub use app_config::{AppConfig, Conflict};
 pub use butler::{MAX_CONFIG_BYTES, parse};
 pub use edit::{Edit, EditError, PinEntry, Pins};
+pub use fields::nearest;
 pub use fragment::Fragment;
 pub use load::{MAX_DEPTH, MAX_NODES, MAX_REPEATED};
 pub use metered::MAX_LOOKAHEAD;

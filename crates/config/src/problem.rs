@@ -16,6 +16,7 @@ pub const MAX_PROBLEMS: usize = 50;
 pub struct Problems {
     shown: Vec<Problem>,
     more: usize,
+    warnings: Vec<Warning>,
 }
 
 /// One thing that is wrong, and where.
@@ -45,14 +46,14 @@ impl Problems {
         let more = faults.len().saturating_sub(MAX_PROBLEMS);
         faults.truncate(MAX_PROBLEMS);
         let shown = faults.into_iter().map(|fault| fault.shown(text)).collect();
-        Self { shown, more }
+        Self { shown, more, warnings: Vec::new() }
     }
 
     /// Keeps the first problems and counts the rest, which is not even made.
     pub(crate) fn gathered(mut problems: impl ExactSizeIterator<Item = Problem>) -> Option<Self> {
         let shown: Vec<_> = problems.by_ref().take(MAX_PROBLEMS).collect();
         let more = problems.len();
-        if shown.is_empty() { None } else { Some(Self { shown, more }) }
+        if shown.is_empty() { None } else { Some(Self { shown, more, warnings: Vec::new() }) }
     }
 
     pub(crate) fn in_file(mut self, name: &Arc<str>) -> Self {
@@ -70,6 +71,15 @@ impl Problems {
     /// The first [`MAX_PROBLEMS`] problems.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
         self.shown.iter()
+    }
+
+    pub(crate) fn beside(self, warnings: Vec<Warning>) -> Self {
+        Self { warnings, ..self }
+    }
+
+    /// What is to be known besides, as far as the files could be read.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
     }
 
     /// How many problems there are, those not kept included.
@@ -131,7 +141,7 @@ impl std::error::Error for Problems {}
 
 impl From<Problem> for Problems {
     fn from(problem: Problem) -> Self {
-        Self { shown: vec![problem], more: 0 }
+        Self { shown: vec![problem], more: 0, warnings: Vec::new() }
     }
 }
 

@@ -33,6 +33,14 @@ pub enum RootError {
         /// The file's name.
         name: &'static str,
     },
+    /// One of our files is not for this user, although the root is.
+    #[error("failed to open `{name}` in the plugin root")]
+    Foreign {
+        /// The file's name.
+        name: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
     /// It cannot be opened, or not be written to.
     #[error("failed to {act} in the plugin root")]
     Unwritable {
@@ -62,6 +70,7 @@ impl RootError {
             | Self::NotADirectory { .. }
             | Self::WholeSystem
             | Self::Obstructed { .. }
+            | Self::Foreign { .. }
             | Self::Unwritable { .. } => "root_unwritable",
             Self::LockTimeout { .. } => "lock_timeout",
             Self::Interrupted => "interrupted",
@@ -75,6 +84,7 @@ impl RootError {
             | Self::NotADirectory { .. }
             | Self::WholeSystem
             | Self::Obstructed { .. }
+            | Self::Foreign { .. }
             | Self::LockTimeout { .. }
             | Self::Interrupted => Blame::Operator,
             Self::Unwritable { .. } => Blame::Host,
@@ -88,6 +98,12 @@ impl RootError {
             Self::NotADirectory { .. } => "the portal refuses a root that is a symlink: name the folder itself",
             Self::WholeSystem => "name the folder that the portal scans with `--root`",
             Self::Obstructed { .. } => "move it away: the installer keeps its own record under that name",
+            Self::Foreign { name, .. } => {
+                return Some(format!(
+                    "another user made `{name}`: run all installers of this root as one user, or let this one write to \
+                     the file"
+                ));
+            }
             Self::Unwritable { source, .. } => match source.kind() {
                 io::ErrorKind::ReadOnlyFilesystem => "mount the volume writable in the initContainer",
                 io::ErrorKind::PermissionDenied => {

@@ -45,7 +45,11 @@ pub(crate) struct Wait<'a> {
 impl RootLock {
     /// Takes the lock, waiting for another holder up to the timeout; `on_wait` is told once whom we wait for.
     pub(crate) fn take(root: &Dir, waiting: &Waiting<'_>, on_wait: &mut dyn FnMut(&str)) -> Result<Self, RootError> {
-        let open = |source| RootError::Unwritable { act: "open the lock file", source };
+        let open = |source: io::Error| match source.kind() {
+            // The root itself admits changes, as was seen before.
+            io::ErrorKind::PermissionDenied => RootError::Foreign { name: LOCK, source },
+            _ => RootError::Unwritable { act: "open the lock file", source },
+        };
         let mut file = root.open_or_create_file(LOCK, FileMode::Plain).map_err(open)?;
         if file.metadata().map_err(open)?.nlink() > 1 {
             // What is written into it would be seen under another name as well.

@@ -258,20 +258,23 @@ pub(crate) struct LimitArgs {
 /// What to do instead of installing.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Say what a run would do on the root, without doing it; no server is asked, nothing is written
-    Plan(PlanArgs),
     /// Say what is wrong with a plugin list or a chart's values file, without touching the root
     Check(CheckArgs),
+    /// Say what a run would do on the root, without doing it; no server is asked, nothing is written
+    Plan(PlanArgs),
     /// Say what is installed on the root, as it is recorded there; nothing is written, and no lock is taken
     List(RootArgs),
-    /// Print the JSON schema of a plugin list, by itself or in a chart's values file, for editors
-    Schema,
     /// Hash everything on the root again and name each file that is changed, missing or extra; nothing is written
     Verify(RootArgs),
+    /// Say what a reason or cause of the log means, whose move it is and what to do; without one, list them all
+    Explain(ExplainArgs),
+    /// Print the JSON schema of a plugin list, by itself or in a chart's values file, for editors
+    Schema,
 }
 
 /// Commands that ask no server, and whether they are told a dialect.
-const WITHOUT_SERVERS: [(&str, bool); 4] = [("plan", true), ("list", false), ("schema", true), ("verify", false)];
+const WITHOUT_SERVERS: [(&str, bool); 5] =
+    [("plan", true), ("list", false), ("verify", false), ("explain", false), ("schema", true)];
 
 /// The flags of `check`.
 #[derive(Debug, clap::Args)]
@@ -307,6 +310,14 @@ pub(crate) struct PlanArgs {
     /// Form of the report
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: ReportFormat,
+}
+
+/// What `explain` is asked.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExplainArgs {
+    /// The value of `reason=` or `cause=`, or a whole line of the log in single quotes
+    #[arg(trailing_var_arg = true)]
+    pub(crate) reason: Vec<String>,
 }
 
 /// The flags of `list` and `verify`.
@@ -353,7 +364,7 @@ pub(crate) enum ReportFormat {
 }
 
 /// What only our own command line knows, whatever the file's dialect.
-pub(crate) const COMMANDS: [&str; 4] = ["check", "list", "schema", "verify"];
+pub(crate) const COMMANDS: [&str; 5] = ["check", "list", "verify", "explain", "schema"];
 
 /// The command of ours that the other command line has as well.
 pub(crate) const RHDH_PLAN: &str = "plan";

@@ -9,7 +9,7 @@ use crate::cli::{self, Args, COMMANDS, Command, Dialect};
 use crate::environment::Environment;
 use crate::exit::Status;
 use crate::report::print_text;
-use crate::{check, list, plan, rhdh, run, usage, verify};
+use crate::{check, explain, list, plan, rhdh, run, usage, verify};
 
 /// The name by which RHDH's charts and images call its installer.
 const RHDH_NAME: &str = "install-dynamic-plugins";
@@ -33,6 +33,7 @@ fn butler(arguments: Vec<OsString>, environment: &Environment) -> Status {
         Some(Command::Plan(plan)) => plan::run(args, plan, environment),
         Some(Command::Check(check)) => check::run(&args, &check, environment),
         Some(Command::List(list)) => list::run(&args, &list),
+        Some(Command::Explain(explain)) => explain::run(&explain),
         Some(Command::Schema) => {
             print_text(&config::schema(args.run.dialect.into()));
             Status::Completed

@@ -5,6 +5,7 @@ mod cli;
 mod dialect;
 mod environment;
 mod exit;
+mod explain;
 mod front;
 mod list;
 mod metrics;

@@ -44,7 +44,7 @@ impl Counts {
                 self.outcome("installed");
                 self.fetch_ms = self.fetch_ms.saturating_add(*duration_ms);
             }
-            Event::PluginSkipped { reason, .. } => self.outcome(reason.name()),
+            Event::PluginSkipped { reason, .. } => self.outcome(reason.code()),
             Event::PluginRejected { reason, .. } => {
                 self.outcome("rejected");
                 *self.reasons.entry((*reason).to_owned()).or_default() += 1;
@@ -213,7 +213,7 @@ mod tests {
             SkipReason::SameDigest,
             SkipReason::Aborted,
         ];
-        assert!(skips.iter().all(|skip| OUTCOMES.contains(&skip.name())));
+        assert!(skips.iter().all(|skip| OUTCOMES.contains(&skip.code())));
     }
 
     #[test]

@@ -30,7 +30,11 @@ impl Integrity {
             return Err(invalid(Malformed::OciForm { sri: hex_to_sri(digest) }));
         }
         if text.trim() != text {
-            return Err(invalid(Malformed::Whitespace));
+            let whole = Self::parse(text.trim());
+            return Err(invalid(match whole {
+                Err(IntegrityError::Invalid { why: Malformed::Wrapped }) => Malformed::Wrapped,
+                _ => Malformed::Whitespace,
+            }));
         }
         if let Some((algorithm, _)) = text.split_once('-')
             && matches!(algorithm, "sha1" | "sha256" | "sha384" | "md5")
@@ -234,6 +238,7 @@ mod tests {
             ("hex", format!("sha512-{hex}"), Malformed::Hex { sri: Some(good) }),
             ("leading space", format!(" {GOOD}"), Malformed::Whitespace),
             ("trailing newline", format!("{GOOD}\n"), Malformed::Whitespace),
+            ("wrapped, in a YAML block", format!("{}\n{}\n", &GOOD[..83], &GOOD[83..]), Malformed::Wrapped),
             ("wrapped", format!("{}\n{}", &GOOD[..83], &GOOD[83..]), Malformed::Wrapped),
             ("two", format!("{GOOD} {GOOD}"), Malformed::Several),
             ("weak one first", format!("sha256-abc {GOOD}"), Malformed::Several),

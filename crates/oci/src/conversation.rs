@@ -177,7 +177,7 @@ impl<'a> Conversation<'a> {
         }
         if response.status() != 200 {
             // Its body is not looked at: tokens are made there.
-            return Err(self.status_failure(&response, "token", None));
+            return Err(self.status_failure(&response, "token", login, None));
         }
         let limit = self.client.limits.token_bytes;
         let json = self.read_small(&mut response, limit).map_err(Failure::Transport)?;
@@ -315,18 +315,18 @@ impl<'a> Conversation<'a> {
         Err(match response.status() {
             401 => Failure::Unauthorized { server, login, said },
             403 => Failure::Forbidden { server, login, said },
-            _ => self.status_failure(&response, what, said),
+            _ => self.status_failure(&response, what, login, said),
         })
     }
 
-    fn status_failure(&self, response: &Response, what: &'static str, said: Option<String>) -> Failure {
+    fn status_failure(&self, response: &Response, what: &'static str, login: Login, said: Option<String>) -> Failure {
         let server = response.url().authority();
         let retry_after = || {
             let value = response.headers().first("retry-after")?;
             parse_retry_after(value, self.patience.clock().now())
         };
         match response.status() {
-            status @ (404 | 410) => Failure::NotFound { server, status, what, said },
+            status @ (404 | 410) => Failure::NotFound { server, status, what, login, said },
             429 => Failure::RateLimited { server, retry_after: retry_after(), said },
             status => Failure::Status { server, status, retry_after: retry_after(), said },
         }

@@ -67,6 +67,8 @@ pub enum Failure {
         status: u16,
         /// `tag`, `manifest`, `blob`, `repository`, `upload` or `registry API`.
         what: &'static str,
+        /// As whom it had been asked.
+        login: Login,
         /// What else it said.
         said: Option<String>,
     },

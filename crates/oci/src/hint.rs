@@ -22,8 +22,15 @@ impl Failure {
             Self::NotFound { what: "upload", .. } => {
                 "the registry has forgotten what it began: if it runs in several copies, they must share their storage"
             }
+            Self::NotFound { login: Login::None, .. } => {
+                return Some(format!(
+                    "check repository and tag; there is no login for `{registry}`, and some registries say so of private \
+                     repositories, too"
+                ));
+            }
             Self::NotFound { .. } => {
-                "check repository and tag; some registries also say so of private repositories that one may not see"
+                "check repository and tag; some registries also say so of private repositories that this account may \
+                 not see"
             }
             Self::RateLimited { .. } => "log in with an account that has a higher limit, or use a mirror",
             Self::RealmDenied { .. } => {
@@ -95,7 +102,9 @@ fn unauthorized(login: &Login, act: Act, registry: &str) -> String {
             ),
         },
         Login::None if act.writes() => format!("log in to `{registry}` first, with an account that may push there"),
-        Login::None => format!("mount a `config.json` with an entry for `{registry}` and point DOCKER_CONFIG at it"),
+        Login::None => {
+            format!("mount a `config.json` with an entry for `{registry}` and point DOCKER_CONFIG at its folder")
+        }
         Login::Withheld { realm } => format!(
             "if that token server may see the login for `{registry}`, say so with `--token-realm {registry}={realm}`"
         ),

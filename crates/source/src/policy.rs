@@ -5,6 +5,7 @@ use std::fmt;
 use integrity::Blame;
 
 use crate::npm::is_part;
+use crate::source::NO_PLAIN_HTTP;
 use crate::{Fault, GitSpec, HttpsUrl, LocalPath, NpmName, NpmSpec, OciReference, Source, redact};
 
 /// The list `allowedSources`, or its absence.
@@ -284,7 +285,10 @@ impl NotAllowed {
     pub fn hint(&self) -> String {
         match &self.near_miss {
             Some(prefix) => {
-                format!("`{prefix}` matches whole path segments only; this is another name that starts alike")
+                format!(
+                    "`{prefix}` covers whole path segments, and this name only starts alike: correct the one that is \
+                     misspelt; if the source is trusted, add it to `allowedSources`"
+                )
             }
             None => "if the source is trusted, add it to `allowedSources`".to_owned(),
         }
@@ -342,6 +346,7 @@ impl PrefixError {
             }
             PrefixFault::Wildcard => "list each host, or a path that all of them share",
             PrefixFault::Selector => "end the entry at the host, a path segment, a tag or a digest",
+            PrefixFault::Scheme | PrefixFault::Kind if self.prefix.starts_with("http://") => NO_PLAIN_HTTP,
             PrefixFault::Scheme | PrefixFault::Kind => {
                 let name = self.prefix.strip_prefix("docker://").unwrap_or(&self.prefix);
                 let package =
@@ -437,7 +442,7 @@ mod tests {
             ("ghcr.io", Some("did you mean `oci://ghcr.io`?")),
             ("docker://ghcr.io/my-org/x:1", Some("did you mean `oci://ghcr.io/my-org/x:1`?")),
             ("my-org/x", None),
-            ("http://a.example.com", None),
+            ("http://a.example.com", Some(NO_PLAIN_HTTP)),
             ("bob:s3cret@ghcr.io/my-org", None),
         ] {
             assert_eq!(Prefix::parse(text).unwrap_err().hint().as_deref(), hint, "{text}");

@@ -8,6 +8,9 @@ use crate::{GitSpec, HttpsUrl, LocalPath, NpmSpec, OciReference, Unsupported, re
 
 /// Longest `package` value taken, in bytes.
 pub(crate) const PACKAGE_LIMIT: usize = 8 * 1024;
+/// What to do where somebody wrote `http://`.
+pub(crate) const NO_PLAIN_HTTP: &str =
+    "plain http is not spoken: serve the tarball over `https://`, or push it to a registry and use `oci://`";
 
 /// Where a plugin comes from. `Display` is fit for logs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -114,9 +117,7 @@ impl SourceError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Scheme { package } if package.starts_with("http://") => {
-                Some("serve the tarball over `https://`, or push it to a registry and use `oci://`".to_owned())
-            }
+            Self::Scheme { package } if package.starts_with("http://") => Some(NO_PLAIN_HTTP.to_owned()),
             Self::Scheme { package } => {
                 let lower = package.to_ascii_lowercase();
                 if lower.starts_with("oci://") || lower.starts_with("https://") {

@@ -166,9 +166,13 @@ impl EntryPathError {
         match self {
             Self::NotUtf8 | Self::Control | Self::Backslash => "rename the file and pack again",
             Self::Parent | Self::Absolute | Self::Empty => "pack from the folder above, with relative names",
-            Self::Depth { .. } | Self::Length { .. } | Self::Component { .. } => {
-                "leave deeply nested files out of the package"
+            Self::Depth { .. } => {
+                "leave deeply nested files out of the package, or raise the installer's `--max-depth`"
             }
+            Self::Length { .. } => {
+                "leave deeply nested files out of the package, or raise the installer's `--max-path-bytes`"
+            }
+            Self::Component { .. } => "give the file a shorter name, or raise the installer's `--max-name-bytes`",
         }
     }
 }

@@ -27,7 +27,7 @@ pub enum UnpackError {
         why: Malformed,
     },
     /// The archive asks for more than it may.
-    #[error("unpack the archive{}, {exceeded}", place(.from.as_deref()))]
+    #[error("{exceeded}{}", place(.from.as_deref()))]
     Limit {
         /// The entry in which or after which it was passed, escaped and cut; none before the first one, or where the
         /// limit itself names it.
@@ -120,7 +120,7 @@ impl UnpackError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Gzip { .. } | Self::Malformed { .. } => "pack the plugin again with `tar -czf` or `npm pack`",
-            Self::Limit { .. } => "leave tests, source maps and caches out of the package, or raise the limit",
+            Self::Limit { exceeded, .. } => exceeded.hint(),
             Self::Name { source, .. } => source.hint(),
             Self::Unsafe { why, .. } => return Some(why.hint().to_owned()),
             Self::Layout { found, .. } if found.is_empty() => {
@@ -132,7 +132,8 @@ impl UnpackError {
                 ));
             }
             Self::Layout { .. } => {
-                "pack the plugin with `package/` on top; of an image with other folders, select one with `!<folder>`"
+                "have it packed with `package/` on top, as `npm pack` does; of an image with other folders, select one with \
+                 `!<folder>` behind the reference"
             }
             Self::Manifest(error) => return error.hint(),
             Self::Artifact { source } | Self::Host { source, .. } => return host_hint(source),
@@ -298,6 +299,35 @@ pub enum Exceeded {
     },
 }
 
+impl Exceeded {
+    const fn hint(&self) -> &'static str {
+        match self {
+            Self::Expanded { .. } => {
+                "leave tests, source maps and caches out of the package, or raise the installer's `--max-expanded-bytes`"
+            }
+            Self::Ratio { .. } => {
+                "look for a file that is mostly zeros; if it is meant to be, raise the installer's `--max-ratio`"
+            }
+            Self::File { .. } => {
+                "leave the file out of the package, or raise the installer's `--max-file-bytes` (RHDH: `MAX_ENTRY_SIZE`)"
+            }
+            Self::Entries { .. } => {
+                "leave tests, source maps and caches out of the package, or raise the installer's `--max-entries`"
+            }
+            Self::Extension { .. } => {
+                "pack with plain `tar`, without extended attributes, or raise the installer's `--max-extension-bytes`"
+            }
+            Self::Extensions { .. } => {
+                "pack with plain `tar`, without extended attributes, or raise the installer's `--max-extensions`"
+            }
+            Self::Opened { .. } => "pack the entries of each folder one after the other, as `tar` does",
+            Self::Symlinks { .. } | Self::SymlinkSteps { .. } => {
+                "replace links by what they lead to: there are too many, or they lead from one to the next"
+            }
+        }
+    }
+}
+
 impl fmt::Display for Exceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -427,7 +457,7 @@ mod tests {
             ("plugins/a", &["x", "y"], Blame::Operator, "remove `!plugins/a` if the entry has it"),
             ("foo", &[], Blame::Publisher, "the archive is empty"),
             ("package", &[], Blame::Publisher, "the archive is empty"),
-            ("package", &["plugin"], Blame::Publisher, "pack the plugin with `package/` on top"),
+            ("package", &["plugin"], Blame::Publisher, "have it packed with `package/` on top"),
         ] {
             let found: Vec<_> = found.iter().map(|&name| name.to_owned()).collect();
             let error = UnpackError::Layout { expected: expected.to_owned(), found };

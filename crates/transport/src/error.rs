@@ -138,7 +138,11 @@ impl Cause {
             Self::Content => {
                 Some("the file changed, or could not be read, while it was sent: leave it alone meanwhile")
             }
-            Self::Timeout | Self::Stalled | Self::Reset | Self::Truncated => {
+            Self::Reset => Some(
+                "the server or a proxy between hangs up: it is slow or broken, or speaks plain http; try again later, or ask who \
+                 operates it",
+            ),
+            Self::Timeout | Self::Stalled | Self::Truncated => {
                 Some("the server or a proxy between is slow or broken: try again later, or ask who operates it")
             }
             Self::Tls | Self::Protocol | Self::TooLarge { .. } | Self::Deadline | Self::Stopped => None,

@@ -23,7 +23,7 @@ const MAY_USE: [(&str, &[&str]); 16] = [
     ("publisher", &["audit", "config", "fetch", "oci", "publish", "source", "transport"]),
     ("testkit", &["integrity"]),
     ("fuzz", &["audit", "config", "integrity", "oci", "source", "tarball", "testkit", "transport"]),
-    ("xtask", &["config", "contract", "fetch", "fuzz", "integrity", "oci", "source", "testkit", "transport"]),
+    ("xtask", &["audit", "config", "contract", "fetch", "fuzz", "integrity", "oci", "source", "testkit", "transport"]),
 ];
 
 /// Tests of every member may use these as well.

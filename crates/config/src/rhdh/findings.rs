@@ -58,26 +58,26 @@ impl Findings {
         if let Some(disabled) = &item.entry.disabled {
             let (found, instead) = (disabled.value, !disabled.value);
             self.notes.push(Note::plain(&format!(
-                "WARNING: `disabled` is deprecated: write `enabled: {instead}` in place of `disabled: {found}` for {}",
-                item.asked
+                "WARNING: `disabled` is deprecated: write `enabled: {instead}` in place of `disabled: {found}` for {} ({})",
+                item.asked, disabled.place
             )));
         }
     }
 
-    /// The problems, where there are any; else warnings and notes.
-    pub(super) fn settle(mut self, read: Option<Problems>) -> Result<(Vec<Warning>, Vec<Note>), Problems> {
+    /// Warnings, notes, and the problems with those that were `read`, where there are any.
+    pub(super) fn settle(mut self, read: Option<Problems>) -> (Vec<Warning>, Vec<Note>, Option<Problems>) {
         for findings in [&mut self.problems, &mut self.warnings] {
             findings.sort_by(|a, b| a.place.order(&b.place));
         }
         let shown = self.problems.iter().map(|finding| finding.place.problem(&*finding.message, finding.hint.clone()));
-        match (read, Problems::gathered(shown)) {
-            (None, None) => Ok((Self::shown(&self.warnings), self.notes)),
-            (Some(problems), None) | (None, Some(problems)) => Err(problems),
+        let problems = match (read, Problems::gathered(shown)) {
             (Some(mut problems), Some(others)) => {
                 problems.join(others);
-                Err(problems)
+                Some(problems)
             }
-        }
+            (read, others) => read.or(others),
+        };
+        (Self::shown(&self.warnings), self.notes, problems)
     }
 
     fn shown(warnings: &[Finding]) -> Vec<Warning> {

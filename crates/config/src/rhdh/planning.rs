@@ -215,8 +215,11 @@ impl Planning {
         });
         let entries = entries.collect();
 
-        let (found, notes) = findings.settle(problems)?;
+        let (found, notes, problems) = findings.settle(problems);
         warnings.extend(found);
+        if let Some(problems) = problems {
+            return Err(problems.beside(warnings));
+        }
         let plan =
             Plan { policy, on_reject: OnReject::Abort, entries, form: Form::DynamicPlugins, dialect: Dialect::Rhdh };
         Ok(Planned { plan, notes, warnings })

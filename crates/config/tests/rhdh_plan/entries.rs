@@ -44,9 +44,9 @@ fn disabled_is_told_to_be_deprecated_once_for_each_entry() {
     assert_eq!(
         notes,
         [
-            "WARNING: `disabled` is deprecated: write `enabled: false` in place of `disabled: true` for ./a",
-            "WARNING: `disabled` is deprecated: write `enabled: false` in place of `disabled: true` for ./b",
-            "WARNING: `disabled` is deprecated: write `enabled: true` in place of `disabled: false` for ./a",
+            "WARNING: `disabled` is deprecated: write `enabled: false` in place of `disabled: true` for ./a (default.yaml:2:30)",
+            "WARNING: `disabled` is deprecated: write `enabled: false` in place of `disabled: true` for ./b (default.yaml:3:45)",
+            "WARNING: `disabled` is deprecated: write `enabled: true` in place of `disabled: false` for ./a (dynamic-plugins.yaml:3:30)",
         ]
     );
 }

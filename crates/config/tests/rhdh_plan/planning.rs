@@ -56,6 +56,14 @@ fn an_included_file_that_is_missing_is_told() {
 }
 
 #[test]
+fn warnings_are_told_beside_problems() {
+    let included = [("a.yaml", "plugins: [{package: './x', colour: red}, {package: '!'}]")];
+    let problems = plan_of(begin("includes: [a.yaml, b.yaml]\nplugins: 1"), &included).unwrap_err();
+    let told: Vec<_> = problems.warnings().iter().map(|warning| warning.as_problem().message.clone()).collect();
+    assert_eq!(told, ["unknown key `colour`", "include file b.yaml not found, skipping"]);
+}
+
+#[test]
 fn an_included_file_includes_nothing_and_allows_nothing() {
     let planned = plan_of(begin("includes: [a.yaml]"), &[("a.yaml", "includes: [b.yaml]")]).unwrap();
     assert_eq!(warnings(&planned), ["a.yaml:1:12 `includes` of an included file is ignored"]);

@@ -38,7 +38,8 @@ impl Asking<'_> {
             Seen::Intact(known) => Some(known),
             Seen::Wanting(changed) => {
                 if let Some(known) = &task.known {
-                    let (code, detail) = changed.map_or(("forced", FORCED.to_owned()), |what| ("files_changed", what));
+                    let (code, detail) =
+                        changed.map_or(("force_download", FORCED.to_owned()), |what| ("files_changed", what));
                     comes_again(plugin, known, code, detail);
                 }
                 None

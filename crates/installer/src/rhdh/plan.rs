@@ -63,8 +63,10 @@ pub(super) fn plan(
     for file in files {
         planning.supply(file);
     }
-    let config::rhdh::Planned { plan, notes, warnings, .. } =
-        planning.finish().map_err(|problems| session.tell_problems(&file, &problems))?;
+    let config::rhdh::Planned { plan, notes, warnings, .. } = planning.finish().map_err(|problems| {
+        tell(session, problems.warnings());
+        session.tell_problems(&file, &problems)
+    })?;
     for line in &notes {
         let shape = match line.mark {
             Mark::Heading => NoteShape::Heading,
@@ -72,9 +74,7 @@ pub(super) fn plan(
         };
         note(session, shape, &line.text);
     }
-    for warning in &warnings {
-        tell(session, warning);
-    }
+    tell(session, &warnings);
     Ok(Planned { plan, local, index, confined })
 }
 
@@ -100,11 +100,12 @@ fn git_programs(git: &GitProgram, environment: &Environment) -> Vec<PathBuf> {
     own.into_iter().chain(git.programs()).chain(shells).collect()
 }
 
-fn tell(session: &mut Session, warning: &Warning) {
-    let problem = warning.as_problem();
-    let file = problem.file.as_deref().unwrap_or_default();
-    let hint = problem.hint.as_deref().map_or_else(String::new, |hint| format!("{hint}; "));
-    // Clients match the message as a line of its own.
-    let hint = format!("{hint}see {file}:{}", problem.position);
-    session.log.record(&Event::Warning { reason: "config", detail: &problem.message, hint: Some(&hint) });
+fn tell(session: &mut Session, warnings: &[Warning]) {
+    for problem in warnings.iter().map(Warning::as_problem) {
+        let file = problem.file.as_deref().unwrap_or_default();
+        let hint = problem.hint.as_deref().map_or_else(String::new, |hint| format!("{hint}; "));
+        // Clients match the message as a line of its own.
+        let hint = format!("{hint}see {file}:{}", problem.position);
+        session.log.record(&Event::Warning { reason: "config", detail: &problem.message, hint: Some(&hint) });
+    }
 }

@@ -80,6 +80,15 @@ impl Log {
             return Err(format!("on the wrong stream: {record:?}"));
         }
         let all = || out.iter().chain(&err);
+        for record in all() {
+            for code in [record.field("reason"), record.field("cause")].into_iter().flatten() {
+                let explained = audit::Explanation::all().find(|explained| explained.code == code);
+                let whose = explained.ok_or_else(|| format!("`{code}` is not explained"))?.whose;
+                if let Some(blame) = record.field("blame").filter(|blame| !whose.contains(blame)) {
+                    return Err(format!("expected `{code}` to be the move of {whose}, found `{blame}`"));
+                }
+            }
+        }
         let of = |events: &[&str]| all().filter(|record| events.contains(&record.event())).cloned().collect::<Vec<_>>();
         let [last] = &of(&["completed", "fatal"])[..] else { return Err("expected one last record".to_owned()) };
         let stream = if last.event() == "fatal" { &err } else { &out };

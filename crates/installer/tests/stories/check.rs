@@ -80,7 +80,7 @@ fn rejected_entries_are_shown_with_reason_place_and_hint() {
       |
     5 |   - package: oci://ghcr.io/my-org-evil/bad:1.0.0
       |              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-    help: `oci://ghcr.io/my-org` matches whole path segments only; this is another name that starts alike
+    help: `oci://ghcr.io/my-org` covers whole path segments, and this name only starts alike: correct the one that is misspelt; if the source is trusted, add it to `allowedSources`
 
     error[integrity_missing]: expected `integrity` in the entry, found none
      --> /dynamic-plugins.yaml:7:5

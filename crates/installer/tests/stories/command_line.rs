@@ -23,7 +23,7 @@ fn installer(arguments: &[&str]) -> Run {
 fn help_and_version_are_as_documented() {
     let help = installer(&["--help"]).exits(0);
     insta::assert_snapshot!("help", help.stdout);
-    for command in ["check", "list", "schema", "verify"] {
+    for command in ["check", "explain", "list", "schema", "verify"] {
         insta::assert_snapshot!(format!("help_{command}"), installer(&[command, "--help"]).exits(0).stdout);
     }
     assert_eq!(

@@ -1,6 +1,8 @@
 //! One installer at a time on a root.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
 use testkit::Registry;
@@ -30,6 +32,27 @@ fn waiting_has_an_end_and_names_the_holder() {
     assert!(run.stderr.contains(" hint="), "{}", run.stderr);
     assert_eq!(registry.recorder().requests(), []);
     drop(held);
+}
+
+#[test]
+fn lock_file_of_another_user_is_told_apart_from_an_unwritable_root() {
+    let portal = Portal::listing(OnReject::Abort, &[]);
+    let lock = portal.root().join(LOCK);
+    fs::write(&lock, "").unwrap();
+    fs::set_permissions(&lock, Permissions::from_mode(0o000)).unwrap();
+    let run = portal.install_with(|command| {
+        if fs::metadata(&lock).unwrap().uid() == 0 {
+            // This user may open everything.
+            for path in [portal.path(""), portal.root()] {
+                chown(path, Some(65534), Some(65534)).unwrap();
+            }
+            command.uid(65534).gid(65534);
+        }
+        command
+    });
+    let run = run.exits(3).says("event=fatal reason=root_unwritable").says("blame=operator");
+    run.says(&format!("failed to open `{LOCK}` in the plugin root: Permission denied"))
+        .says(&format!("hint=\"another user made `{LOCK}`: run all installers of this root as one user"));
 }
 
 #[test]

@@ -148,6 +148,7 @@ impl Portal {
             |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap().replace(self.folder.path().to_str().unwrap(), "");
         let run = Run { status: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) };
         assert!(!run.stderr.contains("panicked"), "{}", run.stderr);
+        run.codes_are_explained();
         assert!(output.status.signal().is_none_or(|signal| signal == 9), "{:?}", output.status);
         run
     }
@@ -179,6 +180,18 @@ impl Run {
             self.stderr
         );
         self
+    }
+
+    /// What stands in the log as a reason or cause can be asked about.
+    fn codes_are_explained(&self) {
+        let records = self.stdout.lines().chain(self.stderr.lines()).filter(|line| line.starts_with("ts="));
+        for line in records {
+            for code in ["reason", "cause"].iter().filter_map(|key| field(line, key)) {
+                let explained = audit::Explanation::all().find(|explained| explained.code == code);
+                let whose = explained.unwrap_or_else(|| panic!("{code} is not explained: {line}")).whose;
+                assert!(field(line, "blame").is_none_or(|blame| whose.contains(blame)), "{whose}: {line}");
+            }
+        }
     }
 
     /// Both streams, stdout first, with what differs from run to run made alike.
