@@ -23,7 +23,7 @@
 //!   [`DockerRegistry`], Debian's.
 //! - Ways there: [`Door`], which refuses connections until it is opened; [`Distance`], which takes time.
 //! - Names: [`World`], and the [`Proxy`] that leads a whole program into it.
-//! - Afterwards: [`Tree`], what is on disk.
+//! - Afterwards: [`Tree`], what is on disk; [`yaml`], what a file says.
 //!
 //! # What this crate refuses
 //! It listens on 127.0.0.1 only, connects nowhere else, and is a dependency of no program that is shipped. What it
@@ -44,6 +44,7 @@ mod record;
 mod registry;
 mod tree;
 mod world;
+mod yaml;
 
 pub use archive::{Bomb, Entry, Field, Gzip, LongNames, Tarball, base_256, gzip};
 pub use ca::{Ca, Leaf};
@@ -60,3 +61,4 @@ pub use registry::{
 };
 pub use tree::Tree;
 pub use world::World;
+pub use yaml::yaml;

@@ -109,7 +109,9 @@ impl Desk {
         }
         let frontend = Plugin::frontend("hello-frontend").version("1.2.3");
         self.plugin("frontend/dist-dynamic", &frontend);
-        symlink(workspace().join("fixtures"), self.path("fixtures")).unwrap();
+        for folder in ["docs", "fixtures"] {
+            symlink(workspace().join(folder), self.path(folder)).unwrap();
+        }
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pages/before.sh");
         let mut shell = Command::new("bash");
         self.environment(shell.arg("-eu").arg(script));
