@@ -36,7 +36,7 @@ impl Tree {
             let path = format!("{folder}{}", entry.file_name().to_str().unwrap());
             if entry.file_type().unwrap().is_dir() {
                 self.read_below(&format!("{path}/"));
-            } else if path.ends_with(".yaml") {
+            } else if is_manifest(&path) {
                 let text = fs::read_to_string(entry.path()).unwrap();
                 let value = testkit::yaml(&text);
                 self.files.insert(path, (text, value));
@@ -68,7 +68,7 @@ impl Tree {
         let mut listed: Vec<_> = kustomizations
             .flat_map(|(path, value)| {
                 let folder = path.strip_suffix(KUSTOMIZATION).unwrap();
-                let resources = texts(&value["resources"]).filter(|name| name.ends_with(".yaml"));
+                let resources = texts(&value["resources"]).filter(|name| is_manifest(name));
                 let patches = items(&value["patches"]).map(|patch| field(patch, "path"));
                 let generated = items(&value["configMapGenerator"]).flat_map(|map| texts(&map["files"]));
                 resources.chain(patches).chain(generated).map(move |name| format!("{folder}{name}"))
@@ -124,6 +124,10 @@ impl Tree {
     fn value(&self, path: &str) -> &Value {
         &self.files.get(path).unwrap_or_else(|| panic!("there is no `{path}`")).1
     }
+}
+
+fn is_manifest(path: &str) -> bool {
+    Path::new(path).extension().is_some_and(|extension| extension == "yaml")
 }
 
 /// A text that has to be there.
