@@ -84,7 +84,7 @@ impl Local {
             Place::Same => Ok(Found::Same),
             Place::Folder(folder) => packed(folder, &Promise::Registry, staging, limits).map(Found::Artifact),
             Place::Tarball(mut file) => {
-                let hashed = copied(&mut file, staging.spool(), limits, stop)?;
+                let hashed = copied(&mut file, spool(staging)?, limits, stop)?;
                 let same = installed.is_some_and(|known| is_named(known, &hashed));
                 Ok(if same { Found::Same } else { Found::Artifact(hashed) })
             }
@@ -175,11 +175,11 @@ fn is_named<W>(known: &Known, hashed: &Hashed<W>) -> bool {
 
 /// Whether a tarball is the one that a plugin was installed from.
 pub(crate) fn is_same(known: &Known, tarball: &mut File, limits: &Limits, stop: &Stop) -> Result<bool, Rejection> {
-    copied(tarball, Ok(io::sink()), limits, stop).map(|hashed| is_named(known, &hashed))
+    copied(tarball, io::sink(), limits, stop).map(|hashed| is_named(known, &hashed))
 }
 
 fn packed(dir: Dir, promise: &Promise, staging: &Staging, limits: &Limits) -> Result<Hashed<Spool>, Rejection> {
-    let spool = staging.spool().map_err(|source| Rejection::Host { act: "make a spool file", source })?;
+    let spool = spool(staging)?;
     let folder = Folder::open(dir, "package", limits).map_err(Rejection::Pack)?;
     // It stays on this machine.
     let packing = Packing { limits: *limits, secret_files: SecretFiles::Allow, threads: NonZeroUsize::MIN };
@@ -188,14 +188,13 @@ fn packed(dir: Dir, promise: &Promise, staging: &Staging, limits: &Limits) -> Re
     Ok(packed.into_inner().finish())
 }
 
-fn copied<W: Write>(
-    file: &mut File,
-    into: io::Result<W>,
-    limits: &Limits,
-    stop: &Stop,
-) -> Result<Hashed<W>, Rejection> {
+fn spool(staging: &Staging) -> Result<Spool, Rejection> {
+    staging.spool().map_err(|source| Rejection::Host { act: "make a spool file", source })
+}
+
+fn copied<W: Write>(file: &mut File, into: W, limits: &Limits, stop: &Stop) -> Result<Hashed<W>, Rejection> {
     let failed = |source| Rejection::Host { act: "copy the local tarball", source };
-    let mut writer = HashingWriter::new(into.map_err(failed)?);
+    let mut writer = HashingWriter::new(into);
     let mut buffer = vec![0; CHUNK];
     loop {
         if stop.is_asked() {
