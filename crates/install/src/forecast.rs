@@ -4,26 +4,19 @@
 //! is installed or left open, and said to be so.
 
 mod ask;
+mod ground;
 
-use std::collections::HashSet;
 use std::io;
 
-use config::{Dialect, OnReject};
+use config::OnReject;
 use fetch::Fetcher;
 use integrity::Blame;
-use source::Source;
-use tarball::{Dir, Kind};
 
-use crate::inspect::{Condition, Depth, inspect};
-use crate::inventory::open;
-use crate::lock::holder;
-use crate::root::refuse_obstacles;
-use crate::run::visible::FOLDERS_NAMED;
-use crate::select::{Before, Hands, Retired, Selection};
+use self::ask::Asking;
+use self::ground::Ground;
 use crate::slot::{Progress, Slot};
-use crate::staging::{STAGING, Staging, run_folder};
-use crate::state::{Known, STATE, State};
-use crate::{Chain, InstalledPlugin, InventoryError, Job, Obstacle, Rejection, Remark, RootError};
+use crate::state::Known;
+use crate::{Chain, InstalledPlugin, InventoryError, Job, Rejection, Remark};
 
 /// What a run would do.
 #[derive(Debug, Default)]
@@ -137,19 +130,24 @@ impl Forecast {
 }
 
 impl Foreseen {
-    fn of(slot: &Slot) -> Self {
-        let mut this = Self {
-            package: slot.package.clone(),
-            line: Some(slot.line),
-            file: slot.file.clone(),
-            act: Act::Install,
+    fn new(package: String, act: Act) -> Self {
+        Self {
+            package,
+            line: None,
+            file: None,
+            act,
             reason: None,
             dest: None,
             certainty: Certainty::Known,
             integrity: None,
             manifest: None,
             installed: None,
-        };
+        }
+    }
+
+    fn of(slot: &Slot) -> Self {
+        let base = Self::new(slot.package.clone(), Act::Install);
+        let mut this = Self { line: Some(slot.line), file: slot.file.clone(), ..base };
         match &slot.progress {
             Progress::Disabled => this.skip("disabled", "its entry says `disabled: true`"),
             Progress::Rejected(why) => this.reject(why),
@@ -162,9 +160,7 @@ impl Foreseen {
     fn removal(dest: String, known: Option<&Known>, certainty: Certainty) -> Self {
         let installed = known.map(|known| InstalledPlugin::of(known.record.clone()));
         let package = installed.as_ref().map(|plugin| plugin.source.clone()).unwrap_or_default();
-        let (act, dest) = (Act::Remove, Some(dest));
-        let (line, file, reason, integrity, manifest) = (None, None, None, None, None);
-        Self { package, line, file, act, reason, dest, certainty, integrity, manifest, installed }
+        Self { dest: Some(dest), certainty, installed, ..Self::new(package, Act::Remove) }
     }
 
     fn skip(&mut self, code: &'static str, detail: &str) {
@@ -200,7 +196,7 @@ pub fn forecast(mut job: Job, fetcher: Option<&Fetcher>) -> Result<Forecast, Inv
     let mut remarks = Vec::new();
     if !ends(&job, &mut plugins) {
         let ground = Ground::open(&job, &mut remarks)?;
-        let asking = ask::Asking { job: &job, ground: &ground, fetcher };
+        let asking = Asking { job: &job, ground: &ground, fetcher };
         for (slot, plugin) in slots.iter().zip(&mut plugins) {
             if let Progress::Pending(pending) = &slot.progress
                 && let Err(why) = asking.ask(pending, plugin, &mut remarks)
@@ -229,187 +225,4 @@ fn ends(job: &Job, plugins: &mut [Foreseen]) -> bool {
 
 const fn unreadable(source: io::Error) -> InventoryError {
     InventoryError::Unreadable { what: "the plugin root", source }
-}
-
-/// The root, as a run would find it.
-struct Ground {
-    /// `None` where there is none, and the run would make it.
-    dir: Option<Dir>,
-    state: Option<State>,
-}
-
-impl Ground {
-    fn open(job: &Job, remarks: &mut Vec<Remark>) -> Result<Self, InventoryError> {
-        let dir = match open(&job.root) {
-            Err(InventoryError::Root(RootError::Missing { root })) if job.plan.dialect == Dialect::Rhdh => {
-                let detail = format!("there is no folder `{root}`: a run would make it");
-                remarks.push(Remark { reason: "root_missing", detail });
-                return Ok(Self { dir: None, state: None });
-            }
-            opened => opened?,
-        };
-        refuse_obstacles(&dir).map_err(InventoryError::Root)?;
-        // Who cannot ask learns it from the run.
-        if let Ok(Some(holder)) = holder(&dir) {
-            let detail = format!("{holder} works on the root: what is said here is true of what it is like now");
-            remarks.push(Remark { reason: "lock_wait", detail });
-        }
-        let state = State::read(&dir).map_err(|source| InventoryError::Unreadable { what: "the record", source })?;
-        match &state {
-            None if dir.kind(STATE).map_err(unreadable)?.is_some() => remarks.push(Remark {
-                reason: "state_lost",
-                detail: format!("`{STATE}` is not whole: listed plugins would be fetched and verified anew"),
-            }),
-            Some(State { header, .. }) if header.commit.is_some() => remarks.push(Remark {
-                reason: "commit_open",
-                detail:
-                    "plugins are being made visible, by an installer at work or by one that was killed: a run would \
-                         finish that first"
-                        .to_owned(),
-            }),
-            _ => {}
-        }
-        Ok(Self { dir: Some(dir), state })
-    }
-
-    /// Where a plugin of ours would lie once an open commit is finished.
-    fn place_of(&self, dir: &Dir, known: &Known, job: &Job) -> io::Result<Option<(Dir, String)>> {
-        let dest = &known.record.dest;
-        let intent = self.state.as_ref().and_then(|state| state.header.commit.as_ref());
-        let moved = intent.and_then(|intent| Some((intent.run, intent.put.iter().find(|m| m.dest.as_str() == dest)?)));
-        let Some((run, moved)) = moved else { return Ok(None) };
-        if inspect(known, dir, dest, Depth::Content, &job.stop)? == Condition::Intact {
-            return Ok(None);
-        }
-        let (staging, name) = (dir.open_dir(STAGING)?.open_dir(run_folder(run))?, Staging::names(moved.staged).folder);
-        Ok((staging.kind(&name)? == Some(Kind::Directory)).then_some((staging, name)))
-    }
-
-    /// Chooses as a run does once all artifacts are there, as far as that is decided without them.
-    fn select(
-        &self,
-        job: &Job,
-        slots: &mut [Slot],
-        plugins: &mut Vec<Foreseen>,
-        remarks: &mut Vec<Remark>,
-    ) -> io::Result<()> {
-        let (dir, dialect) = (self.dir.as_ref(), job.plan.dialect);
-        let mut selection = Selection::new(dir, self.state.as_ref(), &job.limits, dialect, Hands::Off);
-        let mut refused = HashSet::new();
-        for (slot, plugin) in slots.iter_mut().zip(&mut *plugins) {
-            let Progress::Pending(pending) = &mut slot.progress else { continue };
-            if plugin.act == Act::Reject {
-                continue;
-            }
-            let (fragment, mut is_open) = (pending.fragment.take(), false);
-            let claimed = match plugin.sure_dest() {
-                None => selection.add(&slot.package, fragment).map(|()| Before::Ours),
-                Some(dest) if plugin.act == Act::Unchanged => {
-                    selection.claim(&slot.package, dest, fragment).map(|()| Before::Ours)
-                }
-                Some(dest) => {
-                    let name = match (&plugin.installed, pending.admitted.subject()) {
-                        (Some(installed), _) => Some(&*installed.name),
-                        (None, Source::Npm(spec)) => Some(spec.name().as_str()),
-                        (None, _) => None,
-                    };
-                    let before = match selection.make_way(dest, name.unwrap_or_default()) {
-                        // It may be a copy of this very plugin.
-                        Err(Rejection::Destination { by: Obstacle::ForeignFolder, .. }) if name.is_none() => {
-                            is_open = true;
-                            Ok(Before::Adopted)
-                        }
-                        before => before,
-                    };
-                    before.and_then(|before| selection.claim(&slot.package, dest, fragment).map(|()| before))
-                }
-            };
-            match claimed {
-                Ok(Before::Ours) => {}
-                Ok(Before::Adopted) => {
-                    plugin.act = Act::Adopt;
-                    plugin.certainty = if is_open { Certainty::Assumed } else { plugin.certainty };
-                }
-                Err(why) => {
-                    refused.extend(why.destination().map(str::to_owned));
-                    plugin.reject(&why);
-                }
-            }
-        }
-        if ends(job, plugins) {
-            return Ok(());
-        }
-        self.pair(slots, plugins);
-        let coming = plugins.iter().filter(|plugin| !matches!(plugin.act, Act::Skip | Act::Reject));
-        let mut named: HashSet<_> = coming.filter_map(|plugin| plugin.dest.clone()).collect();
-        let is_open = |plugin: &Foreseen| plugin.act.brings() && plugin.certainty == Certainty::Assumed;
-        let certainty = if plugins.iter().any(is_open) { Certainty::Assumed } else { Certainty::Known };
-        for (known, retired) in selection.leaving(&named)? {
-            let dest = &known.record.dest;
-            match retired {
-                Retired::Removable => plugins.push(Foreseen::removal(dest.clone(), Some(known), certainty)),
-                Retired::Gone => {}
-                Retired::Foreign => remarks.push(Remark {
-                    reason: "folder_not_ours",
-                    detail: format!("`{dest}` is another plugin by now and stays"),
-                }),
-                Retired::Stuck(error) => remarks
-                    .push(Remark { reason: "removal_failed", detail: format!("`{dest}` cannot be removed: {error}") }),
-            }
-        }
-        named.extend(refused);
-        if dialect == Dialect::Rhdh {
-            named.extend(plugins.iter().filter(|plugin| plugin.act == Act::Remove).filter_map(|p| p.dest.clone()));
-            let originals = selection.originals(&named)?;
-            named.extend(originals.iter().map(|removal| removal.dest.to_string()));
-            let removal = |dest: String| Foreseen::removal(dest, None, certainty);
-            plugins.extend(originals.into_iter().map(|original| removal(original.dest.to_string())));
-        }
-        let (unknown, more) = selection.unknown(&named, FOLDERS_NAMED)?;
-        let stays = "stays, unless it is a copy of a plugin that comes";
-        let unknown = unknown.iter().map(|name| format!("`{name}` was not made by us as far as is known: it {stays}"));
-        let details = unknown.chain((more > 0).then(|| format!("{more} more folders like these")));
-        remarks.extend(details.map(|detail| Remark { reason: "folder_left", detail }));
-        Ok(())
-    }
-
-    /// Takes what comes for another version of what is installed: by its folder where that is sure, else by its source.
-    fn pair(&self, slots: &[Slot], plugins: &mut [Foreseen]) {
-        let mut left: Vec<&Known> = self.state.iter().flat_map(|state| &state.plugins).collect();
-        left.retain(|known| {
-            !plugins.iter().any(|p| p.act != Act::Install && p.dest.as_ref() == Some(&known.record.dest))
-        });
-        for (slot, plugin) in slots.iter().zip(plugins) {
-            let Progress::Pending(pending) = &slot.progress else { continue };
-            if plugin.act != Act::Install {
-                continue;
-            }
-            let key = key_of(pending.admitted.subject());
-            let is_of_source =
-                |known: &Known| Source::parse_rhdh(&known.record.source).is_ok_and(|s| key_of(&s) == key);
-            let found = left.iter().position(|known| match &plugin.dest {
-                Some(dest) => known.record.dest == *dest,
-                None => is_of_source(known),
-            });
-            if let Some(at) = found {
-                let known = left.remove(at);
-                plugin.act = Act::Replace;
-                plugin.dest = Some(known.record.dest.clone());
-                plugin.was(known);
-            }
-        }
-    }
-}
-
-/// What is the same of two sources that are two versions of one plugin.
-fn key_of(source: &Source) -> String {
-    match source {
-        Source::Oci(reference) => {
-            format!("{}!{}", reference.image(), reference.plugin_path().map_or("", |p| p.as_str()))
-        }
-        Source::Npm(spec) => spec.key(),
-        Source::Git(spec) => spec.key(),
-        Source::Local(path) => path.key(),
-        Source::Https(url) => url.to_string(),
-    }
 }

@@ -1,6 +1,6 @@
 //! A run, from its plan to its last record.
 
-pub(crate) mod visible;
+mod visible;
 
 use std::collections::VecDeque;
 use std::io;

@@ -17,6 +17,9 @@ const MARK_LEN: u64 = 64;
 /// Most of its folders that one run removes.
 const ORIGINALS_LIMIT: usize = 10_000;
 
+/// Most folders that are named because nobody knows whose they are.
+const FOLDERS_NAMED: usize = 20;
+
 /// Decides in the file's order; the first to claim something has it.
 pub(crate) struct Selection<'a> {
     /// `None` where there is none yet.
@@ -144,9 +147,9 @@ impl<'a> Selection<'a> {
         }
     }
 
-    /// Names folders that a portal takes for plugins and that no state of ours lists, as there is none: at most so many,
-    /// and how many more there are.
-    pub(crate) fn unknown(&self, known: &HashSet<String>, most: usize) -> io::Result<(Vec<String>, usize)> {
+    /// Names folders that a portal takes for plugins and that no state of ours lists, as there is none: a limited
+    /// number, and how many more there are.
+    pub(crate) fn unknown(&self, known: &HashSet<String>) -> io::Result<(Vec<String>, usize)> {
         let (mut named, mut more) = (Vec::new(), 0);
         let (None, Some(root)) = (self.state, self.root) else { return Ok((named, more)) };
         for entry in root.entries()? {
@@ -155,7 +158,7 @@ impl<'a> Selection<'a> {
                 continue;
             };
             if root.open_dir(name).and_then(|folder| folder.kind(MANIFEST)).is_ok_and(|kind| kind.is_some()) {
-                if named.len() < most { named.push(name.to_owned()) } else { more += 1 }
+                if named.len() < FOLDERS_NAMED { named.push(name.to_owned()) } else { more += 1 }
             }
         }
         named.sort_unstable();

@@ -6,7 +6,8 @@ use integrity::Promise;
 use source::{AllowedKind, LocalPath, Source};
 use tarball::{Destination, PackageName, read_manifest};
 
-use super::{Act, Certainty, Foreseen, Ground, Reason};
+use super::ground::Ground;
+use super::{Act, Certainty, Foreseen, Reason};
 use crate::local::{Place, is_same};
 use crate::shop::{gone, leads_to, unreachable};
 use crate::slot::Pending;

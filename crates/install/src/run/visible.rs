@@ -18,9 +18,6 @@ use crate::tell::tell_warning;
 use crate::workers::Ready;
 use crate::{Belief, Report, RunError};
 
-/// Most folders that are named because nobody knows whose they are.
-pub(crate) const FOLDERS_NAMED: usize = 20;
-
 impl Run {
     /// Chooses what may become visible, and makes it so.
     pub(super) fn make_visible(&mut self, root: &LockedRoot, log: &mut Log) -> Result<Report, RunError> {
@@ -153,7 +150,7 @@ fn retire_known(
 }
 
 fn tell_unknown(selection: &Selection<'_>, claimed: &HashSet<String>, log: &mut Log) -> io::Result<()> {
-    let (unknown, more) = selection.unknown(claimed, FOLDERS_NAMED)?;
+    let (unknown, more) = selection.unknown(claimed)?;
     for name in unknown {
         tell_warning("folder_left", &format!("`{name}` was not made by us as far as is known, and was left"), log);
     }
