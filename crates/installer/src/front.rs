@@ -25,6 +25,9 @@ use crate::termination::TerminationLog;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// What a run is given, and what asks the network for it.
+pub(crate) type Begun = (Job, Arc<Fetcher>);
+
 /// Why nothing was begun.
 pub(crate) struct Failure {
     pub(crate) reason: &'static str,
@@ -59,7 +62,7 @@ impl Front<'_> {
     pub(crate) fn run(
         &self,
         ends_as: fn(Status) -> Status,
-        prepare: impl FnOnce(&mut Session) -> Result<Option<(Job, Arc<Fetcher>)>, Failure>,
+        prepare: impl FnOnce(&mut Session) -> Result<Option<Begun>, Failure>,
     ) -> Status {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
         let meter = settings::file(self.args.metrics_file.as_ref()).map(|file| Meter::start(file, self.root, &clock));
@@ -83,7 +86,7 @@ impl Front<'_> {
 
     fn carry_out(
         &self,
-        prepared: Result<Option<(Job, Arc<Fetcher>)>, Failure>,
+        prepared: Result<Option<Begun>, Failure>,
         log: &mut Log,
         (termination_log, signals): (&TerminationLog, &Signals),
     ) -> Status {

@@ -5,7 +5,7 @@
 
 mod catalog;
 mod includes;
-mod plan;
+mod planning;
 mod variables;
 
 use std::collections::hash_map::RandomState;
@@ -14,7 +14,6 @@ use std::fs;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::io;
 use std::path::{Path, absolute};
-use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use audit::{Blame, Event, NoteShape, Progress};
@@ -23,25 +22,21 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, FromArgMatches as _};
 use config::rhdh::Planning;
 use config::{MAX_CONFIG_BYTES, Plan, Problems, Warning};
-use fetch::{Fetcher, Unreadable};
+use fetch::Unreadable;
 use install::{Job, Root};
 use transport::Stop;
 
 pub(crate) use self::variables::Variables;
 
-use self::plan::Planned;
+use self::planning::Planned;
 use self::variables::Wishes;
 use crate::cli::{self, ReportFormat, RhdhArgs, RunArgs};
 use crate::dialect::behind_dialect;
 use crate::environment::Environment;
 use crate::exit::Status;
-use crate::front::{Failure, Front, Session};
-use crate::plan as foresight;
+use crate::front::{Begun, Failure, Front, Session};
 use crate::sandbox::Rules;
-use crate::usage;
-
-/// What a run is given, and what asks the network for it.
-type Begun = (Job, Arc<Fetcher>);
+use crate::{plan, usage};
 
 /// The one command of that installer, which its start script always names.
 const COMMAND: &str = "install";
@@ -77,7 +72,7 @@ pub(crate) fn run(mut arguments: Vec<OsString>, environment: &Environment) -> St
     let config = absolute(&args.config).unwrap_or(args.config);
     let front = Front { args: &args.run, config: &config, root: &args.root, environment };
     if let Some(format) = format {
-        return foresight::report(&front, format, |session| foresee(&front, session, &mut wishes, must_exist));
+        return plan::report(&front, format, |session| foresee(&front, session, &mut wishes, must_exist));
     }
     let ends_as = |status| match status {
         Status::Usage | Status::Root => Status::Rejected,
@@ -142,7 +137,7 @@ fn foresee(
     session: &mut Session,
     wishes: &mut Wishes,
     must_exist: bool,
-) -> Result<Option<foresight::Planned>, Failure> {
+) -> Result<Option<plan::Planned>, Failure> {
     tell_remarks(session, wishes);
     let planning = match begin(front.config, wishes, must_exist)? {
         Ok(planning) => planning,
@@ -192,7 +187,7 @@ fn job(
     wishes: &Wishes,
     rules: Rules,
 ) -> Result<Begun, Failure> {
-    let Planned { plan, local, index, confined } = plan::plan(front, session, planning, wishes, rules)?;
+    let Planned { plan, local, index, confined } = planning::plan(front, session, planning, wishes, rules)?;
     let job = front.job(session, plan, &confined.sandbox)?;
     Ok((Job { local, index, ..job }, confined.fetcher))
 }
