@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context as _, bail};
@@ -48,6 +49,11 @@ pub(crate) fn read(command: &mut Command) -> anyhow::Result<String> {
     String::from_utf8(stdout).with_context(|| format!("`{}` printed something that is not UTF-8", shown(command)))
 }
 
+/// Copies what is in a folder, with links and modes.
+pub(crate) fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<()> {
+    run(program("cp", &["--archive", "--no-target-directory"]).arg(from).arg(to))
+}
+
 /// Whether a program of this name can be started, whatever it then answers.
 pub(crate) fn is_installed(name: &str) -> bool {
     let answer =
@@ -63,7 +69,7 @@ pub(crate) fn has_subcommand(name: &str) -> bool {
 fn shown(command: &Command) -> String {
     let variables = command.get_envs().filter_map(|(name, value)| Some(format!("{}={}", text(name), text(value?))));
     let name = command.get_program();
-    let name = std::path::Path::new(name).file_name().unwrap_or(name);
+    let name = Path::new(name).file_name().unwrap_or(name);
     variables.chain([text(name)]).chain(command.get_args().map(text)).collect::<Vec<_>>().join(" ")
 }
 

@@ -136,6 +136,7 @@ mod tests {
             assert!(!published.contains(&kept.to_owned()), "{kept}");
         }
     }
+
     #[test]
     fn types_of_other_projects_stand_in_no_signature_but_those_of_serde() {
         let libraries = published().unwrap();

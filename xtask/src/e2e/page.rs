@@ -11,21 +11,15 @@ use serde_json::{Value, json};
 use testkit::{HttpServer, Reply, Request, Tree};
 
 use super::browser::{self, Page};
+use super::plugins::{FRONTEND, MARKER, PADDING, ROUTE};
+use super::portal::REMOTES;
 use crate::{command, fixtures, workspace};
 
 /// Says which sources the result was made from.
 const MADE_FROM: &str = "made-from.txt";
-/// Where a Backstage backend lists its remotes, and below which it serves them.
-const REMOTES: &str = "/.backstage/dynamic-features/remotes";
 /// As a Backstage backend sends it: the page must get along with it.
 const POLICY: &str = "default-src 'self'; script-src 'self' 'unsafe-eval'; style-src 'self' https: 'unsafe-inline'; \
                       img-src 'self' data:; connect-src 'self'; upgrade-insecure-requests";
-
-/// Our frontend plugin, `fixtures/plugins/hello-frontend`: package, route, text, and twice the page's spacing.
-const PACKAGE: &str = "hello-frontend-dynamic";
-const ROUTE: &str = "/hello-frontend";
-const TEXT: &str = "butler-hello-frontend";
-const PADDING: &str = "20px";
 
 /// What happens to the plugin's files on their way to the browser.
 type Harm = fn(&str, Vec<u8>) -> Option<Vec<u8>>;
@@ -42,19 +36,14 @@ pub(crate) fn build_page(target: &Path) -> anyhow::Result<PathBuf> {
     }
     let scratch = tempfile::tempdir().context("could not create a folder for the page")?;
     let work = scratch.path().join("page");
-    copy(&sources, &work)?;
+    command::copy_folder(&sources, &work)?;
     for step in [["ci"].as_slice(), &["run", "build"]] {
         command::run(Command::new("npm").args(step).current_dir(&work))?;
     }
     fs::create_dir_all(&page).with_context(|| format!("could not create `{}`", page.display()))?;
-    copy(&work.join("dist"), &page)?;
+    command::copy_folder(&work.join("dist"), &page)?;
     fs::write(page.join(MADE_FROM), made_from).context("could not write down what the page was made from")?;
     Ok(page)
-}
-
-/// Copies what is in a folder.
-fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
-    command::run(command::program("cp", &["--archive", "--no-target-directory"]).arg(from).arg(to))
 }
 
 const UNHARMED: Harm = |_, bytes| Some(bytes);
@@ -113,16 +102,16 @@ pub(super) fn run() -> anyhow::Result<()> {
         let screenshot = target.join(format!("e2e/page-{name}.png"));
         browser::visit(&server.url(&format!("/page/?route={route}")), &screenshot)
     };
-    visit("seen", ROUTE, UNHARMED)?.expect_mounted(PACKAGE, TEXT, PADDING)?;
+    visit("seen", ROUTE, UNHARMED)?.expect_mounted(FRONTEND, MARKER, PADDING)?;
     println!("ok         seen: {}", target.join("e2e/page-seen.png").display());
     for Unseen { name, route, harm, fate } in UNSEEN {
         let page = visit(name, route, harm)?;
         match fate {
-            Fate::Loaded => page.expect_loaded(PACKAGE)?,
-            Fate::Failed(why) => page.expect_failed(PACKAGE, why)?,
+            Fate::Loaded => page.expect_loaded(FRONTEND)?,
+            Fate::Failed(why) => page.expect_failed(FRONTEND, why)?,
         }
-        let Err(noticed) = page.expect_mounted(PACKAGE, TEXT, PADDING) else {
-            bail!("{name}: expected `{PACKAGE}` not to be seen");
+        let Err(noticed) = page.expect_mounted(FRONTEND, MARKER, PADDING) else {
+            bail!("{name}: expected `{FRONTEND}` not to be seen");
         };
         println!("ok         {name}: {}", noticed.to_string().lines().next().unwrap_or_default());
     }
@@ -145,13 +134,13 @@ fn serve(page: &Path, harm: Harm) -> anyhow::Result<HttpServer> {
 fn answer(request: &Request, page: &Path, dist: &Path, name: &Value, harm: Harm) -> Reply {
     let of_remote = request.path.strip_prefix(REMOTES);
     if of_remote == Some("") {
-        let entry = format!("{}{REMOTES}/{PACKAGE}/mf-manifest.json", request.origin);
+        let entry = format!("{}{REMOTES}/{FRONTEND}/mf-manifest.json", request.origin);
         let remote = json!({ "name": name, "entry": entry });
-        return Reply::ok().json(&json!([{ "packageName": PACKAGE, "remoteInfo": remote, "exposedModules": ["."] }]));
+        return Reply::ok().json(&json!([{ "packageName": FRONTEND, "remoteInfo": remote, "exposedModules": ["."] }]));
     }
     let content = match (of_remote, request.path.strip_prefix("/page/")) {
         (Some(path), _) => {
-            let path = path.trim_start_matches('/').trim_start_matches(PACKAGE).trim_start_matches('/');
+            let path = path.trim_start_matches('/').trim_start_matches(FRONTEND).trim_start_matches('/');
             fs::read(dist.join(path)).ok().and_then(|bytes| harm(path, bytes))
         }
         (None, Some(path)) => fs::read(page.join(if path.is_empty() { "index.html" } else { path })).ok(),

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_mins(3);
 /// What the installer makes of each `pluginConfig`.
 const MERGED_CONFIG: &str = "app-config.dynamic-plugins.yaml";
 /// Where a Backstage backend lists its remotes, and below which it serves them.
-const REMOTES: &str = "/.backstage/dynamic-features/remotes";
+pub(super) const REMOTES: &str = "/.backstage/dynamic-features/remotes";
 /// Every plugin that is registered says here with which keys it signs, whoever asks.
 const SIGNING_KEYS: &str = ".backstage/auth/v1/jwks.json";
 

@@ -229,7 +229,7 @@ impl Goods {
 
 /// Makes of our plugins what their authors' next release would be: another version, which the backend tells, too.
 fn release(from: &Path, to: &Path) -> anyhow::Result<()> {
-    command::run(command::program("cp", &["--archive", "--no-target-directory"]).arg(from).arg(to))?;
+    command::copy_folder(from, to)?;
     let version = |version: &str| format!("\"version\": \"{version}\"");
     for name in ["hello-backend", "hello-frontend"] {
         edit(&to.join(name).join("package.json"), &version(VERSION), &version(NEXT_VERSION))?;
