@@ -12,6 +12,16 @@ use crate::portal::{OnReject, Portal, Run, entry, field, publish, wrong_entry};
 
 const STATE: &str = ".butler-plugins.state";
 const CODE: &str = "dist/index.cjs.js";
+/// Rejections that no artifact is needed for: a plan must have foreseen them.
+const SEEN_IN_THE_LIST: [&str; 7] = [
+    "integrity_invalid",
+    "integrity_missing",
+    "integrity_unsupported",
+    "package_invalid",
+    "package_missing",
+    "scheme_not_supported",
+    "source_not_allowed",
+];
 
 /// What a plan says, and how it ends.
 pub(crate) struct Forecast {
@@ -74,7 +84,8 @@ impl Forecast {
             let at = left.iter().position(|plugin| is_foreseen(line, plugin));
             let plugin = left.remove(at.unwrap_or_else(|| panic!("{line}\n{:#?}", self.told())));
             let (event, reason) = (field(line, "event").unwrap(), field(line, "reason").unwrap_or_default());
-            let of_an_artifact = reason == "aborted" || event == "plugin_rejected";
+            let of_an_artifact =
+                reason == "aborted" || (event == "plugin_rejected" && !SEEN_IN_THE_LIST.contains(&reason));
             let dest = field(line, "dest").map(|dest| dest.rsplit('/').next().unwrap());
             let is_certain = plugin["certain"] == true;
             let holds = match plugin["action"].as_str().unwrap() {
