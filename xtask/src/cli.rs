@@ -81,7 +81,7 @@ enum Xtask {
         #[command(subcommand)]
         part: e2e::Part,
     },
-    /// Everything a change must pass: format, tidy, clippy, docs, cargo-deny, tests.
+    /// Everything a change must pass: format, tidy, clippy, pages, docs, packages, cargo-deny, tests, a real portal.
     Ci,
 }
 
