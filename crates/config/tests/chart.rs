@@ -12,7 +12,7 @@ fn values(enabled: bool, root: Option<&str>) -> Form {
 
 #[test]
 fn the_default_block_asks_for_nothing() {
-    let plan = plan(include_str!("../../../fixtures/chart/defaults.yaml"));
+    let plan = plan(include_str!("../../../fixtures/real-configs/butler/values.chart-defaults.yaml"));
     assert_eq!(plan.form, values(false, None));
     assert_eq!(plan.on_reject, OnReject::Abort);
     assert!(plan.entries.is_empty() && plan.policy.is_permissive());
@@ -20,7 +20,7 @@ fn the_default_block_asks_for_nothing() {
 
 #[test]
 fn only_the_block_of_a_values_file_is_read() {
-    let plan = plan(include_str!("../../../fixtures/chart/enabled.yaml"));
+    let plan = plan(include_str!("../../../fixtures/real-configs/butler/values.chart-enabled.yaml"));
     assert_eq!(plan.form, values(true, Some("/dynamic-plugins-root")));
     assert_eq!(plan.on_reject, OnReject::Continue);
     assert_eq!(plan.policy.prefixes().len(), 2);
@@ -33,7 +33,7 @@ fn only_the_block_of_a_values_file_is_read() {
 
 #[test]
 fn a_community_image_is_admitted_with_its_plugin_path() {
-    let plan = plan(include_str!("../../../fixtures/chart/community.yaml"));
+    let plan = plan(include_str!("../../../fixtures/real-configs/butler/values.community.yaml"));
     let [entry] = <[_; 1]>::try_from(plan.entries).unwrap();
     let Request::Wanted(wanted) = entry.request else { panic!() };
     let source = wanted.admit(&plan.policy).unwrap().source.subject().to_string();
@@ -42,7 +42,7 @@ fn a_community_image_is_admitted_with_its_plugin_path() {
 
 #[test]
 fn the_rendered_file_is_a_plan() {
-    let plan = plan(include_str!("../../../fixtures/chart/rendered.yaml"));
+    let plan = plan(include_str!("../../../fixtures/real-configs/butler/chart-rendered.yaml"));
     assert_eq!(plan.form, Form::DynamicPlugins);
     assert_eq!(plan.entries.len(), 2);
     assert_eq!(plan.entries[1].place.position().line, 8);

@@ -359,7 +359,7 @@ fn problems_are_those_of_the_plan() {
 
 #[test]
 fn the_chart_s_files_keep_their_comments() {
-    let enabled = include_str!("../../../fixtures/chart/enabled.yaml");
+    let enabled = include_str!("../../../fixtures/real-configs/butler/values.chart-enabled.yaml");
     let edited = pins(enabled).edited(&[pin(0), pin(1)]).unwrap();
     assert_eq!(edited, enabled, "the fixtures pin the same bytes");
     let unpinned: String = enabled.split_inclusive('\n').filter(|line| !line.contains("integrity:")).collect();

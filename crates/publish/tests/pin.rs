@@ -143,7 +143,7 @@ fn what_is_missing_is_pinned_and_the_rest_left_and_told() {
 fn the_chart_s_values_are_pinned_with_their_comments() {
     let bench = Bench::new();
     let hello = bench.push("my-org/hello", "1.2.3", "1");
-    let before = include_str!("../../../fixtures/chart/enabled.yaml");
+    let before = include_str!("../../../fixtures/real-configs/butler/values.chart-enabled.yaml");
     let pinned = bench.pin(before, Refresh::All, Address::AsWritten);
     let old = config::Pins::read(before.as_bytes()).unwrap().entries()[0].integrity().unwrap().to_string();
     let expected = before.replacen(&old, &hello.integrity, 1).replacen(&old, &sri(&world_tarball()), 1);

@@ -132,14 +132,10 @@ fn files(folder: &str, dialect: Dialect) -> Vec<Case> {
 }
 
 fn all() -> Vec<Case> {
-    let mut files = [
-        files("chart", Dialect::Butler),
-        files("real-configs/butler", Dialect::Butler),
-        files("real-configs/rhdh", Dialect::Rhdh),
-    ]
-    .into_iter()
-    .flatten()
-    .collect::<Vec<_>>();
+    let mut files = [files("real-configs/butler", Dialect::Butler), files("real-configs/rhdh", Dialect::Rhdh)]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>();
     files.retain(|file| file.name != UNRESOLVED);
     assert!(files.len() >= 17, "{}", files.len());
     files

@@ -152,7 +152,7 @@ fn what_the_installer_is_told_it_knows() {
 
 #[test]
 fn values_have_keys_that_the_chart_has() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/chart/defaults.yaml");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/real-configs/butler/values.chart-defaults.yaml");
     let chart = testkit::yaml(&fs::read_to_string(path).unwrap());
     let tree = Tree::read();
     let (_, ours) = tree.files().find(|(path, _)| *path == "chart/values.yaml").unwrap();
