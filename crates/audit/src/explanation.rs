@@ -47,7 +47,7 @@ impl Explanation {
 pub fn reasons_page() -> String {
     let mut page = "# Reasons\n\nWhat each `reason=` and `cause=` of the log means; `butler-plugin-installer explain REASON` says the \
         same. The `hint` of a line is about that one case, and comes first.\n\nWhose move it is, as in `blame=`:\n\n\
-        | | |\n| --- | --- |\n\
+        | `blame=` | who that is |\n| --- | --- |\n\
         | `operator` | whoever writes the list and mounts secrets, CAs and volumes |\n\
         | `publisher` | whoever built or published the plugin |\n\
         | `network` | the network, or a server; trying again later may help |\n\

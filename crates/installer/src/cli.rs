@@ -260,7 +260,7 @@ pub(crate) struct LimitArgs {
 pub(crate) enum Command {
     /// Say what is wrong with a plugin list or a chart's values file, without touching the root
     Check(CheckArgs),
-    /// Say what a run would do on the root, without doing it; no server is asked, nothing is written
+    /// Say what a run would do on the root, without doing it; no plugin is fetched, and nothing there changes
     Plan(PlanArgs),
     /// Say what is installed on the root, as it is recorded there; nothing is written, and no lock is taken
     List(RootArgs),

@@ -255,7 +255,7 @@ pub enum Failure {
 pub enum Login {
     /// With the configured credentials.
     Given,
-    /// Anonymously, because none are configured.
+    /// Anonymously: none are configured, or it asked for none.
     None,
     /// Anonymously, because the token server is not one that may see them.
     Withheld {
@@ -272,7 +272,7 @@ impl fmt::Display for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Given => f.write_str("to the credentials it was given"),
-            Self::None => f.write_str("and no credentials are configured for it"),
+            Self::None => f.write_str("and was given no credentials"),
             Self::Redirected => f.write_str("to the link that the registry gave"),
             Self::InTheClear => f.write_str("to an anonymous request: no login is sent over plain http"),
             Self::Withheld { realm } => {

@@ -24,7 +24,7 @@ impl Failure {
             }
             Self::NotFound { login: Login::None, .. } => {
                 return Some(format!(
-                    "check repository and tag; there is no login for `{registry}`, and some registries say so of private \
+                    "check repository and tag; no login was sent to `{registry}`, and some registries say so of private \
                      repositories, too"
                 ));
             }

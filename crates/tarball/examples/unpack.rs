@@ -41,7 +41,7 @@ fn main() -> ExitCode {
 
 fn place(tarball: &str, pinned: &str, folder: &str) -> Result<Destination, Box<dyn Error>> {
     let pinned = Integrity::parse(pinned)?;
-    let root = Dir::open(Path::new(folder))?;
+    let root = Dir::open(Path::new(folder)).map_err(|error| format!("folder `{folder}`: {error}"))?;
     // What is hashed is what is unpacked: a file without a name, which nobody else can open.
     let mut spool = HashingWriter::new(root.unnamed_file()?);
     io::copy(&mut File::open(tarball)?, &mut spool)?;

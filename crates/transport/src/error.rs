@@ -125,7 +125,7 @@ impl Cause {
     /// What to do about it, where something can be done on this side.
     pub const fn hint(self) -> Option<&'static str> {
         match self {
-            Self::Dns => Some("check the host name, and the DNS policy of the pod"),
+            Self::Dns => Some("check the host name, and in a cluster the DNS policy of the pod"),
             Self::Connect => {
                 Some("check host and port, and whether a firewall or network policy lets this connection out")
             }

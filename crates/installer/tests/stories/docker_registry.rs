@@ -143,7 +143,7 @@ fn wrong_and_missing_passwords_are_told_apart() {
     portal.write("config.json", "{}");
     let missing = portal.install_logged_in().exits(1).keeps_the_secret();
     insta::assert_snapshot!(rejection(missing), @r#"
-    oci_pull_failed cause=unauthorized detail="failed to pull from the registry: failed to resolve the manifest of `oci://HOST/my-org/test:1.0.0`: `HOST` answered 401 and no credentials are configured for it" hint="mount a `config.json` with an entry for `HOST` and point DOCKER_CONFIG at its folder" blame=operator line=4
+    oci_pull_failed cause=unauthorized detail="failed to pull from the registry: failed to resolve the manifest of `oci://HOST/my-org/test:1.0.0`: `HOST` answered 401 and was given no credentials" hint="mount a `config.json` with an entry for `HOST` and point DOCKER_CONFIG at its folder" blame=operator line=4
     "#);
 }
 

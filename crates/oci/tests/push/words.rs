@@ -35,8 +35,8 @@ fn reason_of_a_refusal_is_shown_and_makes_it_the_operators() {
     let said = ": TAG_INVALID: tag is immutable";
     for (status, text, silent, spoken) in [
         (400, "", Blame::Network, Blame::Operator),
-        (401, " and no credentials are configured for it", Blame::Operator, Blame::Operator),
-        (403, " and no credentials are configured for it", Blame::Operator, Blame::Operator),
+        (401, " and was given no credentials", Blame::Operator, Blame::Operator),
+        (403, " and was given no credentials", Blame::Operator, Blame::Operator),
         (404, ": there is no such repository", Blame::Operator, Blame::Operator),
         (405, "", Blame::Operator, Blame::Operator),
         (408, "", Blame::Network, Blame::Network),
