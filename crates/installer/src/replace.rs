@@ -8,10 +8,17 @@ use std::path::Path;
 /// Everybody may read it, as the portal is another user.
 const MODE: u32 = 0o644;
 
-/// Puts a file with these bytes in the place of what is at `path`, a link itself included.
+/// Puts a file with these bytes in the place of the file at `path`, a link itself included. A device or a pipe is left: it
+/// is the machine's, or somebody reads from it.
 #[expect(clippy::disallowed_methods, reason = "the operator names the file, and nothing hostile lies beside it")]
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
+    if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "expected a file or nothing there, found something else",
+        ));
+    }
     let beside = path.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
     // A run that was killed may have left it: in containers the number is often the same.
     drop(fs::remove_file(&beside));
@@ -59,5 +66,20 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         replace(&folder.path().join("none/report"), b"x").unwrap_err();
         replace(Path::new("/"), b"x").unwrap_err();
+    }
+
+    #[test]
+    fn device_or_pipe_is_left_and_a_link_to_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let _listener = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+        symlink("/dev/null", at("device")).unwrap();
+        symlink("socket", at("link")).unwrap();
+        for name in ["socket", "device", "link"] {
+            let before = at(name).symlink_metadata().unwrap().file_type();
+            replace(&at(name), b"x").unwrap_err();
+            assert_eq!(at(name).symlink_metadata().unwrap().file_type(), before, "{name}");
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
     }
 }
