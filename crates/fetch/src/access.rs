@@ -194,6 +194,9 @@ impl Logins {
         let Some(path) = self.config_file() else { return Ok(Credentials::none()) };
         let json = match read_file(&path, LOGINS_LIMIT) {
             Ok(json) => json,
+            Err(Unreadable::Absent) if self.docker_config.is_some() && !must_exist => {
+                return Ok(Credentials::missing(&path.display().to_string()));
+            }
             Err(Unreadable::Absent) if !must_exist => return Ok(Credentials::none()),
             Err(Unreadable::Denied(_)) if !asked_for => return Ok(Credentials::none()),
             Err(source) => return Err(AccessError::Unreadable { path, source }),

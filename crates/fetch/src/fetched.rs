@@ -5,6 +5,8 @@ use integrity::{Algorithm, Hashed, Integrity, Mismatch, OciDigest, Promise, Veri
 use crate::Spool;
 use crate::located::{Located, Origin};
 
+const HTML: &str = "text/html";
+
 /// An artifact's bytes, hashed and not readable, and what a registry said about them.
 ///
 /// ```compile_fail,E0616
@@ -28,6 +30,22 @@ pub struct Fetched {
     /// The layers above it, which only images have.
     pub(crate) above: Vec<Hashed<Spool>>,
     pub(crate) origin: Origin,
+    pub(crate) sent: Sent,
+}
+
+/// As what a server of files sends what it sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sent {
+    Artifact,
+    /// For people to read in a browser.
+    Page,
+}
+
+impl Sent {
+    pub(crate) fn by(content_type: Option<&str>) -> Self {
+        let is_page = |text: &str| text.get(..HTML.len()).is_some_and(|start| start.eq_ignore_ascii_case(HTML));
+        if content_type.is_some_and(is_page) { Self::Page } else { Self::Artifact }
+    }
 }
 
 impl Fetched {
@@ -68,6 +86,11 @@ impl Fetched {
     pub fn of(&self, located: &Located) -> Option<Self> {
         let origin = located.origin();
         (origin.manifest.is_some() && origin.layers == self.origin.layers).then(|| Self { origin, ..self.clone() })
+    }
+
+    /// Whether a server sent it as a page for people to read, which a tarball is not.
+    pub fn is_page(&self) -> bool {
+        self.sent == Sent::Page
     }
 
     /// What a registry said about the artifact.

@@ -10,6 +10,7 @@ use source::{Allowed, AllowedKind, HttpsUrl, NpmSpec, OciReference, Source, Sour
 use transport::{Clock, Deadline, Patience, Response, Retry, Retryable as _, Stop, Transport};
 
 use crate::download::Download;
+use crate::fetched::Sent;
 use crate::located::Place;
 use crate::npm::{self, NpmArtifact};
 use crate::tarball_url::{self, Rest, Validator};
@@ -226,6 +227,7 @@ impl Fetcher {
         let Located { place, spent } = located;
         let patience = self.patience(stop, spent);
         let received = &self.received;
+        let mut sent = Sent::Artifact;
         let (package, fetched) = match place {
             Place::Oci(reference, resolved) => {
                 let package = reference.subject().to_string();
@@ -236,18 +238,19 @@ impl Fetcher {
             Place::Https(url) => {
                 let package = url.subject().to_string();
                 let transfer = Transfer { package: &package, promise, spools, patience, waiting, received };
-                let fetched = self.download(&transfer, FileServer::Https(&url)).map(|lowest| (lowest, Vec::new()));
+                let fetched =
+                    self.download(&transfer, FileServer::Https(&url), &mut sent).map(|lowest| (lowest, Vec::new()));
                 (package, fetched)
             }
             Place::Npm(package, artifact) => {
                 let transfer = Transfer { package: &package, promise, spools, patience, waiting, received };
-                let fetched = self.download(&transfer, FileServer::Npm(&artifact));
+                let fetched = self.download(&transfer, FileServer::Npm(&artifact), &mut sent);
                 let fetched = fetched.and_then(|hashed| as_published(&package, &artifact, hashed));
                 (package, fetched.map(|lowest| (lowest, Vec::new())))
             }
         };
         let (lowest, above) = fetched.map_err(|error| self.or_given_up(error, &package))?;
-        Ok(Fetched { lowest, above, origin })
+        Ok(Fetched { lowest, above, origin, sent })
     }
 
     /// Asks whether a source is there and may be read.
@@ -322,13 +325,19 @@ impl Fetcher {
         })
     }
 
-    fn download(&self, transfer: &Transfer<'_>, server: FileServer<'_>) -> Result<Hashed<Spool>, FetchError> {
+    fn download(
+        &self,
+        transfer: &Transfer<'_>,
+        server: FileServer<'_>,
+        sent: &mut Sent,
+    ) -> Result<Hashed<Spool>, FetchError> {
         let mut download = transfer.begin(server.kind(), None, &self.limits)?;
         let mut validator = None;
         self.retry.run(transfer.patience, transfer.waiting, || {
             let response = self.open_missing(server, &mut download, validator.as_ref(), transfer.patience)?;
             if response.status() == 200 {
                 validator = Validator::of(response.headers());
+                *sent = Sent::by(response.headers().first("content-type"));
             }
             download.take(response).map_err(|error| self.conceal(transfer.package, error))
         })

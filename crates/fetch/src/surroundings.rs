@@ -63,13 +63,11 @@ impl SurroundingsError {
     }
 
     /// What to do about it.
-    pub const fn hint(&self) -> &'static str {
+    pub fn hint(&self) -> &'static str {
         match self {
             Self::Proxy(_) => "the value is not shown, as it may hold a password",
             Self::CertificateFolder { .. } => "let this user read the folder, or take out what does not belong there",
-            Self::Trust(_) | Self::HostTrust { .. } => {
-                "mount the CA's certificate as PEM text, beginning with `-----BEGIN CERTIFICATE-----`"
-            }
+            Self::Trust(source) | Self::HostTrust { source, .. } => source.hint(),
         }
     }
 }

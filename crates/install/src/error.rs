@@ -134,6 +134,9 @@ pub enum Rejection {
     /// Its bytes are others.
     #[error(transparent)]
     Mismatch(#[from] Mismatch),
+    /// Its server sent a page, or nothing, in its place.
+    #[error(transparent)]
+    Page(Mismatch),
     /// The selected folder cannot be one in an archive.
     #[error("the selected plugin path cannot be a folder of an archive")]
     PluginPath(#[source] EntryPathError),
@@ -237,7 +240,7 @@ impl Rejection {
         match self {
             Self::Entry(error) => error.reason(),
             Self::Fetch(error) => error.reason(),
-            Self::Mismatch(error) => error.reason(),
+            Self::Mismatch(error) | Self::Page(error) => error.reason(),
             Self::PluginPath(error) => error.reason(),
             Self::Folder(error) => error.reason(),
             Self::Pack(error) => error.reason(),
@@ -262,7 +265,7 @@ impl Rejection {
     /// Both digests, when the bytes are others.
     pub const fn mismatch(&self) -> Option<&Mismatch> {
         match self {
-            Self::Mismatch(mismatch) => Some(mismatch),
+            Self::Mismatch(mismatch) | Self::Page(mismatch) => Some(mismatch),
             _ => None,
         }
     }
@@ -280,7 +283,7 @@ impl Rejection {
         match self {
             Self::Entry(error) => error.blame(),
             Self::Fetch(error) => error.blame(),
-            Self::Mismatch(error) => error.blame(),
+            Self::Mismatch(error) | Self::Page(error) => error.blame(),
             Self::Unpack(error) => error.blame(),
             Self::Folder(error) => error.blame(),
             Self::Pack(error) => error.blame(),
@@ -306,6 +309,12 @@ impl Rejection {
             Self::Git(error) => return error.hint().map(str::to_owned),
             Self::Folder(error) => error.hint(),
             Self::PluginPath(error) => error.hint(),
+            Self::Page(Mismatch { len: 0, .. }) => {
+                "look at what answers at that address: it sent nothing, as a broken server or a proxy between may do"
+            }
+            Self::Page(_) => {
+                "look at what answers at that address: it sent HTML, as a login or error page is, and not a tarball"
+            }
             Self::Mismatch(_) => {
                 "if the publisher confirms the computed value, pin it; otherwise someone changed the artifact"
             }

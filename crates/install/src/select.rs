@@ -7,7 +7,7 @@ use config::{AppConfig, Dialect, Fragment};
 use tarball::{Destination, Dir, Kind, Limits, read_manifest};
 
 use crate::state::{Known, Removal, State};
-use crate::{Obstacle, Rejection};
+use crate::{Obstacle, Rejection, Remark};
 
 /// What a portal looks for in a folder.
 const MANIFEST: &str = "package.json";
@@ -84,6 +84,18 @@ pub(crate) enum Retired {
     Stuck(io::Error),
 }
 
+impl Retired {
+    /// What is told of the plugin in `dest`, if it stays.
+    pub(crate) fn remark(&self, dest: &str) -> Option<Remark> {
+        let (reason, detail) = match self {
+            Self::Removable | Self::Gone => return None,
+            Self::Foreign => ("folder_not_ours", format!("`{dest}` is another plugin by now, and stays")),
+            Self::Stuck(error) => ("removal_failed", format!("`{dest}` cannot be removed, and stays: {error}")),
+        };
+        Some(Remark { reason, detail })
+    }
+}
+
 impl<'a> Selection<'a> {
     pub(crate) fn new(
         root: Option<&'a Dir>,
@@ -149,9 +161,9 @@ impl<'a> Selection<'a> {
 
     /// Names folders that a portal takes for plugins and that no state of ours lists, as there is none: a limited
     /// number, and how many more there are.
-    pub(crate) fn unknown(&self, known: &HashSet<String>) -> io::Result<(Vec<String>, usize)> {
+    pub(crate) fn unknown(&self, known: &HashSet<String>) -> io::Result<Vec<Remark>> {
         let (mut named, mut more) = (Vec::new(), 0);
-        let (None, Some(root)) = (self.state, self.root) else { return Ok((named, more)) };
+        let (None, Some(root)) = (self.state, self.root) else { return Ok(Vec::new()) };
         for entry in root.entries()? {
             let (name, kind) = entry?;
             let Some(name) = name.to_str().filter(|name| kind == Kind::Directory && !known.contains(*name)) else {
@@ -162,7 +174,13 @@ impl<'a> Selection<'a> {
             }
         }
         named.sort_unstable();
-        Ok((named, more))
+        let named = named.iter().map(|name| {
+            format!(
+                "`{name}` was not made by us as far as is known: it stays until a plugin comes that it is a copy of"
+            )
+        });
+        let details = named.chain((more > 0).then(|| format!("{more} more folders like these")));
+        Ok(details.map(|detail| Remark { reason: "folder_left", detail }).collect())
     }
 
     /// What becomes of each plugin of ours that has none of these destinations.

@@ -187,7 +187,9 @@ impl Shop {
         if matches!(task.promise, Promise::Hashes(_)) {
             tell_stretch(task.number, Stretch::Verifying, words);
         }
-        let mut layers = fetched.verify(&task.promise)?;
+        let is_page = fetched.is_page() || fetched.is_empty();
+        let mut layers =
+            fetched.verify(&task.promise).map_err(if is_page { Rejection::Page } else { Rejection::Mismatch })?;
         let staged = self.stage(task.number, &mut layers, &origin)?;
         if let [artifact] = &mut *layers {
             self.keep_in_cache(task, artifact, &origin, words);

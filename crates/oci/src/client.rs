@@ -219,11 +219,15 @@ impl Client {
     }
 
     pub(crate) fn error(&self, act: Act, reference: &OciReference, why: Failure) -> OciError {
-        OciError::new(act, reference, reference.registry(), self.conceal(why))
+        self.error_of(act, reference, reference.registry(), why)
     }
 
     fn error_at(&self, act: Act, reference: &OciReference, place: &Place, why: Failure) -> OciError {
-        OciError::new(act, reference, place.reference.registry(), self.conceal(why))
+        self.error_of(act, reference, place.reference.registry(), why)
+    }
+
+    fn error_of(&self, act: Act, reference: &OciReference, registry: &Authority, why: Failure) -> OciError {
+        OciError::new(act, reference, registry, self.conceal(why)).looked_up_in(&self.credentials, registry)
     }
 
     /// Whether a text repeats a login that was shown to a registry, or a token.

@@ -181,7 +181,7 @@ impl<'a> Conversation<'a> {
         }
         let limit = self.client.limits.token_bytes;
         let json = self.read_small(&mut response, limit).map_err(Failure::Transport)?;
-        let token = token::parse(&json)?;
+        let token = token::parse(&json, response.headers().first("content-type"))?;
         self.remember(words::secrets(&token));
         Ok(Session { authorization: Some(token), login })
     }

@@ -70,6 +70,8 @@ pub enum HelperError {
 pub struct Credentials {
     config: Config,
     helper: Option<Box<dyn CredentialHelper>>,
+    /// The file that should hold them and is not there.
+    missing: Option<String>,
     /// Asked for what this knows nothing of.
     next: Option<Box<Credentials>>,
 }
@@ -162,6 +164,11 @@ impl Credentials {
         Self::default()
     }
 
+    /// No credentials for anyone, as there is no `file` where the operator says it is.
+    pub fn missing(file: &str) -> Self {
+        Self { missing: Some(file.to_owned()), ..Self::default() }
+    }
+
     /// This login for this registry, under whichever of its names (Docker Hub has several), and none for any other.
     pub fn only(registry: &Authority, user: &str, password: &Secret) -> Self {
         let entry = AuthEntry {
@@ -181,7 +188,7 @@ impl Credentials {
         let config = serde_json::from_slice(json).map_err(|error| CredentialsError::Json {
             at: format!("line {}, column {}", error.line(), error.column()),
         })?;
-        Ok(Self { config, helper: Some(helper), next: None })
+        Ok(Self { config, helper: Some(helper), ..Self::default() })
     }
 
     /// The same, with those of another file behind it: a registry that this one knows nothing of is looked up there.
@@ -215,6 +222,29 @@ impl Credentials {
         match (self.lookup_here(registry, repository)?, &self.next) {
             (None, Some(next)) => next.lookup(registry, repository),
             (found, _) => Ok(found),
+        }
+    }
+
+    /// What there is in place of a login for that registry, in words: one for its host with another port or for another
+    /// part of it, or no file at all.
+    pub(crate) fn instead_of(&self, registry: &Authority) -> Option<String> {
+        let written = registry.to_string();
+        let is_near = |key: &str| {
+            let host = Authority::parse(key.split('/').next().unwrap_or_default());
+            host.is_ok_and(|host| host.host() == registry.host())
+        };
+        let mut near = None;
+        for key in self.files().flat_map(|file| file.config.auths.keys().chain(file.config.cred_helpers.keys())) {
+            match normal_key(key) {
+                normal if normal == one_name(&written) => return None,
+                normal if is_near(&normal) => near = Some(words::shown(key)),
+                _ => {}
+            }
+        }
+        let missing = || self.files().find_map(|file| file.missing.as_ref());
+        match near {
+            Some(key) => Some(format!("there is an entry for `{key}`, none for `{registry}`")),
+            None => missing().map(|file| format!("there is no `{file}`, where DOCKER_CONFIG leads")),
         }
     }
 
@@ -460,6 +490,39 @@ mod tests {
             let found = files.lookup(&Authority::parse(host).unwrap(), "x").unwrap();
             assert!(matches!(found, Some(Credential::Basic { user, .. }) if user == expected), "{host}");
         }
+    }
+
+    #[test]
+    fn what_there_is_in_place_of_a_login_is_named() {
+        for (keys, registry, expected) in [
+            (
+                &["localhost"][..],
+                "localhost:5000",
+                Some("there is an entry for `localhost`, none for `localhost:5000`"),
+            ),
+            (
+                &["LOCALHOST:5000"][..],
+                "localhost",
+                Some("there is an entry for `LOCALHOST:5000`, none for `localhost`"),
+            ),
+            (
+                &["https://r.example.com/team"][..],
+                "r.example.com",
+                Some("there is an entry for `https://r.example.com/team`, none for `r.example.com`"),
+            ),
+            (&["r.example.com:5000", "r.example.com"][..], "r.example.com", None),
+            (&["https://index.docker.io/v1/"][..], "docker.io", None),
+            (&["s.example.com", "r.example.com.evil.example", "r.example.com:x"][..], "r.example.com", None),
+        ] {
+            let entries: Vec<String> = keys.iter().map(|key| format!("\"{key}\":{{}}")).collect();
+            let json = format!("{{\"auths\":{{{}}}}}", entries.join(","));
+            let file = Credentials::parse(json.as_bytes(), Box::new(Helper)).unwrap();
+            let found = file.before(Credentials::none()).instead_of(&Authority::parse(registry).unwrap());
+            assert_eq!(found.as_deref(), expected, "{keys:?}");
+        }
+        let files = Credentials::none().before(Credentials::missing("/made/config.json"));
+        let found = files.instead_of(&Authority::parse("r.example.com").unwrap());
+        assert_eq!(found.as_deref(), Some("there is no `/made/config.json`, where DOCKER_CONFIG leads"));
     }
 
     #[test]

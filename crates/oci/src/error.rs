@@ -7,7 +7,7 @@ use integrity::{Blame, Chain, OciDigest};
 use source::{Authority, OciReference};
 use transport::{Cause, Retryable, TransportError, UrlError};
 
-use crate::{CredentialsError, words};
+use crate::{Credentials, CredentialsError, words};
 
 /// Something that a registry was asked and did not do.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +16,8 @@ pub struct OciError {
     act: Act,
     subject: String,
     registry: String,
+    /// What there is in place of a login.
+    no_login: Option<String>,
     #[source]
     failure: Failure,
 }
@@ -182,6 +184,14 @@ pub enum Failure {
         /// What is wrong with it.
         what: String,
     },
+    /// Something in a document's place that nobody has ever put there: a page, or nothing.
+    #[error("expected {expected}, found {found}")]
+    NoDocument {
+        /// `a manifest` or `a token`.
+        expected: &'static str,
+        /// Its media type, in words.
+        found: String,
+    },
     /// A document that is not the JSON it must be.
     #[error("the registry's document is not a manifest")]
     Json {
@@ -316,11 +326,16 @@ fn behind_colon(said: Option<&String>) -> String {
 impl OciError {
     /// About a reference that this registry was asked for.
     pub(crate) fn new(act: Act, reference: &OciReference, registry: &Authority, failure: Failure) -> Self {
-        Self { act, subject: reference.to_string(), registry: registry.to_string(), failure }
+        Self { act, subject: reference.to_string(), registry: registry.to_string(), no_login: None, failure }
     }
 
     pub(crate) fn about_registry(act: Act, registry: &Authority, failure: Failure) -> Self {
-        Self { act, subject: registry.to_string(), registry: registry.to_string(), failure }
+        Self { act, subject: registry.to_string(), registry: registry.to_string(), no_login: None, failure }
+    }
+
+    /// The same, where these logins were looked through in vain.
+    pub(crate) fn looked_up_in(self, credentials: &Credentials, registry: &Authority) -> Self {
+        Self { no_login: credentials.instead_of(registry), ..self }
     }
 
     /// Why.
@@ -340,7 +355,11 @@ impl OciError {
 
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
-        self.failure.hint(self.act, &self.subject, &self.registry)
+        let hint = self.failure.hint(self.act, &self.subject, &self.registry)?;
+        Some(match &self.no_login {
+            Some(found) if self.failure.wants_login() => format!("{found}: {hint}"),
+            _ => hint,
+        })
     }
 }
 
@@ -370,6 +389,7 @@ impl Failure {
             | Failure::LocationDenied { .. }
             | Failure::StoredOther { .. }
             | Failure::UnknownSize { .. }
+            | Failure::NoDocument { .. }
             | Failure::DigestMismatch { .. } => Blame::Network,
             Failure::ManifestTooLarge { .. }
             | Failure::MediaType { .. }
@@ -427,6 +447,7 @@ impl Failure {
             Self::DigestMismatch { .. } => "digest_mismatch",
             Self::MediaType { .. } => "media_type",
             Self::Shape { .. }
+            | Self::NoDocument { .. }
             | Self::Json { .. }
             | Self::NoPlatform { .. }
             | Self::NoPluginPath { .. }
@@ -458,6 +479,15 @@ impl Failure {
         }
     }
 
+    /// Whether somebody was not let in who came without a login.
+    fn wants_login(&self) -> bool {
+        match self {
+            Self::Unauthorized { login, .. } | Self::Forbidden { login, .. } => *login == Login::None,
+            Self::Nowhere { source, .. } => source.wants_login(),
+            _ => false,
+        }
+    }
+
     /// Whether another place may still have it. One that has it, and a reader who has no time left, decide for all; and
     /// a place that answers other bytes than were asked for is none to be passed over in silence.
     pub(crate) const fn may_be_missing_there(&self) -> bool {
@@ -482,6 +512,17 @@ impl Failure {
     /// Whether it says that the method is not known there; some servers and proxies know no `HEAD`.
     pub(crate) const fn is_about_method(&self) -> bool {
         matches!(self, Self::Status { status: 405 | 501, .. })
+    }
+
+    /// What is to be a JSON object, and is no JSON of any kind.
+    pub(crate) fn no_document(expected: &'static str, body: &[u8], content_type: Option<&str>) -> Option<Self> {
+        let found = match (body.trim_ascii_start(), content_type) {
+            ([b'{', ..], _) => return None,
+            ([], _) => "an empty answer".to_owned(),
+            (_, None) => "an answer of no media type".to_owned(),
+            (_, Some(content_type)) => format!("an answer of type `{}`", words::shown(content_type)),
+        };
+        Some(Self::NoDocument { expected, found })
     }
 
     pub(crate) fn malformed_redirect(server: &str, error: UrlError) -> Self {

@@ -76,6 +76,12 @@ impl Failure {
                 "push the tarball as one layer of type `application/gzip`, or an image whose layers are compressed with gzip"
             }
             Self::Status { status: 500..=599, .. } => "the registry has trouble: try again later, or ask its operator",
+            Self::NoDocument { found, .. } => {
+                return Some(format!(
+                    "{found} is no registry's: look for a proxy or a login page between, or for a wrong host in the \
+                     reference"
+                ));
+            }
             Self::Concealed { .. } => "ask the registry's operator why its answers repeat what clients send",
             Self::Status { .. }
             | Self::RedirectDenied { .. }

@@ -155,6 +155,9 @@ impl Document {
     fn with_layers<const MOST: usize>(bytes: &[u8], content_type: Option<&str>) -> Result<Self, Failure> {
         let shape = |what: &str| Failure::Shape { what: what.to_owned() };
         let json = |error: serde_json::Error| Failure::Json { source: bounded(&error) };
+        if let Some(other) = Failure::no_document("a manifest", bytes, content_type) {
+            return Err(other);
+        }
         unambiguous::check(bytes).map_err(json)?;
         let raw: RawDocument<MOST> = serde_json::from_slice(bytes).map_err(json)?;
         if raw.schema_version != 2 {

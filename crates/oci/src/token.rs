@@ -52,7 +52,10 @@ pub(crate) fn with_query(url: &Url, more: &str) -> Option<Url> {
 }
 
 /// The token in an answer, as an `Authorization` value.
-pub(crate) fn parse(json: &[u8]) -> Result<Secret, Failure> {
+pub(crate) fn parse(json: &[u8], content_type: Option<&str>) -> Result<Secret, Failure> {
+    if let Some(other) = Failure::no_document("a token", json, content_type) {
+        return Err(other);
+    }
     let unusable = || Failure::Shape { what: "a token answer without a usable token".to_owned() };
     let answer: TokenAnswer = serde_json::from_slice(json).map_err(|_| unusable())?;
     let token = answer.token.or(answer.access_token).ok_or_else(unusable)?;
@@ -108,13 +111,13 @@ mod tests {
 
     #[test]
     fn only_header_safe_tokens_are_taken() {
-        assert_eq!(parse(br#"{"token":"a.b"}"#).unwrap().expose(), "Bearer a.b");
-        assert_eq!(parse(br#"{"access_token":"c"}"#).unwrap().expose(), "Bearer c");
+        assert_eq!(parse(br#"{"token":"a.b"}"#, None).unwrap().expose(), "Bearer a.b");
+        assert_eq!(parse(br#"{"access_token":"c"}"#, None).unwrap().expose(), "Bearer c");
         let of_length = |len| format!(r#"{{"token":"{}"}}"#, "x".repeat(len));
-        assert!(parse(of_length(LONGEST_TOKEN).as_bytes()).is_ok());
-        assert!(parse(of_length(LONGEST_TOKEN + 1).as_bytes()).is_err());
+        assert!(parse(of_length(LONGEST_TOKEN).as_bytes(), None).is_ok());
+        assert!(parse(of_length(LONGEST_TOKEN + 1).as_bytes(), None).is_err());
         for bad in [r#"{"token":""}"#, r#"{"token":"a\r\nX: y"}"#, "{}", "[]", "<html>"] {
-            assert!(parse(bad.as_bytes()).is_err(), "{bad}");
+            assert!(parse(bad.as_bytes(), None).is_err(), "{bad}");
         }
     }
 }

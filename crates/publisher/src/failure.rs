@@ -1,14 +1,16 @@
 //! How the program ends, and what it says when it does not do what it was asked.
 
+use std::env::args_os;
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write, stderr, stdout};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use audit::Blame;
+use clap::error::{ContextKind, ContextValue};
 use publish::Chain;
 
-use crate::signals;
+use crate::{input, signals};
 
 /// Exit status, a contract with scripts and CI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,6 +94,17 @@ pub(crate) fn typed_password(mut arguments: impl Iterator<Item = OsString>) -> O
         Failure::usage("a password on the command line can be read by every user of this machine")
             .hint("keep the login with `login`, or pipe the password into `--password-stdin`")
     })
+}
+
+/// Tells what is wrong with a command line, in clap's words, and ends the program.
+pub(crate) fn misused(mut error: clap::Error) -> ! {
+    let only = |name: &str| ContextValue::Strings(vec![name.to_owned()]);
+    let is_remote = |argument: OsString| argument.to_str().is_some_and(input::is_remote);
+    // Where one of the two is given, clap takes it for the last; but a path is no reference.
+    if error.get(ContextKind::InvalidArg) == Some(&only("<PLUGIN>...")) && !args_os().any(is_remote) {
+        error.insert(ContextKind::InvalidArg, only("<REFERENCE>"));
+    }
+    error.exit()
 }
 
 /// A party, in words that say who it is from here.

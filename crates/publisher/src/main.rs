@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     if let Some(failure) = failure::typed_password(args_os()) {
         return failure.tell().into();
     }
-    let args = Args::parse();
+    let args = Args::try_parse().unwrap_or_else(|error| failure::misused(error));
     let environment = Environment::from_process();
     signals::watch(environment.temporary.clone());
     let done = command::run(&args, &environment);

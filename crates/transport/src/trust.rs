@@ -1,6 +1,7 @@
 //! Whose certificates are trusted.
 
 use std::error::Error;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -36,6 +37,21 @@ pub enum TrustError {
         /// What was named.
         path: PathBuf,
     },
+}
+
+impl TrustError {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        let kind = match self {
+            Self::Load { source, .. } => source.downcast_ref::<io::Error>().map(io::Error::kind),
+            Self::Empty { .. } => None,
+        };
+        match kind {
+            Some(io::ErrorKind::NotFound) => "mount it there, or correct the flag or variable that names it",
+            Some(io::ErrorKind::PermissionDenied) => "let this user read it",
+            _ => "mount the CA's certificate as PEM text, beginning with `-----BEGIN CERTIFICATE-----`",
+        }
+    }
 }
 
 impl Trust {
@@ -127,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn named_file_that_gives_no_certificate_is_told_once() {
+    fn named_file_that_gives_no_certificate_is_told_once_and_with_what_to_do() {
         let mut broken = tempfile::NamedTempFile::new().unwrap();
         broken.write_all(b"-----BEGIN CERTIFICATE-----\n").unwrap();
         let empty = tempfile::NamedTempFile::new().unwrap();
@@ -137,16 +153,17 @@ mod tests {
         let extra = |path: &Path| Trust { extra: vec![path.to_owned()], ..Trust::default() };
         let absent = Some("No such file or directory (os error 2)");
         let marker = Some("missing section end marker: [67, 69, 82, 84, 73, 70, 73, 67, 65, 84, 69]");
-        for (name, path, named, source) in [
-            ("nowhere", Path::new("/nowhere/ca.pem"), &[file, dir, extra][..], absent),
-            ("broken", broken.path(), &[file, extra], marker),
-            ("empty", empty.path(), &[file, extra], None),
-            ("empty folder", folder.path(), &[dir], None),
+        for (name, path, named, source, hint) in [
+            ("nowhere", Path::new("/nowhere/ca.pem"), &[file, dir, extra][..], absent, "mount it there"),
+            ("broken", broken.path(), &[file, extra], marker, "PEM"),
+            ("empty", empty.path(), &[file, extra], None, "PEM"),
+            ("empty folder", folder.path(), &[dir], None, "PEM"),
         ] {
             for trust in named.iter().map(|naming| naming(path)) {
                 let error = trust.load().unwrap_err();
                 assert!(error.to_string().contains(&format!("`{}`", path.display())), "{name}: {error}");
                 assert_eq!(error.source().map(ToString::to_string).as_deref(), source, "{name}");
+                assert!(error.hint().contains(hint), "{name}: {}", error.hint());
                 assert!(error.source().is_none_or(|source| source.source().is_none()), "{name}");
             }
         }

@@ -174,13 +174,7 @@ fn leave(
         let dest = &known.record.dest;
         match retired {
             Retired::Removable => plugins.push(Foreseen::removal(dest.clone(), Some(known), certainty)),
-            Retired::Gone => {}
-            Retired::Foreign => remarks.push(Remark {
-                reason: "folder_not_ours",
-                detail: format!("`{dest}` is another plugin by now and stays"),
-            }),
-            Retired::Stuck(error) => remarks
-                .push(Remark { reason: "removal_failed", detail: format!("`{dest}` cannot be removed: {error}") }),
+            stays => remarks.extend(stays.remark(dest)),
         }
     }
     named.extend(refused);
@@ -191,11 +185,7 @@ fn leave(
         let removal = |dest: String| Foreseen::removal(dest, None, certainty);
         plugins.extend(originals.into_iter().map(|original| removal(original.dest.to_string())));
     }
-    let (unknown, more) = selection.unknown(&named)?;
-    let stays = "stays, unless it is a copy of a plugin that comes";
-    let unknown = unknown.iter().map(|name| format!("`{name}` was not made by us as far as is known: it {stays}"));
-    let details = unknown.chain((more > 0).then(|| format!("{more} more folders like these")));
-    remarks.extend(details.map(|detail| Remark { reason: "folder_left", detail }));
+    remarks.extend(selection.unknown(&named)?);
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use crate::slot::Progress;
 use crate::state::{Known, PluginRecord, Removal};
 use crate::tell::tell_warning;
 use crate::workers::Ready;
-use crate::{Belief, Report, RunError};
+use crate::{Belief, Remark, Report, RunError};
 
 impl Run {
     /// Chooses what may become visible, and makes it so.
@@ -47,7 +47,7 @@ impl Run {
             named.extend(originals.iter().map(|removal| removal.dest.to_string()));
             changes.remove.extend(originals);
         }
-        tell_unknown(&selection, &named, log).map_err(untouched)?;
+        tell_remarks(selection.unknown(&named).map_err(untouched)?, log);
         if self.job.stop.is_asked() {
             return Err(RunError::Interrupted);
         }
@@ -131,31 +131,21 @@ fn retire_known(
 ) -> io::Result<()> {
     for (known, retired) in selection.leaving(claimed)? {
         let dest = &known.record.dest;
+        tell_remarks(retired.remark(dest), log);
         match retired {
             Retired::Removable => {
                 let dest = known.record.destination()?;
                 changes.remove.push(Removal { dest, name: Some(known.record.name.clone()) });
             }
-            Retired::Gone => {}
-            Retired::Foreign => {
-                tell_warning("folder_not_ours", &format!("`{dest}` is another plugin by now and was left"), log);
-            }
-            Retired::Stuck(error) => {
-                tell_warning("removal_failed", &format!("`{dest}` cannot be removed: {error}"), log);
-                changes.keep.push(known.clone());
-            }
+            Retired::Gone | Retired::Foreign => {}
+            Retired::Stuck(_) => changes.keep.push(known.clone()),
         }
     }
     Ok(())
 }
 
-fn tell_unknown(selection: &Selection<'_>, claimed: &HashSet<String>, log: &mut Log) -> io::Result<()> {
-    let (unknown, more) = selection.unknown(claimed)?;
-    for name in unknown {
-        tell_warning("folder_left", &format!("`{name}` was not made by us as far as is known, and was left"), log);
+fn tell_remarks(remarks: impl IntoIterator<Item = Remark>, log: &mut Log) {
+    for Remark { reason, detail } in remarks {
+        tell_warning(reason, &detail, log);
     }
-    if more > 0 {
-        tell_warning("folder_left", &format!("{more} more folders like these were left"), log);
-    }
-    Ok(())
 }

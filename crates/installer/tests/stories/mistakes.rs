@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::thread;
 
-use testkit::{Auth, Plugin, Proxy, Quirks, Registry, Tarball, World, docker_config, sri};
+use testkit::{Auth, Plugin, Proxy, Quirks, Registry, Reply, Tarball, World, docker_config, sri};
 
 use crate::portal::{OnReject, Portal, Run, entry, publish};
 
@@ -16,6 +16,9 @@ type Scene = (&'static str, fn() -> Run);
 fn likely_mistakes_are_told_with_what_to_do() {
     insta::assert_snapshot!(played(&[
         ("401, nobody is logged in", || private(|_, _| {})),
+        ("401, the login is for the host without its port", || {
+            private(|portal, _| log_in(portal, "127.0.0.1", "right"))
+        }),
         ("401, the password is wrong", || private(|portal, host| log_in(portal, host, "wrong"))),
         ("401, the login is for another host", || private(|portal, _| log_in(portal, "ghcr.io", "right"))),
         ("403, the account may not read there", forbidden),
@@ -36,6 +39,17 @@ fn likely_mistakes_are_told_with_what_to_do() {
         ("a server without TLS", || changed("package: oci://", "package: http://")),
         ("a prefix without TLS", || changed("[oci://", "[http://")),
         ("a CA that is not known", unknown_authority),
+    ]));
+}
+
+#[test]
+fn answers_of_somebody_else_are_told_for_what_they_are() {
+    insta::assert_snapshot!(played(&[
+        ("a page in a manifest's place", || registry_that_answers(|| page_of("text/html; charset=utf-8"))),
+        ("nothing in a manifest's place", || registry_that_answers(Reply::ok)),
+        ("a page in a tarball's place", || server_that_answers(|| page_of("Text/HTML"))),
+        ("nothing in a tarball's place", || server_that_answers(Reply::ok)),
+        ("another tarball", || server_that_answers(|| page_of("application/gzip"))),
     ]));
 }
 
@@ -93,6 +107,26 @@ fn forbidden() -> Run {
 
 fn log_in(portal: &Portal, host: &str, password: &str) {
     portal.write("config.json", docker_config(host, "octocat", password));
+}
+
+fn page_of(media_type: &str) -> Reply {
+    Reply::ok().header("content-type", media_type).body(*b"<html>Log in")
+}
+
+fn registry_that_answers(answer: fn() -> Reply) -> Run {
+    let registry = Registry::start();
+    let pushed = publish(&registry, "hello", "1");
+    registry.server().intercept(move |_, _| answer());
+    list(&pushed.reference, &pushed.integrity).install()
+}
+
+fn server_that_answers(answer: fn() -> Reply) -> Run {
+    let world = World::new();
+    let proxy = Proxy::start(&world);
+    let _server = world.server("files.example.com", move |_| answer());
+    let portal = list("https://files.example.com/my-org/hello.tgz", &sri(b"artifact"));
+    let authority = portal.write("authority.pem", world.ca().pem());
+    portal.install_with(|command| command.env("HTTPS_PROXY", proxy.url()).env("SSL_CERT_FILE", authority))
 }
 
 /// A list that would be right.

@@ -15,6 +15,13 @@ fn manifest(registry: &Registry, repository: &str, tag: &str) -> Value {
 }
 
 #[test]
+fn what_is_missing_of_plugin_and_reference_is_named() {
+    let desk = Desk::new();
+    desk.run(&["push", "dist-dynamic"]).exits(2).says("<REFERENCE>\n");
+    desk.run(&["push", "oci://r.example.com/acme/hello:1"]).exits(2).says("<PLUGIN>...\n");
+}
+
+#[test]
 fn a_folder_is_packed_sent_once_and_tagged_as_often_as_asked() {
     let desk = Desk::new();
     let registry = Registry::start();
