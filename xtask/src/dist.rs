@@ -3,6 +3,7 @@
 
 mod again;
 mod build;
+mod certificates;
 mod image;
 mod push;
 mod sbom;
@@ -23,8 +24,6 @@ use crate::command::{self, cargo};
 use crate::workspace;
 
 const TARGET: &str = "x86_64-unknown-linux-musl";
-/// Where Debian's `ca-certificates` keeps the bundle.
-const CA_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 const DIST_CA_BUNDLE: &str = "ca-certificates.crt";
 /// Where the image has it, from its root.
 const IMAGE_CA_BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
@@ -150,7 +149,8 @@ fn fill(place: &Place) -> anyhow::Result<Dist> {
     let folder = folder.canonicalize()?;
     let installer = INSTALLER.binary(place, &built)?;
     let publisher = PUBLISHER.binary(place, &built)?;
-    copy(Path::new(CA_BUNDLE), &folder.join(DIST_CA_BUNDLE)).context("install Debian's `ca-certificates`")?;
+    let certificates = certificates::bundle().context("install Debian's `ca-certificates`")?;
+    fs::write(folder.join(DIST_CA_BUNDLE), certificates).context("could not write the CA certificates")?;
     name_installer(&folder.join(DIST_NAMES)).context("could not give the installer its other name")?;
     image(&folder)?.write(&folder.join(DIST_IMAGE))?;
     sums::write(&folder)?;
