@@ -20,7 +20,7 @@ use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
 use self::image::Image;
-use crate::command::{self, cargo};
+use crate::command::cargo;
 use crate::workspace;
 
 const TARGET: &str = "x86_64-unknown-linux-musl";
@@ -143,7 +143,7 @@ pub(crate) fn release(wish: &Wish) -> anyhow::Result<()> {
 }
 
 fn fill(place: &Place) -> anyhow::Result<Dist> {
-    let built = build::build(place, &[INSTALLER.package, PUBLISHER.package])?;
+    let built = build::build(place)?;
     let folder = &place.dist;
     clear(folder).with_context(|| format!("could not clear `{}`", folder.display()))?;
     let folder = folder.canonicalize()?;
@@ -179,8 +179,7 @@ impl Budget {
         let Self { package, bytes: max_bytes, crates: max_crates } = self;
         let (built, path) = (built.join(package), place.dist.join(package));
         let binary = fs::read(&built).with_context(|| format!("could not read `{}`", built.display()))?;
-        let tree = ["tree", "--locked", "--edges=normal", "--prefix=none", "--target", TARGET, "--package", package];
-        let crates = crates(&command::read(&mut place.cargo(&tree))?);
+        let crates = crates(&build::tree(place, package, &["--edges=normal", "--prefix=none"])?);
         self.holds(&binary, crates)?;
         build::expect_no_folder(place, package, &binary)?;
         copy(&built, &path)?;
