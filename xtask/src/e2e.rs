@@ -43,7 +43,7 @@ const NEEDED: [(&str, &str); 8] = [
     ("make", "make"),
     ("g++", "g++"),
     ("docker-registry", "docker-registry"),
-    ("nginx", "nginx"),
+    (market::NGINX, "nginx"),
     ("chromium", "chromium"),
 ];
 

@@ -13,6 +13,8 @@ use testkit::{Ca, DockerRegistry};
 
 use super::process::{self, Running};
 
+/// Where Debian puts it: only root's PATH leads there.
+pub(super) const NGINX: &str = "/usr/sbin/nginx";
 /// It starts in no time; this is for a machine that is busy.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -54,7 +56,7 @@ impl Market {
         write("key.pem", &leaf.key)?;
         let port = process::free_port()?;
         write("nginx.conf", &nginx_conf(&folder, port))?;
-        let mut nginx = Command::new("nginx");
+        let mut nginx = Command::new(NGINX);
         nginx.arg("-e").arg(folder.join("nginx-errors.log")).arg("-c").arg(folder.join("nginx.conf"));
         let mut nginx = Running::start("nginx", &mut nginx, &folder.join("nginx.log"))?;
         nginx.wait_until(PATIENCE, || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok())?;

@@ -58,7 +58,7 @@ pub(super) struct Chromium {
     events: Vec<Value>,
     last_id: u64,
     until: Instant,
-    /// Holds its profile; removed last, when nobody is left to write there.
+    /// Holds its profile and what it leaves; removed last, when nobody is left to write there.
     _home: TempDir,
 }
 
@@ -70,6 +70,7 @@ impl Chromium {
             .args(["-c", LAUNCH, "sh"])
             .args(FLAGS)
             .arg(format!("--user-data-dir={}", home.path().join("profile").display()))
+            .env("TMPDIR", home.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
