@@ -11,7 +11,7 @@
 # what was checked by `cargo xtask dist` is what runs.
 
 FROM rust:1.95-bookworm AS build
-RUN apt-get update && apt-get install --yes --no-install-recommends musl-tools
+RUN apt-get update && apt-get install --yes --no-install-recommends ca-certificates musl-tools
 WORKDIR /butler-plugins
 COPY . .
 RUN cargo xtask dist

@@ -3,6 +3,7 @@
 
 mod again;
 mod build;
+mod certificates;
 mod image;
 mod push;
 mod sbom;
@@ -19,12 +20,10 @@ use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
 use self::image::Image;
-use crate::command::{self, cargo};
+use crate::command::cargo;
 use crate::workspace;
 
 const TARGET: &str = "x86_64-unknown-linux-musl";
-/// Where Debian's `ca-certificates` keeps the bundle.
-const CA_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 const DIST_CA_BUNDLE: &str = "ca-certificates.crt";
 /// Where the image has it, from its root.
 const IMAGE_CA_BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
@@ -144,13 +143,14 @@ pub(crate) fn release(wish: &Wish) -> anyhow::Result<()> {
 }
 
 fn fill(place: &Place) -> anyhow::Result<Dist> {
-    let built = build::build(place, &[INSTALLER.package, PUBLISHER.package])?;
+    let built = build::build(place)?;
     let folder = &place.dist;
     clear(folder).with_context(|| format!("could not clear `{}`", folder.display()))?;
     let folder = folder.canonicalize()?;
     let installer = INSTALLER.binary(place, &built)?;
     let publisher = PUBLISHER.binary(place, &built)?;
-    copy(Path::new(CA_BUNDLE), &folder.join(DIST_CA_BUNDLE)).context("install Debian's `ca-certificates`")?;
+    let certificates = certificates::bundle().context("install Debian's `ca-certificates`")?;
+    fs::write(folder.join(DIST_CA_BUNDLE), certificates).context("could not write the CA certificates")?;
     name_installer(&folder.join(DIST_NAMES)).context("could not give the installer its other name")?;
     image(&folder)?.write(&folder.join(DIST_IMAGE))?;
     sums::write(&folder)?;
@@ -179,8 +179,7 @@ impl Budget {
         let Self { package, bytes: max_bytes, crates: max_crates } = self;
         let (built, path) = (built.join(package), place.dist.join(package));
         let binary = fs::read(&built).with_context(|| format!("could not read `{}`", built.display()))?;
-        let tree = ["tree", "--locked", "--edges=normal", "--prefix=none", "--target", TARGET, "--package", package];
-        let crates = crates(&command::read(&mut place.cargo(&tree))?);
+        let crates = crates(&build::tree(place, package, &["--edges=normal", "--prefix=none"])?);
         self.holds(&binary, crates)?;
         build::expect_no_folder(place, package, &binary)?;
         copy(&built, &path)?;

@@ -97,6 +97,7 @@ fn unpack_leaves_a_plugin_or_nothing() {
     fs::write(&paths[0], &good).unwrap();
     fs::write(&paths[1], &evil).unwrap();
     fs::create_dir(&paths[2]).unwrap();
+    fs::create_dir_all(paths[2].join(".unpacking/plugin/left-by-a-killed-run")).unwrap();
     let [good_path, evil_path, root] = paths.each_ref().map(|path| path.to_str().unwrap());
     let (good, evil) = (pin(&good), pin(&evil));
     try_all(
@@ -104,6 +105,7 @@ fn unpack_leaves_a_plugin_or_nothing() {
         &[
             ("a link that leads out", &[evil_path, &evil, root], 1, "evil.tgz: "),
             ("another's pin", &[good_path, &evil, root], 1, "expected an artifact with"),
+            ("no end", &["/dev/zero", &good, root], 1, "expected at most 67108864 bytes"),
             ("no folder", &[good_path, &good, "/nowhere"], 1, "No such file"),
             ("nothing at all", &[], 2, "usage: unpack TARBALL INTEGRITY FOLDER"),
         ],
@@ -113,7 +115,7 @@ fn unpack_leaves_a_plugin_or_nothing() {
         "unpack",
         &[
             ("a plugin", &[good_path, &good, root], 0, "root/acme-hello-dynamic"),
-            ("the same again", &[good_path, &good, root], 1, "File exists"),
+            ("the same again", &[good_path, &good, root], 1, "root/acme-hello-dynamic`: File exists"),
         ],
     );
     assert!(paths[2].join("acme-hello-dynamic/dist/index.js").is_file());
@@ -132,23 +134,39 @@ fn admission_admits_a_values_file_or_says_what_speaks_against_it() {
     };
     let listed = "allowedSources: ['oci://ghcr.io/my-org']\n".to_owned();
     let good = write("good.yaml", listed.clone() + &entry("oci://ghcr.io/my-org/plugin:1"));
-    let stray = write("stray.yaml", listed + &entry("oci://ghcr.io/other/plugin:1"));
-    let bare = write("bare.yaml", "plugins: [{ package: 'oci://ghcr.io/my-org/plugin:1' }]\n".into());
+    let stray = write("stray.yaml", listed.clone() + &entry("oci://ghcr.io/other/plugin:1"));
+    let bare = write("bare.yaml", listed.clone() + "plugins: [{ package: 'oci://ghcr.io/my-org/plugin:1' }]\n");
     let typo = write("typo.yaml", "plugin: []\n".into());
-    let values = write("values.yaml", format!("dynamicPlugins: {{ {} }}\n", entry("oci://ghcr.io/a/b:1").trim()));
+    let values = format!(
+        "dynamicPlugins: {{ allowedSources: ['oci://ghcr.io/my-org/team'], {} }}\n",
+        entry("oci://ghcr.io/my-org/team/b:1").trim()
+    );
+    let values = write("values.yaml", values);
+    let unlimited = write("unlimited.yaml", entry("oci://ghcr.io/my-org/plugin:1"));
+    let empty = write("empty.yaml", "allowedSources: []\n".to_owned() + &entry("oci://ghcr.io/my-org/plugin:1"));
+    let wide =
+        write("wide.yaml", "allowedSources: ['oci://ghcr.io']\n".to_owned() + &entry("oci://ghcr.io/my-org/x:1"));
+    let (ours, other) = ("oci://ghcr.io/my-org", "oci://ghcr.io/other");
+    let wider = "`oci://ghcr.io/my-org` in `allowedSources` is at or below no given prefix";
     try_all(
         "admission",
         &[
-            ("a list", &[&good], 0, "good.yaml is admitted"),
-            ("a chart's values", &[&values], 0, "values.yaml is admitted"),
-            ("a source of others", &[&stray], 1, "stray.yaml:2"),
-            ("judged by other prefixes", &[&good, "oci://ghcr.io/other"], 1, "good.yaml:2"),
-            ("and admitted by them", &[&stray, "oci://ghcr.io/other"], 0, "stray.yaml is admitted"),
-            ("without integrity", &[&bare], 1, "expected `integrity` in the entry"),
-            ("a typo", &[&typo], 1, "typo.yaml:1"),
-            ("no prefix", &[&good, "ftp://x"], 1, "ftp://x"),
-            ("no such file", &["/nowhere"], 1, "could not read `/nowhere`"),
-            ("nothing at all", &[], 2, "usage: admission FILE [PREFIX...]"),
+            ("a list", &[&good, ours], 0, "good.yaml is admitted"),
+            ("one of two prefixes", &[&good, other, ours], 0, "good.yaml is admitted"),
+            ("a chart's values with less than is allowed", &[&values, ours], 0, "values.yaml is admitted"),
+            ("an entry that the file does not allow", &[&stray, ours, other], 1, "stray.yaml:2"),
+            ("its own prefixes are others'", &[&good, other], 1, wider),
+            ("and wider", &[&good, "oci://ghcr.io/my-org/team"], 1, wider),
+            ("by much", &[&wide, ours], 1, "`oci://ghcr.io` in `allowedSources`"),
+            ("as begins with the same letters", &[&good, "oci://ghcr.io/my"], 1, wider),
+            ("no sources named", &[&unlimited, ours], 1, "unlimited.yaml: expected `allowedSources`"),
+            ("an empty list of them", &[&empty, ours], 1, "empty.yaml: expected `allowedSources`"),
+            ("without integrity", &[&bare, ours], 1, "expected `integrity` in the entry"),
+            ("a typo", &[&typo, ours], 1, "typo.yaml:1"),
+            ("no such prefix", &[&good, "ftp://x"], 1, "ftp://x"),
+            ("no such file", &["/nowhere", ours], 1, "could not read `/nowhere`"),
+            ("no prefix", &[&good], 2, "usage: admission FILE PREFIX..."),
+            ("nothing at all", &[], 2, "usage: admission FILE PREFIX..."),
         ],
     );
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
-use super::{Place, TARGET};
+use super::{INSTALLER, PUBLISHER, Place, TARGET};
 use crate::command;
 
 /// What the linker is told, from the top of the workspace. Together it saves a seventh of the installer.
@@ -18,19 +18,34 @@ const LINKER_FLAGS: [&str; 2] = [
 /// What separates flags in `CARGO_ENCODED_RUSTFLAGS`.
 const SEPARATOR: &str = "\x1f";
 
+/// Built at once, as nearly all crates are in both: cargo resolves the features of all that is named together.
+const PACKAGES: [&str; 4] = ["--package", INSTALLER.package, "--package", PUBLISHER.package];
+
 /// Builds the packages and returns the folder that their binaries are in.
-pub(super) fn build(place: &Place, packages: &[&str]) -> anyhow::Result<PathBuf> {
+pub(super) fn build(place: &Place) -> anyhow::Result<PathBuf> {
     add_target()?;
     let mut flags = LINKER_FLAGS.map(str::to_owned).to_vec();
     flags.extend(remaps(place)?);
     let mut build = place.cargo(&["build", "--release", "--locked", "--target", TARGET]);
-    // At once, as nearly all crates are in both.
-    build.args(packages.iter().flat_map(|package| ["--package", *package]));
-    build.arg("--target-dir").arg(&place.target);
+    build.args(PACKAGES).arg("--target-dir").arg(&place.target);
     // These flags and no others, whatever environment and settings say.
     build.env("CARGO_ENCODED_RUSTFLAGS", flags.join(SEPARATOR)).env("CARGO_INCREMENTAL", "0");
     command::run(&mut build)?;
     Ok(place.target.join(TARGET).join("release"))
+}
+
+/// What `cargo tree` prints of a package where it is built as above, in the form that the arguments ask for.
+pub(super) fn tree(place: &Place, package: &str, arguments: &[&str]) -> anyhow::Result<String> {
+    // Else what was shown of the one package would be cut short in the other's tree.
+    let mut tree = place.cargo(&["tree", "--no-dedupe", "--locked", "--target", TARGET]);
+    let trees = command::read(tree.args(PACKAGES).args(arguments))?;
+    tree_of(package, &trees).map(str::to_owned).with_context(|| format!("`cargo tree` printed none of `{package}`"))
+}
+
+/// Trees are apart by an empty line, and each begins with its package.
+fn tree_of<'a>(package: &str, trees: &'a str) -> Option<&'a str> {
+    let root = format!("{package} v");
+    trees.split("\n\n").find(|tree| tree.trim_start_matches('0').starts_with(&root))
 }
 
 fn add_target() -> anyhow::Result<()> {
@@ -75,6 +90,8 @@ fn downloads(metadata: &Value) -> anyhow::Result<BTreeSet<PathBuf>> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use serde_json::json;
 
     use super::*;
@@ -90,6 +107,35 @@ mod tests {
         ] });
         let expected = ["/cargo/src/one", "/cargo/src/two"].map(PathBuf::from);
         assert_eq!(downloads(&metadata).unwrap(), BTreeSet::from(expected));
+    }
+
+    #[test]
+    fn a_tree_is_found_by_its_package_whatever_it_is_printed_like() {
+        let plain = "a v1.0.0 (/a)\nb v1.0.0\n\na-b v1.0.0 (/a-b)\nc v1.0.0\n";
+        assert_eq!(tree_of("a", plain), Some("a v1.0.0 (/a)\nb v1.0.0"));
+        assert_eq!(tree_of("a-b", plain), Some("a-b v1.0.0 (/a-b)\nc v1.0.0\n"));
+        assert_eq!(tree_of("b", plain), None);
+        assert_eq!(
+            tree_of("a", "0z v1.0.0\tMIT\n\n0a v1.0.0\tMIT\n1b v1.0.0\tMIT\n"),
+            Some("0a v1.0.0\tMIT\n1b v1.0.0\tMIT\n")
+        );
+    }
+
+    /// Each tree is that of what is built: the one of a package alone has fewer features.
+    #[test]
+    fn both_packages_have_the_same_features_of_what_both_use() {
+        let place = Place::here().unwrap();
+        let features = |package: &str| {
+            let tree = tree(&place, package, &["--edges=normal", "--prefix=none", "--format={p}\t{f}"]).unwrap();
+            let line =
+                |line: &str| line.split_once('\t').map(|(package, features)| (package.to_owned(), features.to_owned()));
+            tree.lines().map(|text| line(text).unwrap()).collect::<BTreeMap<_, _>>()
+        };
+        let (installer, publisher) = (features(INSTALLER.package), features(PUBLISHER.package));
+        let of_both = |package: &&String| publisher.contains_key(*package);
+        let different = |package: &&String| installer[*package] != publisher[*package];
+        assert!(installer.keys().filter(of_both).count() > 10);
+        assert_eq!(installer.keys().filter(of_both).find(different), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 
-use super::{Place, TARGET};
+use super::{Place, build};
 use crate::command;
 
 /// A package, in the order in which it is listed.
@@ -17,8 +17,9 @@ struct Package {
     name: String,
     version: String,
     licence: String,
-    /// `cargo` for what cargo downloads or builds, else `generic`.
-    ecosystem: &'static str,
+    /// Of its package URL: `cargo` for what cargo downloads. Ours are published nowhere, and whatever has such a name in
+    /// a registry one day is none of them.
+    ecosystem: Option<&'static str>,
 }
 
 /// Who uses whom directly. Each package is a key.
@@ -27,10 +28,8 @@ type Graph = BTreeMap<Package, BTreeSet<Package>>;
 /// Describes the binary of a package; `sha256` is the binary's own.
 pub(super) fn sbom(place: &Place, package: &str, sha256: &str) -> anyhow::Result<Value> {
     // Procedural macros run while others compile; nothing of them is linked.
-    let edges = "--edges=normal,no-proc-macro";
-    let format = "--format={p}\t{l}";
-    let tree = ["tree", "--locked", edges, "--prefix=depth", format, "--target", TARGET, "--package", package];
-    let tree = command::read(&mut place.cargo(&tree))?;
+    let form = ["--edges=normal,no-proc-macro", "--prefix=depth", "--format={p}\t{l}"];
+    let tree = build::tree(place, package, &form)?;
     let (root, mut graph) = graph(&tree)?;
     let rustc = command::read(command::program("rustc", &["--version"]).current_dir(&place.source))?;
     add_library(&mut graph, &standard_library(&rustc)?);
@@ -39,8 +38,7 @@ pub(super) fn sbom(place: &Place, package: &str, sha256: &str) -> anyhow::Result
     document(&root, &graph, &checksums(&lock), sha256)
 }
 
-/// Reads what `cargo tree --prefix depth` prints: a package a line, deeper under whoever uses it. What was shown once
-/// is shown again without what it uses.
+/// Reads what `cargo tree --prefix depth` prints: a package a line, deeper under whoever uses it.
 fn graph(tree: &str) -> anyhow::Result<(Package, Graph)> {
     let mut graph = Graph::new();
     let mut way: Vec<Package> = Vec::new();
@@ -58,23 +56,24 @@ fn graph(tree: &str) -> anyhow::Result<(Package, Graph)> {
     Ok((root, graph))
 }
 
-/// `2name v1.2.3 (/folder)\tlicence (*)`
+/// `2name v1.2.3\tlicence`, or `2name v1.2.3 (/folder)\tlicence` of one of ours.
 fn node(line: &str) -> Option<(usize, Package)> {
-    let (package, licence) = line.trim_end_matches(" (*)").split_once('\t')?;
+    let (package, licence) = line.split_once('\t')?;
     let start = package.find(|c: char| !c.is_ascii_digit())?;
     let (depth, package) = package.split_at(start);
     let mut words = package.split(' ');
     let (name, version) = (words.next()?.to_owned(), words.next()?.strip_prefix('v')?.to_owned());
     // As it was written before there were expressions.
     let licence = licence.replace('/', " OR ");
-    Some((depth.parse().ok()?, Package { name, version, licence, ecosystem: "cargo" }))
+    let ecosystem = words.next().is_none().then_some("cargo");
+    Some((depth.parse().ok()?, Package { name, version, licence, ecosystem }))
 }
 
 /// The library that each of them is linked with. It stands for what comes in its archive: the C library, too.
 fn standard_library(rustc: &str) -> anyhow::Result<Package> {
     let version = rustc.split(' ').nth(1).with_context(|| format!("`rustc --version` printed `{rustc}`"))?;
     let licence = "MIT OR Apache-2.0".to_owned();
-    Ok(Package { name: "rust-std".to_owned(), version: version.to_owned(), licence, ecosystem: "generic" })
+    Ok(Package { name: "rust-std".to_owned(), version: version.to_owned(), licence, ecosystem: Some("generic") })
 }
 
 fn add_library(graph: &mut Graph, library: &Package) {
@@ -113,7 +112,7 @@ fn document(
         .collect();
     let dependencies: Vec<_> = graph
         .iter()
-        .map(|(package, used)| json!({ "ref": purl(package), "dependsOn": used.iter().map(purl).collect::<Vec<_>>() }))
+        .map(|(package, used)| json!({ "ref": id(package), "dependsOn": used.iter().map(id).collect::<Vec<_>>() }))
         .collect();
     Ok(json!({
         "bomFormat": "CycloneDX",
@@ -128,29 +127,35 @@ fn document(
 fn component(package: &Package, kind: &str, sha256: Option<&str>) -> Value {
     let mut component = json!({
         "type": kind,
-        "bom-ref": purl(package),
+        "bom-ref": id(package),
         "name": package.name,
         "version": package.version,
         "licenses": [{ "expression": package.licence }],
-        "purl": purl(package),
     });
+    if let Some(purl) = purl(package) {
+        component["purl"] = purl.into();
+    }
     if let Some(sha256) = sha256 {
         component["hashes"] = json!([{ "alg": "SHA-256", "content": sha256 }]);
     }
     component
 }
 
-fn purl(Package { name, version, ecosystem, .. }: &Package) -> String {
+/// What it is called within the document.
+fn id(package: &Package) -> String {
+    purl(package).unwrap_or_else(|| format!("{}@{}", package.name, package.version))
+}
+
+fn purl(Package { name, version, ecosystem, .. }: &Package) -> Option<String> {
     // A version's `+` stands for a space in an address.
-    format!("pkg:{ecosystem}/{name}@{}", version.replace('+', "%2B"))
+    ecosystem.map(|ecosystem| format!("pkg:{ecosystem}/{name}@{}", version.replace('+', "%2B")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const TREE: &str =
-        "0app v0.1.0 (/x)\tApache-2.0\n1b v1.0.0\tMIT/Apache-2.0\n2c v2.0.0+k\tZlib\n1c v2.0.0+k\tZlib (*)\n";
+    const TREE: &str = "0app v0.1.0 (/x)\tApache-2.0\n1b v1.0.0\tMIT/Apache-2.0\n2c v2.0.0+k\tZlib\n1c v2.0.0+k\tZlib\n1ours v0.1.0 (/x/y)\tApache-2.0\n";
     const LOCK: &str = "version = 4\n\n[[package]]\nname = \"app\"\nversion = \"0.1.0\"\ndependencies = [\n \"b\",\n]\n\n\
         [[package]]\nname = \"b\"\nversion = \"1.0.0\"\nsource = \"registry\"\nchecksum = \"b1\"\n\n\
         [[package]]\nname = \"c\"\nversion = \"2.0.0+k\"\nsource = \"registry\"\nchecksum = \"c2\"\n\n\
@@ -161,31 +166,41 @@ mod tests {
         let (root, mut graph) = graph(TREE).unwrap();
         add_library(&mut graph, &standard_library("rustc 1.95.0 (hash date)\n").unwrap());
         let found = document(&root, &graph, &checksums(LOCK), "a0").unwrap();
-        let package = |kind: &str, name: &str, version: &str, licence: &str, purl: &str, sha256: &str| {
+        let package = |name: &str, version: &str, licence: &str, purl: &str, sha256: &str| {
             json!({
-                "type": kind, "bom-ref": purl, "name": name, "version": version, "purl": purl,
+                "type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl,
                 "licenses": [{ "expression": licence }], "hashes": [{ "alg": "SHA-256", "content": sha256 }],
             })
         };
-        let (app, b, c) = ("pkg:cargo/app@0.1.0", "pkg:cargo/b@1.0.0", "pkg:cargo/c@2.0.0%2Bk");
+        let (app, ours, b, c) = ("app@0.1.0", "ours@0.1.0", "pkg:cargo/b@1.0.0", "pkg:cargo/c@2.0.0%2Bk");
         let library = "pkg:generic/rust-std@1.95.0";
         let expected = json!({
             "bomFormat": "CycloneDX",
             "specVersion": "1.6",
             "version": 1,
-            "metadata": { "component": package("application", "app", "0.1.0", "Apache-2.0", app, "a0") },
+            "metadata": {
+                "component": {
+                    "type": "application", "bom-ref": app, "name": "app", "version": "0.1.0",
+                    "licenses": [{ "expression": "Apache-2.0" }], "hashes": [{ "alg": "SHA-256", "content": "a0" }],
+                },
+            },
             "components": [
-                package("library", "b", "1.0.0", "MIT OR Apache-2.0", b, "b1"),
-                package("library", "c", "2.0.0+k", "Zlib", c, "c2"),
+                package("b", "1.0.0", "MIT OR Apache-2.0", b, "b1"),
+                package("c", "2.0.0+k", "Zlib", c, "c2"),
+                {
+                    "type": "library", "bom-ref": ours, "name": "ours", "version": "0.1.0",
+                    "licenses": [{ "expression": "Apache-2.0" }],
+                },
                 {
                     "type": "library", "bom-ref": library, "name": "rust-std", "version": "1.95.0", "purl": library,
                     "licenses": [{ "expression": "MIT OR Apache-2.0" }],
                 },
             ],
             "dependencies": [
-                { "ref": app, "dependsOn": [b, c, library] },
+                { "ref": app, "dependsOn": [b, c, ours, library] },
                 { "ref": b, "dependsOn": [c, library] },
                 { "ref": c, "dependsOn": [library] },
+                { "ref": ours, "dependsOn": [library] },
                 { "ref": library, "dependsOn": [] },
             ],
         });

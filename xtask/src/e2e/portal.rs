@@ -2,15 +2,16 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
+use tempfile::TempDir;
 
 use super::host::Host;
 use super::http::{self, Answer};
 use super::process::{self, Running};
+use crate::workspace;
 
 /// A boot takes a few seconds; this is for a machine that is busy.
 const PATIENCE: Duration = Duration::from_mins(3);
@@ -27,6 +28,8 @@ pub(super) struct Portal {
     port: u16,
     /// A guest's.
     token: String,
+    /// Removed when nobody is left to write there.
+    _home: TempDir,
 }
 
 /// What the host says of a plugin on its root.
@@ -40,7 +43,8 @@ impl Portal {
     /// Boots, waits until it is ready, and signs in as a guest.
     pub(super) fn boot(host: &Host, page: &Path, root: &Path, log: &Path) -> anyhow::Result<Self> {
         let port = process::free_port()?;
-        let mut node = Command::new("node");
+        let home = tempfile::tempdir().context("could not create a home folder for the portal")?;
+        let mut node = process::stranger("node", home.path());
         node.args(["index.js", "--config", "app-config.yaml"]).current_dir(host.folder());
         if root.join(MERGED_CONFIG).exists() {
             node.arg("--config").arg(root.join(MERGED_CONFIG));
@@ -56,7 +60,7 @@ impl Portal {
         })?;
         let guest = http::get(port, "/api/auth/guest/refresh", None)?.json()?;
         let token = guest["backstageIdentity"]["token"].as_str().context("a guest gets no token")?.to_owned();
-        Ok(Self { process, port, token })
+        Ok(Self { process, port, token, _home: home })
     }
 
     /// What a guest gets.
@@ -79,6 +83,29 @@ impl Portal {
             Ok(Seen { version, failure: text(&plugin["failure"]) })
         };
         plugins.iter().find(|plugin| plugin["name"] == package).map(seen).transpose()
+    }
+
+    /// Fails unless it answers each of the probes that our manifests give to a cluster.
+    pub(super) fn expect_probes(&self) -> anyhow::Result<()> {
+        let file = workspace::root().join("docs/deploy/base/deployment.yaml");
+        let text = fs::read_to_string(&file).with_context(|| format!("could not read `{}`", file.display()))?;
+        let deployment = testkit::yaml(&text);
+        let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+        for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
+            let path =
+                container[probe]["httpGet"]["path"].as_str().with_context(|| format!("there is no `{probe}`"))?;
+            http::get(self.port, path, None)?.good()?;
+        }
+        Ok(())
+    }
+
+    /// Fails if the plugins' process has this variable.
+    pub(super) fn expect_no_variable(&self, name: &str) -> anyhow::Result<()> {
+        let variables = self.get("/witness/variables")?.json()?;
+        let variables = variables.as_array().context("the witness tells no list")?;
+        ensure!(variables.contains(&"PATH".into()), "expected `PATH` among the portal's variables");
+        ensure!(!variables.contains(&name.into()), "expected no `{name}` among the portal's variables");
+        Ok(())
     }
 
     /// The frontends that it offers, as it lists them.

@@ -12,6 +12,17 @@ use anyhow::{Context as _, bail};
 /// Between two looks at whether it is ready.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// What a program that runs a plugin's code is told of the environment.
+const TOLD: [&str; 5] = ["PATH", "LANG", "LC_ALL", "TMPDIR", "TZ"];
+
+/// A program that runs code of others: what a pipeline keeps in variables, tokens above all, does not reach it.
+pub(super) fn stranger(name: &str, home: &Path) -> Command {
+    let mut command = Command::new(name);
+    command.env_clear().env("HOME", home);
+    command.envs(TOLD.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+    command
+}
+
 /// A server that runs until it is dropped.
 pub(super) struct Running {
     name: &'static str,
@@ -72,6 +83,17 @@ mod tests {
 
     fn shell(script: &str, log: &Path) -> Running {
         Running::start("the shell", Command::new("sh").args(["-c", script]), log).unwrap()
+    }
+
+    #[test]
+    fn a_stranger_learns_of_no_variable_but_those_named() {
+        std::env::var("CARGO_PKG_NAME").expect("cargo sets it for tests");
+        let names = stranger("env", Path::new("/nowhere")).output().unwrap().stdout;
+        let names = String::from_utf8(names).unwrap();
+        assert!(names.contains("HOME=/nowhere\n") && names.contains("PATH="), "{names}");
+        let names = names.lines().filter_map(|line| line.split('=').next());
+        let more: Vec<_> = names.filter(|name| *name != "HOME" && !TOLD.contains(name)).collect();
+        assert_eq!(more, Vec::<&str>::new());
     }
 
     #[test]

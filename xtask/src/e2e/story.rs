@@ -58,6 +58,11 @@ fn booted(stage: &Stage, installer: &Installer, goods: &Goods, root: &Path) -> a
     ok("each is installed, and its bytes are the promised ones");
 
     let portal = stage.boot("all", root)?;
+    // cargo sets it for this program; a pipeline's token would go the same way.
+    portal.expect_no_variable("CARGO")?;
+    ok("the plugins see no variable of ours");
+    portal.expect_probes()?;
+    ok("it answers the probes of our manifests");
     expect_ping(&portal, &json!({ "pong": true }))?;
     for other in &goods.others {
         let what = other.expect(&portal)?;

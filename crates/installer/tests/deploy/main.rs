@@ -19,17 +19,16 @@ use crate::tree::{Tree, field};
 
 const INSTALLER: &str = env!("CARGO_BIN_EXE_butler-plugin-installer");
 /// What each file may be.
-const KINDS: [(&str, &str); 7] = [
+const KINDS: [(&str, &str); 6] = [
     ("apps/v1", "Deployment"),
     ("kustomize.config.k8s.io/v1alpha1", "Component"),
     ("kustomize.config.k8s.io/v1beta1", "Kustomization"),
     ("v1", "ConfigMap"),
     ("v1", "PersistentVolumeClaim"),
-    ("v1", "Secret"),
     ("v1", "Service"),
 ];
-/// Files that no kustomization lists: what holds a secret, and what is no manifest.
-const APART: [&str; 2] = ["chart/values.yaml", "secrets/registry-login.yaml"];
+/// Files that no kustomization lists, as they are no manifests.
+const APART: [&str; 1] = ["chart/values.yaml"];
 /// Files that are no manifests but are read by the installer.
 const LISTS: [&str; 3] = ["base/dynamic-plugins.yaml", "chart/values.yaml", "overlays/production/dynamic-plugins.yaml"];
 
@@ -109,6 +108,28 @@ fn the_portal_reads_what_the_installer_writes() {
             assert!(help.contains(&format!("[default: {default}]")), "{default}");
         }
     }
+}
+
+/// What the portal's container runs, once with `file` on its root and once without.
+#[test]
+fn the_portal_is_told_of_the_merged_configuration_only_when_it_is_there() {
+    let root = TempDir::new().unwrap();
+    let resources = Tree::read().compose("base", Some("components/plugin-config"));
+    let portal = &deployment(&resources)["spec"]["template"]["spec"]["containers"][0];
+    let texts = |key: &str| portal[key].as_array().unwrap().iter().map(|text| text.as_str().unwrap());
+    let here = root.path().to_str().unwrap();
+    let command: Vec<_> = texts("command").map(|text| text.replace("/dynamic-plugins-root", here)).collect();
+    assert_eq!(texts("args").next(), Some("node"));
+    let told = || {
+        let mut shell = Command::new(&command[0]);
+        shell.args(&command[1..]).arg("echo").args(texts("args").skip(1));
+        String::from_utf8(shell.output().unwrap().stdout).unwrap()
+    };
+    let own = "packages/backend --config=app-config.yaml --config=app-config.production.yaml";
+    assert_eq!(told(), format!("{own}\n"));
+    let file = root.path().join("app-config.dynamic-plugins.yaml");
+    fs::write(&file, "").unwrap();
+    assert_eq!(told(), format!("{own} --config={}\n", file.display()));
 }
 
 #[test]

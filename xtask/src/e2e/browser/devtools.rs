@@ -7,7 +7,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::iter;
 use std::mem;
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::e2e::process;
 
 /// For a browser in a container, run by root, that talks to nobody but the page.
 const FLAGS: [&str; 14] = [
@@ -64,11 +66,10 @@ impl Chromium {
     /// Starts one with an empty profile. Whatever it is asked, it has answered before the time is over.
     pub(super) fn start(time: Duration) -> anyhow::Result<Self> {
         let home = tempfile::tempdir().context("could not create a folder for the browser's profile")?;
-        let mut process = Command::new("sh")
+        let mut process = process::stranger("sh", home.path())
             .args(["-c", LAUNCH, "sh"])
             .args(FLAGS)
             .arg(format!("--user-data-dir={}", home.path().join("profile").display()))
-            .env("HOME", home.path())
             .env("TMPDIR", home.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
