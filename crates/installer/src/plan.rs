@@ -20,6 +20,10 @@ use crate::report::{self, print, print_text, table, text_of, untold};
 use crate::run;
 use crate::sandbox::{Rules, Sandbox};
 
+/// What a table with a `?` in it does not promise.
+const OPEN: &str = "note: `?`: it depends on the name in an artifact that nobody has fetched; should that be another \
+                    plugin's, one of the two is rejected\n";
+
 /// What a run would be given, and who is asked what sources lead to, if anybody is.
 pub(crate) type Planned = (Job, Option<Arc<Fetcher>>);
 
@@ -112,7 +116,7 @@ fn page(root: &Path, forecast: &Forecast) -> String {
         let _ = writeln!(page, "note: {} [{}]", printable(&remark.detail), remark.reason);
     }
     if forecast.plugins.iter().any(|plugin| plugin.certainty == Certainty::Assumed) {
-        page += "note: `?`: it depends on the name in an artifact that nobody has fetched\n";
+        page += OPEN;
     }
     let counts = ACTS.iter().map(|act| (act.name(), forecast.count(*act))).filter(|(_, count)| *count > 0);
     let counts: Vec<_> = counts.map(|(name, count)| format!("{count} {name}")).collect();
@@ -121,7 +125,7 @@ fn page(root: &Path, forecast: &Forecast) -> String {
 }
 
 fn row(plugin: &Foreseen) -> Vec<String> {
-    let mark = if plugin.certainty == Certainty::Known { "" } else { "?" };
+    let mark = if plugin.certainty == Certainty::Assumed { "?" } else { "" };
     let dest = plugin.dest.as_deref().map(printable).unwrap_or_default();
     let dest = if dest.is_empty() && mark.is_empty() { "-".to_owned() } else { dest + mark };
     let package = match (&plugin.installed, plugin.act) {
