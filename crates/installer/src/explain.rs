@@ -36,23 +36,22 @@ pub(crate) fn run(explain: &ExplainArgs) -> Status {
 /// A line that has none has no codes.
 fn codes(asked: &str) -> Vec<String> {
     // The words behind it may be anything.
-    if let Some((first, _)) =
-        asked.split_once(": ").filter(|(first, _)| !first.trim().is_empty() && word(first) == first.trim())
-    {
-        return vec![first.trim().to_owned()];
+    let before = asked.split_once(": ").map_or("", |(before, _)| before.trim());
+    if !before.is_empty() && word(before) == before {
+        return vec![before.to_owned()];
     }
     let fields = json_fields(asked).unwrap_or_else(|| logfmt_fields(asked));
     let field = |key| fields.iter().find(|(found, _)| found == key).map(|(_, value)| value.as_str());
-    let codes: Vec<_> = ["reason", "cause"].into_iter().filter_map(field).map(|value| word(value).to_owned()).collect();
-    let codes: Vec<_> = codes.into_iter().filter(|code| !code.is_empty()).collect();
-    match field("event") {
-        _ if !codes.is_empty() => codes,
-        // One of the places that such a run ends for.
-        Some("config_problem") => vec!["config_invalid".to_owned()],
-        Some(_) => codes,
-        None if ["reason", "cause"].into_iter().any(|key| field(key).is_some()) => codes,
-        None => vec![word(asked).to_owned()],
+    let mut codes: Vec<_> = ["reason", "cause"].into_iter().filter_map(field).map(word).collect();
+    if fields.is_empty() {
+        codes.push(word(asked));
     }
+    codes.retain(|code| !code.is_empty());
+    // One of the places that such a run ends for.
+    if codes.is_empty() && field("event") == Some("config_problem") {
+        codes.push("config_invalid");
+    }
+    codes.into_iter().map(str::to_owned).collect()
 }
 
 /// The text fields of a line of JSON, or of a piece of one; others that collect logs write something before it.
@@ -135,6 +134,7 @@ mod tests {
             ("oci_pull_failed: plugin `oci://x/y:1`: failed", &["oci_pull_failed"]),
             ("tls: it says {\"reason\": \"disabled\"}", &["tls"]),
             ("tls: `https://h/x reason=disabled`", &["tls"]),
+            ("ts=1 level=INFO", &[]),
             ("reason=", &[]),
             ("reason=\"tls\"", &["tls"]),
             (r#"{"reason" : "tls" , "cause": "unauthorized"}"#, &["tls", "unauthorized"]),
