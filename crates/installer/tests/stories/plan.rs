@@ -319,6 +319,34 @@ fn what_cannot_be_planned_is_told_with_the_status_of_a_run() {
 }
 
 #[test]
+fn settings_with_which_a_run_does_not_begin_are_told() {
+    let registry = Registry::start();
+    let portal = Portal::listing(OnReject::Abort, &[entry(&publish(&registry, "hello", "1"))]);
+    registry.recorder().clear();
+    fs::create_dir(portal.path("docker")).unwrap();
+    portal.write("docker/config.json", "{");
+    for (variable, value) in [
+        ("HTTPS_PROXY", "ftp://proxy"),
+        ("SSL_CERT_FILE", "none.pem"),
+        ("BUTLER_PLUGINS_CA_FILE", "none.pem"),
+        ("BUTLER_PLUGINS_TOKEN_REALMS", "x"),
+        ("BUTLER_PLUGINS_REPORT", "/"),
+        ("DOCKER_CONFIG", "docker"),
+    ] {
+        let told = |plan: &[&str]| {
+            let run = portal.install_with(|command| command.args(plan).env(variable, value)).exits(2);
+            [run.stdout, run.stderr].concat()
+        };
+        let run = told(&[]);
+        let reason = field(run.lines().last().unwrap(), "reason").unwrap();
+        let report: Value = serde_json::from_str(&told(&["plan", "--format=json"])).unwrap();
+        assert_eq!(report["reason"], reason, "{variable}");
+    }
+    assert_eq!(registry.recorder().requests(), []);
+    assert_eq!(portal.tree().to_string(), "");
+}
+
+#[test]
 fn table_is_as_documented() {
     let registry = Registry::start();
     let portal = Portal::listing(OnReject::Continue, &[entry(&publish(&registry, "kept", "1"))]);
