@@ -42,7 +42,7 @@ fn codes(asked: &str) -> Vec<String> {
     }
     let fields = json_fields(asked).unwrap_or_else(|| logfmt_fields(asked));
     let field = |key| fields.iter().find(|(found, _)| found == key).map(|(_, value)| value.as_str());
-    let mut codes: Vec<_> = ["reason", "cause"].into_iter().filter_map(field).map(word).collect();
+    let mut codes: Vec<_> = [field("reason"), field("cause")].into_iter().flatten().map(word).collect();
     if fields.is_empty() {
         codes.push(word(asked));
     }
