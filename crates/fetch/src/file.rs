@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags, open};
+
 /// A file that cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -14,6 +16,9 @@ pub enum Unreadable {
     /// It is a directory.
     #[error("expected a file, found a directory")]
     Directory,
+    /// It is a pipe, a device or a socket.
+    #[error("expected a regular file, found something else")]
+    Special,
     /// It is larger than it may be.
     #[error("expected at most {limit} bytes, found more")]
     TooLong {
@@ -39,8 +44,31 @@ pub enum Unreadable {
 /// # Errors
 /// When it cannot be read, or is longer.
 pub fn read_file(path: &Path, limit: usize) -> Result<Vec<u8>, Unreadable> {
+    File::open(path).map_err(Unreadable::of).and_then(|file| read_opened(&file, limit))
+}
+
+/// The same where another file names it, whose author may not be trusted: a pipe would keep us waiting, and a terminal
+/// or a device is nobody's list.
+///
+/// # Errors
+/// When it cannot be read, is longer, or is no regular file.
+pub fn read_regular_file(path: &Path, limit: usize) -> Result<Vec<u8>, Unreadable> {
+    // Without O_NONBLOCK opening a pipe waits until someone writes to it.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = File::from(open(path, flags, Mode::empty()).map_err(|errno| Unreadable::of(errno.into()))?);
+    let kind = file.metadata().map_err(Unreadable::of)?.file_type();
+    if kind.is_file() {
+        read_opened(&file, limit)
+    } else if kind.is_dir() {
+        Err(Unreadable::Directory)
+    } else {
+        Err(Unreadable::Special)
+    }
+}
+
+fn read_opened(file: &File, limit: usize) -> Result<Vec<u8>, Unreadable> {
     let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(limit as u64 + 1).read_to_end(&mut bytes)).map_err(Unreadable::of)?;
+    file.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(Unreadable::of)?;
     if bytes.len() > limit { Err(Unreadable::TooLong { limit }) } else { Ok(bytes) }
 }
 

@@ -48,7 +48,7 @@ pub use access::{Access, AccessError, LOGINS_LIMIT, Logins};
 pub use error::{FetchError, HttpsFailure, Server, TransferFailure};
 pub use fetched::Fetched;
 pub use fetcher::{FetchLimits, Fetcher, Probe, Spools, Waiting};
-pub use file::{Unreadable, read_file};
+pub use file::{Unreadable, read_file, read_regular_file};
 pub use git::{CheckOutLimits, GitFailure, GitProgram};
 pub use helper::HelperProcess;
 pub use hosts::HostClients;

@@ -94,7 +94,9 @@ pub struct Reason {
 pub enum Certainty {
     /// It is decided by what was seen.
     Known,
-    /// It depends on what is in an artifact that nobody has fetched.
+    /// It is decided by what was seen, unless an artifact that nobody has fetched has the name of another plugin.
+    Contested,
+    /// It depends on what is in its own artifact, which nobody has fetched.
     Assumed,
 }
 
@@ -174,9 +176,16 @@ impl Foreseen {
         self.reason = Some(Reason { code, detail, hint, blame: Some(why.blame()) });
     }
 
-    /// Its destination, if it is sure that it comes or stays there.
+    /// Its destination, if it is sure which one it is.
     fn sure_dest(&self) -> Option<&str> {
-        self.dest.as_deref().filter(|_| self.certainty == Certainty::Known)
+        self.dest.as_deref().filter(|_| self.certainty != Certainty::Assumed)
+    }
+
+    /// Has it depend on what other plugins turn out to be called.
+    fn contest(&mut self) {
+        if self.certainty == Certainty::Known {
+            self.certainty = Certainty::Contested;
+        }
     }
 
     fn was(&mut self, known: &Known) {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use audit::Explanation;
 use clap::error::ErrorKind;
+use serde_json::Value;
 
 use crate::cli::{self, ExplainArgs};
 use crate::exit::Status;
@@ -16,24 +17,64 @@ pub(crate) fn run(explain: &ExplainArgs) -> Status {
         report::print_text(&list());
         return Status::Completed;
     }
+    let codes = codes(&asked);
+    if codes.is_empty() {
+        return told("this line of the log has no reason: name one, or `explain` alone lists them all");
+    }
     let mut pages = Vec::new();
-    for code in codes(&asked) {
+    for code in codes {
         match Explanation::all().find(|explained| explained.code == code) {
             Some(explained) => pages.push(page(&explained)),
-            None => return unknown(code),
+            None => return unknown(&code),
         }
     }
     report::print_text(&pages.join("\n"));
     Status::Completed
 }
 
-/// The fields of a pasted line, or the first word: a termination message begins with the reason and a colon.
-fn codes(asked: &str) -> Vec<&str> {
-    let fields: Vec<_> = ["reason=", "cause=", "\"reason\":\"", "\"cause\":\""]
-        .into_iter()
-        .filter_map(|key| asked.split_once(key).map(|(_, behind)| word(behind)))
-        .collect();
-    if fields.is_empty() { vec![word(asked)] } else { fields }
+/// Reason and cause of a pasted line, or else the first word: a termination message begins with the reason and a colon.
+/// A line that has none has no codes.
+fn codes(asked: &str) -> Vec<String> {
+    // The words behind it may be anything.
+    let before = asked.split_once(": ").map_or("", |(before, _)| before.trim());
+    if !before.is_empty() && word(before) == before {
+        return vec![before.to_owned()];
+    }
+    let fields = json_fields(asked).unwrap_or_else(|| logfmt_fields(asked));
+    let field = |key| fields.iter().find(|(found, _)| found == key).map(|(_, value)| value.as_str());
+    let mut codes: Vec<_> = [field("reason"), field("cause")].into_iter().flatten().map(word).collect();
+    if fields.is_empty() {
+        codes.push(word(asked));
+    }
+    codes.retain(|code| !code.is_empty());
+    // One of the places that such a run ends for.
+    if codes.is_empty() && field("event") == Some("config_problem") {
+        codes.push("config_invalid");
+    }
+    codes.into_iter().map(str::to_owned).collect()
+}
+
+/// The text fields of a line of JSON, or of a piece of one; others that collect logs write something before it.
+fn json_fields(asked: &str) -> Option<Vec<(String, String)>> {
+    let at = asked.find(['{', '"', '=']).unwrap_or_default();
+    let object = match &asked[at..] {
+        whole if whole.starts_with('{') => serde_json::from_str::<Value>(whole),
+        piece => serde_json::from_str(&format!("{{{}}}", piece.trim_end().trim_end_matches(','))),
+    };
+    let Ok(Value::Object(fields)) = object else { return None };
+    Some(fields.into_iter().filter_map(|(key, value)| Some((key, value.as_str()?.to_owned()))).collect())
+}
+
+/// The fields of a line of logfmt, in their order.
+fn logfmt_fields(asked: &str) -> Vec<(String, String)> {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    let words = asked.split(|c: char| {
+        is_quoted ^= c == '"' && !is_escaped;
+        is_escaped = c == '\\' && !is_escaped;
+        c.is_whitespace() && !is_quoted
+    });
+    let fields = words.filter_map(|word| word.split_once('='));
+    fields.map(|(key, value)| (key.to_owned(), value.trim_matches('"').to_owned())).collect()
 }
 
 /// What a text begins with, as far as it can be a code.
@@ -69,7 +110,11 @@ fn unknown(code: &str) -> Status {
         Some(nearest) => format!("did you mean `{nearest}`?"),
         None => "`explain` alone lists them".to_owned(),
     };
-    usage::misused(&cli::command().error(ErrorKind::InvalidValue, format!("no reason is called `{code}`: {hint}")))
+    told(&format!("no reason is called `{code}`: {hint}"))
+}
+
+fn told(why: &str) -> Status {
+    usage::misused(&cli::command().error(ErrorKind::InvalidValue, why))
 }
 
 #[cfg(test)]
@@ -87,7 +132,23 @@ mod tests {
             ),
             (r#"{"ts":"1","reason":"oci_pull_failed","cause":"tls","detail":"x"}"#, &["oci_pull_failed", "tls"]),
             ("oci_pull_failed: plugin `oci://x/y:1`: failed", &["oci_pull_failed"]),
-            ("reason=", &[""]),
+            ("tls: it says {\"reason\": \"disabled\"}", &["tls"]),
+            ("tls: `https://h/x reason=disabled`", &["tls"]),
+            ("ts=1 level=INFO", &[]),
+            ("reason=", &[]),
+            ("reason=\"tls\"", &["tls"]),
+            (r#"{"reason" : "tls" , "cause": "unauthorized"}"#, &["tls", "unauthorized"]),
+            (r#""reason": "tls","#, &["tls"]),
+            (r#"2026-11-21T09:00:00Z {"event":"fatal","reason":"tls"}"#, &["tls"]),
+            (r#"{"event":"startup","jobs":8}"#, &[]),
+            (r#"{"event":"config_problem","line":1}"#, &["config_invalid"]),
+            (r#"{"event":"fatal","detail":"{\"reason\":\"disabled\"}","nested":{"reason":"disabled"}}"#, &[]),
+            ("package=https://h/reason=disabled/x.tgz reason=source_not_allowed", &["source_not_allowed"]),
+            (r#"package="a \" reason=disabled" reason=source_not_allowed"#, &["source_not_allowed"]),
+            (r#"package="a\\" reason=tls"#, &["tls"]),
+            (r#"event=plugin_rejected detail="\"reason\":\"disabled\"" reason=tls"#, &["tls"]),
+            ("event=config_problem file=x line=1 detail=\"reason=tls\"", &["config_invalid"]),
+            ("pod-1 | ts=1 event=startup version=1", &[]),
         ] {
             assert_eq!(codes(asked), expected, "{asked}");
         }

@@ -65,7 +65,9 @@ impl Front<'_> {
         prepare: impl FnOnce(&mut Session) -> Result<Option<Begun>, Failure>,
     ) -> Status {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
-        let meter = settings::file(self.args.metrics_file.as_ref()).map(|file| Meter::start(file, self.root, &clock));
+        let checked = self.check_files();
+        let metrics_file = settings::file(self.args.metrics_file.as_ref()).filter(|_| checked.is_ok());
+        let meter = metrics_file.map(|file| Meter::start(file, self.root, &clock));
         let log = open_log(self.args.log_format, self.args.log_level);
         let log = match &meter {
             Some(meter) => log.watched(meter.watch()),
@@ -75,7 +77,7 @@ impl Front<'_> {
         let termination_log = TerminationLog::open(&self.args.termination_log);
         let signals = Signals::watch();
         let mut session = Session { log, clock, stop: signals.stop.clone() };
-        let prepared = prepare(&mut session);
+        let prepared = checked.and_then(|()| prepare(&mut session));
         let fetcher = prepared.as_ref().ok().and_then(|begun| Some(Arc::clone(&begun.as_ref()?.1)));
         let status = ends_as(self.carry_out(prepared, &mut session.log, (&termination_log, &signals)));
         if let Some(meter) = meter {
@@ -125,6 +127,11 @@ impl Front<'_> {
                 signals.status_of(error.reason(), status)
             }
         }
+    }
+
+    /// Makes sure that what is written beside the root takes nothing else's place.
+    pub(crate) fn check_files(&self) -> Result<(), Failure> {
+        Ok(settings::refuse_taken_files(self.args, self.config, self.root)?)
     }
 
     /// What a run changes.

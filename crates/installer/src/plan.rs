@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use audit::Blame;
+use config::Dialect;
 use fetch::Fetcher;
 use install::{Act, Certainty, Forecast, Foreseen, InstalledPlugin, Job};
 use serde_json::{Value, json};
@@ -18,7 +19,11 @@ use crate::front::{self, Failure, Front, Session};
 use crate::list::plugin_to_json;
 use crate::report::{self, print, print_text, table, text_of, untold};
 use crate::run;
-use crate::sandbox::{Rules, Sandbox};
+use crate::sandbox::Rules;
+
+/// What a table with a `?` in it does not promise.
+const OPEN: &str = "note: `?`: it depends on the name in an artifact that nobody has fetched; should that be another \
+                    plugin's, one of the two is rejected\n";
 
 /// What a run would be given, and who is asked what sources lead to, if anybody is.
 pub(crate) type Planned = (Job, Option<Arc<Fetcher>>);
@@ -36,8 +41,9 @@ pub(crate) fn run(mut args: Args, plan: PlanArgs, environment: &Environment) -> 
     let front = Front { args: &args.run, config: &config, root: &root, environment };
     report(&front, plan.format, |session| {
         let plan = run::plan(&front, session)?;
-        let sandbox = if args.run.without_sandbox { Sandbox::Declined } else { Rules::reading(&root).enforce() };
-        Ok(Some((front.job(session, plan, &sandbox)?, None)))
+        // Nobody is asked, but a run could not be if the settings are wrong.
+        let confined = front.confine(session, Dialect::Butler, plan.policy.clone(), Rules::reading(&root))?;
+        Ok(Some((front.job(session, plan, &confined.sandbox)?, None)))
     })
 }
 
@@ -49,7 +55,9 @@ pub(crate) fn report(
 ) -> Status {
     report::end_on_signals();
     let log = front::open_log_beside_a_report();
-    let prepared = prepare(&mut Session { log, clock: Arc::new(SystemClock::start()), stop: Stop::new() });
+    let checked = front.check_files();
+    let prepared =
+        checked.and_then(|()| prepare(&mut Session { log, clock: Arc::new(SystemClock::start()), stop: Stop::new() }));
     tell(front.root, format, prepared)
 }
 
@@ -112,7 +120,7 @@ fn page(root: &Path, forecast: &Forecast) -> String {
         let _ = writeln!(page, "note: {} [{}]", printable(&remark.detail), remark.reason);
     }
     if forecast.plugins.iter().any(|plugin| plugin.certainty == Certainty::Assumed) {
-        page += "note: `?`: it depends on the name in an artifact that nobody has fetched\n";
+        page += OPEN;
     }
     let counts = ACTS.iter().map(|act| (act.name(), forecast.count(*act))).filter(|(_, count)| *count > 0);
     let counts: Vec<_> = counts.map(|(name, count)| format!("{count} {name}")).collect();
@@ -121,7 +129,7 @@ fn page(root: &Path, forecast: &Forecast) -> String {
 }
 
 fn row(plugin: &Foreseen) -> Vec<String> {
-    let mark = if plugin.certainty == Certainty::Known { "" } else { "?" };
+    let mark = if plugin.certainty == Certainty::Assumed { "?" } else { "" };
     let dest = plugin.dest.as_deref().map(printable).unwrap_or_default();
     let dest = if dest.is_empty() && mark.is_empty() { "-".to_owned() } else { dest + mark };
     let package = match (&plugin.installed, plugin.act) {

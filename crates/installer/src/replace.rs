@@ -9,7 +9,7 @@ use std::path::Path;
 const MODE: u32 = 0o644;
 
 /// Puts a file with these bytes in the place of the file at `path`, a link itself included. A device or a pipe is left: it
-/// is the machine's, or somebody reads from it.
+/// is the machine's, or somebody reads from it; so is a link to another folder, as those in `/dev` to a process's streams.
 #[expect(clippy::disallowed_methods, reason = "the operator names the file, and nothing hostile lies beside it")]
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
@@ -17,6 +17,12 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
             "expected a file or nothing there, found something else",
+        ));
+    }
+    if fs::read_link(path).is_ok_and(|target| target.components().count() > 1) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "expected a file or nothing there, found a link to another folder",
         ));
     }
     let beside = path.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
@@ -81,5 +87,15 @@ mod tests {
             assert_eq!(at(name).symlink_metadata().unwrap().file_type(), before, "{name}");
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn link_to_another_folder_is_left_as_a_stream_of_a_process_is_one() {
+        let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (link, file) = (folder.path().join("stdout"), other.path().join("redirected"));
+        fs::write(&file, "log").unwrap();
+        symlink(&file, &link).unwrap();
+        replace(&link, b"x").unwrap_err();
+        assert_eq!((fs::read_link(&link).unwrap(), fs::read_to_string(&file).unwrap()), (file, "log".to_owned()));
     }
 }

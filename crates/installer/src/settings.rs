@@ -33,6 +33,8 @@ pub(crate) enum SettingsError {
     ContinueOnError { found: String },
     #[error("expected the cache outside of the plugin root, found `{cache}` in `{root}`")]
     CacheInRoot { cache: String, root: String },
+    #[error("expected a file of its own for `{flag}`, found `{file}`, which is {whose}")]
+    FileTaken { flag: &'static str, file: String, whose: &'static str },
     #[error("expected the report in a folder, found `{file}`")]
     ReportInNoFolder { file: String },
     #[error("failed to look into `{folder}`, the folder of the report")]
@@ -55,6 +57,7 @@ impl SettingsError {
             Self::Registries(error) => error.reason(),
             Self::ContinueOnError { .. }
             | Self::CacheInRoot { .. }
+            | Self::FileTaken { .. }
             | Self::ReportInNoFolder { .. }
             | Self::ReportFolder { .. }
             | Self::Surroundings(_) => "usage",
@@ -68,6 +71,7 @@ impl SettingsError {
             Self::Registries(error) => error.hint(),
             Self::ContinueOnError { .. } => "leave it out to let the file decide",
             Self::CacheInRoot { .. } => "the portal scans the root: name another folder with `--cache`",
+            Self::FileTaken { .. } => "it would be replaced: name another file, outside of the plugin root",
             Self::ReportInNoFolder { .. } => "name a file in a folder that nothing else depends on, with `--report`",
             Self::ReportFolder { .. } => "mount a folder there, or name another with `--report`",
             Self::Surroundings(error) => error.hint(),
@@ -126,8 +130,6 @@ pub(crate) fn limits(args: &LimitArgs) -> Limits {
 /// that it is not in the root. Here that is for the operator, whose mistake would otherwise be a warning.
 pub(crate) fn caching(args: &RunArgs, root: &Path) -> Result<Option<Caching>, SettingsError> {
     let Some(folder) = cache(args) else { return Ok(None) };
-    // Where there is nothing yet, no link is in the way.
-    let otherwise = |path: &Path| absolute(path).unwrap_or_else(|_| path.to_owned());
     let real_root = root.canonicalize().unwrap_or_else(|_| otherwise(root));
     let is_within = match canonical(folder) {
         Ok(cache) => cache.starts_with(real_root),
@@ -139,6 +141,11 @@ pub(crate) fn caching(args: &RunArgs, root: &Path) -> Result<Option<Caching>, Se
     }
     let LimitArgs { cache_max_bytes: max_bytes, max_artifact_bytes, .. } = args.limits;
     Ok(Some(Caching { folder: folder.to_owned(), max_bytes, max_artifact_bytes }))
+}
+
+/// Where there is nothing yet, no link is in the way.
+fn otherwise(path: &Path) -> PathBuf {
+    absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 fn cache(args: &RunArgs) -> Option<&Path> {
@@ -153,6 +160,35 @@ pub(crate) fn reachable_cache(args: &RunArgs) -> Option<PathBuf> {
 /// A file to be written; an empty path is none, as a variable may be.
 pub(crate) fn file(path: Option<&PathBuf>) -> Option<&Path> {
     path.map(PathBuf::as_path).filter(|file| !file.as_os_str().is_empty())
+}
+
+/// Makes sure that the report and the metrics replace nothing that is the root's, the list, or each other.
+pub(crate) fn refuse_taken_files(args: &RunArgs, config: &Path, root: &Path) -> Result<(), SettingsError> {
+    let real = |path: &Path| canonical(path).unwrap_or_else(|_| otherwise(path));
+    // A link is replaced itself, and what it leads to is not touched.
+    let place_of = |file: &Path| {
+        let folder = file.parent().unwrap_or(file);
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        real(folder).join(file.file_name().unwrap_or_default())
+    };
+    report_folder(args)?;
+    let mut taken = Vec::new();
+    for (flag, whose, file) in [
+        ("--report", "the file of `--report`", file(args.report.as_ref())),
+        ("--metrics-file", "the file of `--metrics-file`", file(args.metrics_file.as_ref())),
+    ] {
+        let Some(file) = file else { continue };
+        if taken.is_empty() {
+            taken = vec![(place_of(config), "the list of plugins"), (real(config), "the list of plugins")];
+        }
+        let place = place_of(file);
+        let by_another = taken.iter().find(|(taken, _)| *taken == place).map(|(_, whose)| *whose);
+        if let Some(whose) = by_another.or_else(|| place.starts_with(real(root)).then_some("in the plugin root")) {
+            return Err(SettingsError::FileTaken { flag, file: file.display().to_string(), whose });
+        }
+        taken.push((place, whose));
+    }
+    Ok(())
 }
 
 /// The folder of the report, if there is to be one.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::io;
 
-use config::Dialect;
+use config::{Dialect, OnReject};
 use source::Source;
 use tarball::{Dir, Kind};
 
@@ -83,13 +83,23 @@ impl Ground {
         let (dir, dialect) = (self.dir.as_ref(), job.plan.dialect);
         let mut selection = Selection::new(dir, self.state.as_ref(), &job.limits, dialect, Hands::Off);
         let mut refused = HashSet::new();
+        // Whether somebody came by whose name is not known: the place, or the app-config, of any that follows may be theirs.
+        let mut is_open = false;
         for (slot, plugin) in slots.iter_mut().zip(&mut *plugins).filter(|(_, plugin)| plugin.act != Act::Reject) {
-            if let Progress::Pending(pending) = &mut slot.progress
-                && let Err(why) = claim(&mut selection, &slot.package, pending, plugin)
-            {
+            let Progress::Pending(pending) = &mut slot.progress else { continue };
+            if is_open {
+                plugin.contest();
+            }
+            if let Err(why) = claim(&mut selection, &slot.package, pending, plugin) {
                 refused.extend(why.destination().map(str::to_owned));
                 plugin.reject(&why);
             }
+            is_open |= plugin.certainty == Certainty::Assumed;
+        }
+        let is_settled = |plugin: &Foreseen| plugin.act == Act::Reject && plugin.certainty == Certainty::Known;
+        // Who turns out to be called like another is rejected, wherever it stands, and that ends the run for all.
+        if is_open && job.plan.on_reject == OnReject::Abort && !plugins.iter().any(is_settled) {
+            plugins.iter_mut().for_each(Foreseen::contest);
         }
         if ends(job, plugins) {
             return Ok(());

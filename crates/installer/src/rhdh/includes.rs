@@ -41,7 +41,7 @@ pub(super) fn read<'a>(
             includes.of_index = Some(includes.files.len());
             None
         } else {
-            match fetch::read_file(&path, MAX_CONFIG_BYTES) {
+            match fetch::read_regular_file(&path, MAX_CONFIG_BYTES) {
                 Ok(yaml) => Some(yaml),
                 Err(Unreadable::Absent) => None,
                 Err(why) => return Err(unreadable(&path, &why)),
@@ -60,7 +60,7 @@ pub(super) fn read<'a>(
 fn unreadable(path: &Path, why: &Unreadable) -> Failure {
     let failure = Failure::unreadable(path, why);
     let hint = match why {
-        Unreadable::Directory => Some("name a file in `includes`".to_owned()),
+        Unreadable::Directory | Unreadable::Special => Some("name a file in `includes`".to_owned()),
         _ => failure.hint,
     };
     Failure { hint, ..failure }

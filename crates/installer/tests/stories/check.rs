@@ -1,6 +1,8 @@
 //! `check`: what a pull request's CI learns about a list before anybody deploys it.
 
 use std::fs;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
 use std::process::Command;
 
 use serde_json::Value;
@@ -266,6 +268,28 @@ fn list_of_the_other_dialect_is_checked_with_what_it_includes() {
     let report = json(2);
     let place = (&report["problems"][0]["file"], &report["problems"][0]["line"], &report["problem_count"]);
     assert_eq!(place, (&"default.yaml".into(), &3.into(), &1.into()), "{report}");
+}
+
+#[test]
+fn include_that_is_no_regular_file_is_not_waited_for() {
+    let portal = Portal::new();
+    let made = Command::new("mkfifo").arg(portal.path("pipe")).status().unwrap();
+    assert!(made.success());
+    symlink("/dev/zero", portal.path("endless")).unwrap();
+    let _listener = UnixListener::bind(portal.path("socket")).unwrap();
+    for (name, said) in [
+        ("pipe", "expected a regular file, found something else"),
+        ("endless", "expected a regular file, found something else"),
+        ("socket", ""),
+        (".", "expected a file, found a directory"),
+    ] {
+        portal.write("list.yaml", format!("includes: [{name}]\nplugins: []\n"));
+        let page = portal.ask(&["check", "--dialect=rhdh", "list.yaml"]).exits(2).stdout;
+        assert!(page.contains(said) && page.contains("[config_unreadable]"), "{name}: {page}");
+        // The run reads the same.
+        let root = portal.root().display().to_string();
+        portal.ask(&["--dialect=rhdh", "--config=list.yaml", &root]).exits(1).says("failed to read `");
+    }
 }
 
 #[test]

@@ -48,6 +48,22 @@ fn line_of_a_log_is_explained_by_its_reason_and_cause() {
 }
 
 #[test]
+fn line_without_a_reason_says_so_and_a_problem_in_the_list_is_one() {
+    let portal = Portal::new();
+    portal.write("dynamic-plugins.yaml", "plugins: {}\n");
+    let expected = explain(&["config_invalid"]).stdout;
+    for format in ["logfmt", "json"] {
+        let run = portal.install_with(|command| command.arg("--log-format").arg(format)).exits(2);
+        let line = run.stderr.lines().find(|line| line.contains("config_problem")).unwrap();
+        assert_eq!(explain(&[line]).exits(0).stdout, expected, "{line}");
+    }
+    portal.write("dynamic-plugins.yaml", "plugins: []\n");
+    let run = portal.install().exits(0);
+    let line = run.stdout.lines().find(|line| line.contains("event=completed")).unwrap();
+    explain(&[line]).exits(2).says("this line of the log has no reason");
+}
+
+#[test]
 fn unknown_code_is_answered_with_the_nearest() {
     for (asked, hint) in [
         ("oci_pul_failed", "did you mean `oci_pull_failed`?"),

@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::Command;
 
 use serde_json::{Value, json};
-use testkit::{Ca, HttpServer, Image, OCI_LAYER, Registry, Reply, Tarball, Tree};
+use testkit::{Ca, HttpServer, Image, OCI_LAYER, Plugin, Registry, Reply, Tarball, Tree};
 
 use crate::hub::{Hub, Npm, manifest, pinned, plugin, push};
 use crate::portal::{OnReject, Portal, Run, entry, field, publish, wrong_entry};
@@ -80,14 +80,19 @@ impl Forecast {
             field(line, "line").is_none_or(|found| Some(found.to_owned()) == line_of("line"))
                 && plugin["package"].as_str() == field(line, "package").map(|package| package.trim_matches('"'))
         };
+        // Two that turned out to be called alike.
+        let conflict = Some("destination_conflict");
+        let rejected = told(&["plugin_rejected"]);
+        let is_of_names = !rejected.is_empty() && rejected.iter().all(|line| field(line, "reason") == conflict);
         for line in outcomes {
             let at = left.iter().position(|plugin| is_foreseen(line, plugin));
             let plugin = left.remove(at.unwrap_or_else(|| panic!("{line}\n{:#?}", self.told())));
             let (event, reason) = (field(line, "event").unwrap(), field(line, "reason").unwrap_or_default());
-            let of_an_artifact =
-                reason == "aborted" || (event == "plugin_rejected" && !SEEN_IN_THE_LIST.contains(&reason));
             let dest = field(line, "dest").map(|dest| dest.rsplit('/').next().unwrap());
             let is_certain = plugin["certain"] == true;
+            let is_aborted = reason == "aborted" && !(is_certain && is_of_names);
+            let of_an_artifact = is_aborted || (event == "plugin_rejected" && !SEEN_IN_THE_LIST.contains(&reason));
+            let is_beaten = event == "plugin_rejected" && Some(reason) == conflict && !is_certain;
             let holds = match plugin["action"].as_str().unwrap() {
                 "install" | "replace" | "refetch" => {
                     (event == "plugin_installed"
@@ -95,8 +100,8 @@ impl Forecast {
                         || of_an_artifact
                 }
                 "adopt" => (event == "plugin_installed" && line.contains("adopted=true")) || of_an_artifact,
-                "unchanged" => ["unchanged", "digest_unchanged"].contains(&reason) || reason == "aborted",
-                "skip" => event == "plugin_skipped" && (plugin["reason"] == reason || reason == "aborted"),
+                "unchanged" => ["unchanged", "digest_unchanged"].contains(&reason) || is_aborted || is_beaten,
+                "skip" => event == "plugin_skipped" && (plugin["reason"] == reason || is_aborted),
                 "reject" => event == "plugin_rejected" && plugin["reason"] == reason,
                 _ => false,
             };
@@ -154,7 +159,7 @@ fn scene_after_scene_a_run_does_what_the_plan_said() {
     listed(OnReject::Abort, &[entry(&publish("one", "2")), disabled, entry(&three)]);
     assert_eq!(
         plan_and_run(&portal, 0, &[]),
-        ["replace one:2 one-dynamic?", "skip two:1 - disabled", "install three:1 -?", "remove two:1 two-dynamic?"],
+        ["replace one:2 one-dynamic?", "skip two:1 -? disabled", "install three:1 -?", "remove two:1 two-dynamic?"],
     );
 
     let foreign = entry(&two).replace("/my-org/", "/theirs/");
@@ -193,6 +198,65 @@ fn scene_after_scene_a_run_does_what_the_plan_said() {
 
     portal.write("dynamic-plugins.yaml", "plugins: []\n");
     assert_eq!(plan_and_run(&portal, 0, &[]), ["remove one:1 one-dynamic", "remove two:1 two-dynamic"]);
+}
+
+#[test]
+fn nothing_is_certain_that_a_name_nobody_has_read_decides() {
+    let registry = Registry::start();
+    let publish = |image: &str, name: &str, version: &str| {
+        let code = format!("module.exports = '{version}';\n");
+        let plugin = Plugin::backend(name).version(version).file("dist/index.cjs.js", code);
+        registry.push(&format!("my-org/{image}"), version, &plugin.tarball())
+    };
+    let (kept, other) = (entry(&publish("kept", "kept", "1")), entry(&publish("other", "other", "1")));
+    let (twin, new) = (entry(&publish("twin", "kept", "0")), entry(&publish("new", "new", "1")));
+    let disabled = entry(&publish("off", "off", "1")) + "    disabled: true\n";
+    for (row, on_reject, entries, is_changed, expected) in [
+        (
+            "one of that name before it",
+            OnReject::Continue,
+            [&twin, &kept, &disabled],
+            false,
+            ["install twin:0 -?", "unchanged kept:1 kept-dynamic?", "skip off:1 - disabled"],
+        ),
+        (
+            "the same where files changed",
+            OnReject::Continue,
+            [&twin, &kept, &disabled],
+            true,
+            ["install twin:0 -?", "refetch kept:1 kept-dynamic? files_changed", "skip off:1 - disabled"],
+        ),
+        (
+            "one behind it",
+            OnReject::Continue,
+            [&kept, &new, &other],
+            false,
+            ["unchanged kept:1 kept-dynamic", "install new:1 -?", "unchanged other:1 other-dynamic?"],
+        ),
+        (
+            "fail-closed",
+            OnReject::Abort,
+            [&disabled, &kept, &twin],
+            false,
+            ["skip off:1 -? disabled", "unchanged kept:1 kept-dynamic?", "install twin:0 -?"],
+        ),
+        (
+            "fail-closed, and nobody new",
+            OnReject::Abort,
+            [&disabled, &kept, &other],
+            false,
+            ["skip off:1 - disabled", "unchanged kept:1 kept-dynamic", "unchanged other:1 other-dynamic"],
+        ),
+    ] {
+        let portal = Portal::listing(OnReject::Abort, &[kept.clone(), other.clone()]);
+        portal.install().exits(0);
+        if is_changed {
+            fs::write(portal.root().join("kept-dynamic").join(CODE), "tampered").unwrap();
+        }
+        portal.list(on_reject, &entries.map(Clone::clone));
+        let told = plan_and_run(&portal, 0, &[]);
+        assert_eq!(told[..3], expected, "{row}");
+    }
 }
 
 #[test]
@@ -252,6 +316,34 @@ fn what_cannot_be_planned_is_told_with_the_status_of_a_run() {
         let run = portal.install_with(|command| command.arg("plan").args(arguments)).exits(status);
         assert!(run.stdout.contains(&format!(" [{reason}]\n")), "{}", run.stdout);
     }
+}
+
+#[test]
+fn settings_with_which_a_run_does_not_begin_are_told() {
+    let registry = Registry::start();
+    let portal = Portal::listing(OnReject::Abort, &[entry(&publish(&registry, "hello", "1"))]);
+    registry.recorder().clear();
+    fs::create_dir(portal.path("docker")).unwrap();
+    portal.write("docker/config.json", "{");
+    for (variable, value) in [
+        ("HTTPS_PROXY", "ftp://proxy"),
+        ("SSL_CERT_FILE", "none.pem"),
+        ("BUTLER_PLUGINS_CA_FILE", "none.pem"),
+        ("BUTLER_PLUGINS_TOKEN_REALMS", "x"),
+        ("BUTLER_PLUGINS_REPORT", "/"),
+        ("DOCKER_CONFIG", "docker"),
+    ] {
+        let told = |plan: &[&str]| {
+            let run = portal.install_with(|command| command.args(plan).env(variable, value)).exits(2);
+            [run.stdout, run.stderr].concat()
+        };
+        let run = told(&[]);
+        let reason = field(run.lines().last().unwrap(), "reason").unwrap();
+        let report: Value = serde_json::from_str(&told(&["plan", "--format=json"])).unwrap();
+        assert_eq!(report["reason"], reason, "{variable}");
+    }
+    assert_eq!(registry.recorder().requests(), []);
+    assert_eq!(portal.tree().to_string(), "");
 }
 
 #[test]
@@ -330,9 +422,10 @@ fn in_the_other_dialect_sources_that_are_not_pinned_are_asked_as_the_run_asks_th
     let told = plan_and_run_hub(&hub, 0).told();
     let expected = ["latest!floating floating", "!fixed fixed", "package@1.0.0 my-package-1.0.0", "local local-1.0.0"];
     for (line, end) in told.iter().zip(expected) {
-        assert!(line.starts_with("install ") && line.ends_with(end), "{line}");
+        // It is certain unless the packed one has the same name.
+        assert!(line.starts_with("install ") && line.ends_with(&format!("{end}?")), "{line}");
     }
-    assert_eq!(told[4..], ["install packed.tgz -?", "skip none - absent"]);
+    assert_eq!(told[4..], ["install packed.tgz -?", "skip none -? absent"]);
     let told = plan_and_run_hub(&hub, 0).told();
     for (line, dest) in told.iter().zip(dests) {
         assert!(line.starts_with("unchanged ") && line.ends_with(dest), "{line}");

@@ -1,6 +1,7 @@
 //! `--report`: what is installed, told to machines.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use serde_json::Value;
@@ -89,6 +90,44 @@ fn report_that_has_no_folder_ends_the_run_before_the_root_is_touched() {
         assert_eq!(run.events(), ["fatal usage"], "{file}");
         assert_eq!(portal.tree().to_string(), "", "{file}");
     }
+}
+
+#[test]
+fn report_or_metrics_in_the_place_of_something_else_end_the_run_before_anything_is_touched() {
+    let registry = Registry::start();
+    let portal = Portal::listing(OnReject::Abort, &[entry(&publish(&registry, "hello", "1"))]);
+    portal.install().exits(0);
+    let list = fs::read_to_string(portal.path("dynamic-plugins.yaml")).unwrap();
+    let root = portal.root().file_name().unwrap().to_str().unwrap().to_owned();
+    symlink(portal.root(), portal.path("by-another-name")).unwrap();
+    fs::create_dir(portal.path("mounted")).unwrap();
+    fs::write(portal.path("mounted/list.yaml"), &list).unwrap();
+    symlink("mounted/list.yaml", portal.path("link.yaml")).unwrap();
+    let before = portal.tree();
+    for (report, metrics, config, whose) in [
+        (&*format!("{root}/.butler-plugins.state"), "", "dynamic-plugins.yaml", "in the plugin root"),
+        ("", &format!("{root}/.butler-plugins.lock"), "dynamic-plugins.yaml", "in the plugin root"),
+        ("by-another-name/hello-dynamic/report.json", "", "dynamic-plugins.yaml", "in the plugin root"),
+        ("./dynamic-plugins.yaml", "", "dynamic-plugins.yaml", "the list of plugins"),
+        ("", "dynamic-plugins.yaml", "dynamic-plugins.yaml", "the list of plugins"),
+        ("", "link.yaml", "link.yaml", "the list of plugins"),
+        ("", "mounted/list.yaml", "link.yaml", "the list of plugins"),
+        ("report.json", "mounted/../report.json", "dynamic-plugins.yaml", "the file of `--report`"),
+    ] {
+        for command in [None, Some("plan")] {
+            let mut installer = Command::new(portal.command().get_program());
+            installer.env_clear().current_dir(portal.path(".")).args(command).arg("--config").arg(config);
+            installer.arg("--root").arg(portal.root());
+            installer.env("BUTLER_PLUGINS_REPORT", report).env("BUTLER_PLUGINS_METRICS_FILE", metrics);
+            let run = portal.run(installer).exits(2);
+            let said = format!("`, which is {whose}");
+            assert!(format!("{}{}", run.stdout, run.stderr).contains(&said), "{report}{metrics}: {run:?}");
+        }
+        assert_eq!(portal.tree(), before, "{report}{metrics}");
+        assert_eq!(fs::read_to_string(portal.path(config)).unwrap(), list, "{report}{metrics}");
+        assert!(!portal.path("report.json").exists());
+    }
+    assert!(portal.path("link.yaml").is_symlink());
 }
 
 #[test]
